@@ -1,0 +1,3 @@
+//! Developer automation of the workspace: `cargo xtask <command>`.
+
+fn main() {}
