@@ -72,47 +72,73 @@ pub(crate) trait Suite: Sync {
 /// A suite that exists, whether or not this binary was built with the crate that it needs.
 struct Entry {
     name: &'static str,
-    /// The folder below the root of all cases on which the suite runs when none is given.
-    folder: &'static str,
+    /// The folders below the root of all cases on which the suite runs when none is given.
+    folders: &'static [&'static str],
     /// The features that bring the suite in; one of them is enough to have it.
     features: &'static [&'static str],
 }
 
+const MANIFESTS: &[&str] = &[
+    "cilium/examples",
+    "gateway-api/examples",
+    "longhorn/examples",
+];
+
 const TABLE: &[Entry] = &[
-    entry("cilium-verdicts", "cilium", &["cilium"]),
-    entry("hubble-filters", "cilium", &["cilium"]),
-    entry("longhorn-scheduling", "longhorn", &["longhorn"]),
-    entry("longhorn-settings", "longhorn", &["longhorn"]),
-    entry("longhorn-storageclass", "longhorn", &["longhorn"]),
-    entry("kubernetes-manifests", "", &["cilium", "longhorn"]),
-    entry("wireguard", "wireguard", &["wireguard"]),
-    entry("wireguard-mutated", "wireguard", &["wireguard"]),
-    entry("restic-captured", "restic/captured", &["restic"]),
-    entry("restic-retention", "restic/retention", &["restic"]),
+    entry("cilium-verdicts", &["cilium"], &["cilium"]),
+    entry("hubble-filters", &["cilium"], &["cilium"]),
+    entry("longhorn-scheduling", &["longhorn"], &["longhorn"]),
+    entry("longhorn-settings", &["longhorn"], &["longhorn"]),
+    entry("longhorn-storageclass", &["longhorn"], &["longhorn"]),
+    entry("kubernetes-manifests", MANIFESTS, &["cilium", "longhorn"]),
+    entry("wireguard", &["wireguard"], &["wireguard"]),
+    entry("wireguard-mutated", &["wireguard"], &["wireguard"]),
+    entry("restic-captured", &["restic/captured"], &["restic"]),
+    entry("restic-retention", &["restic/retention"], &["restic"]),
     entry(
         "restic-random-retention",
-        "restic/random-retention",
+        &["restic/random-retention"],
         &["restic"],
     ),
-    entry("proxmox-recorded", "proxmox", &["proxmox"]),
-    entry("proxmox-configs", "proxmox", &["proxmox"]),
-    entry("proxmox-flow", "proxmox", &["proxmox"]),
-    entry("proxmox-contention", "proxmox", &["proxmox"]),
-    entry("talos", "talos", &["talos"]),
-    entry("talos-tables", "talos", &["talos"]),
-    entry("talos-random", "talos", &["talos"]),
-    entry("talos-wire", "talos", &["talos"]),
+    entry("proxmox-recorded", &["proxmox"], &["proxmox"]),
+    entry(
+        "proxmox-configs",
+        &["proxmox/vm-configs", "proxmox/lxc-configs"],
+        &["proxmox"],
+    ),
+    entry("proxmox-flow", &["proxmox"], &["proxmox"]),
+    entry("proxmox-contention", &["proxmox"], &["proxmox"]),
+    entry("talos", &["talos"], &["talos"]),
+    entry("talos-tables", &["talos"], &["talos"]),
+    entry("talos-random", &["talos"], &["talos"]),
+    entry("talos-wire", &["talos"], &["talos"]),
 ];
 
 const fn entry(
     name: &'static str,
-    folder: &'static str,
+    folders: &'static [&'static str],
     features: &'static [&'static str],
 ) -> Entry {
     Entry {
         name,
-        folder,
+        folders,
         features,
+    }
+}
+
+impl Entry {
+    fn default_folders(&self) -> Vec<PathBuf> {
+        let root = cases_root();
+        self.folders
+            .iter()
+            .map(|folder| root.join(folder))
+            .collect()
+    }
+
+    fn with_default_folders(&self) -> impl Iterator<Item = (&Self, PathBuf)> {
+        self.default_folders()
+            .into_iter()
+            .map(move |folder| (self, folder))
     }
 }
 
@@ -222,16 +248,24 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<ExitCode> {
             let Some(suite) = compiled().into_iter().find(|suite| suite.name() == name) else {
                 bail!("the suite {name} is not implemented yet");
             };
-            let folder = arguments
-                .folder
-                .unwrap_or_else(|| cases_root().join(entry.folder));
-            if !folder.is_dir() {
-                bail!(
-                    "{} is not a folder; the suite {name} did not run",
-                    folder.display()
-                );
+            let folders = match arguments.folder {
+                Some(folder) => vec![folder],
+                None => entry.default_folders(),
+            };
+            let mut code = ExitCode::SUCCESS;
+            for folder in folders {
+                if !folder.is_dir() {
+                    bail!(
+                        "{} is not a folder; the suite {name} did not run",
+                        folder.display()
+                    );
+                }
+                let folder = Folder::new(folder, arguments.base.clone());
+                if !one(suite, &folder, arguments.check)? {
+                    code = ExitCode::FAILURE;
+                }
             }
-            one(suite, &Folder::new(folder, arguments.base), arguments.check)
+            Ok(code)
         }
     }
 }
@@ -241,11 +275,12 @@ fn list() {
     eprintln!("Without SUITE and with --check: every suite on its folder below");
     eprintln!("{} (CONFORMANCE_DIR).\n", cases_root().display());
     for entry in TABLE {
-        eprintln!("  {:<24} {}", entry.name, entry.folder);
+        eprintln!("  {:<24} {}", entry.name, entry.folders.join(" "));
     }
 }
 
-fn one(suite: &dyn Suite, folder: &Folder, check: bool) -> anyhow::Result<ExitCode> {
+/// Runs a suite on one folder; the answer is whether nothing differs (always without `check`).
+fn one(suite: &dyn Suite, folder: &Folder, check: bool) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     let mut sink = std::io::sink();
     let mut runner = Runner::new(if check { &mut sink } else { &mut stdout });
@@ -253,18 +288,14 @@ fn one(suite: &dyn Suite, folder: &Folder, check: bool) -> anyhow::Result<ExitCo
     let (outputs, summary) = runner.finish()?;
     eprintln!("{}: {summary}", suite.name());
     if !check {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(true);
     }
     let report = checked(suite, folder, &outputs)?;
     for line in report.lines() {
         println!("{line}");
     }
     eprintln!("{}: {}", suite.name(), report.summary());
-    Ok(if report.is_right() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(report.is_right())
 }
 
 fn checked(suite: &dyn Suite, folder: &Folder, outputs: &Outputs) -> anyhow::Result<Report> {
@@ -281,14 +312,13 @@ fn check_all() -> anyhow::Result<ExitCode> {
     let cases = cases_root();
     let mut wrong = Vec::new();
     let mut table = Vec::new();
-    for entry in TABLE {
-        let folder = cases.join(entry.folder);
+    for (entry, folder) in TABLE.iter().flat_map(Entry::with_default_folders) {
         let suite = compiled()
             .into_iter()
             .find(|suite| suite.name() == entry.name);
         let line = match (suite, folder.is_dir()) {
             (None, _) => "not implemented yet".to_owned(),
-            (Some(_), false) => format!("did not run: no folder {}", folder.display()),
+            (Some(_), false) => "did not run: no such folder".to_owned(),
             (Some(suite), true) => match run_and_check(suite, &folder) {
                 Ok((report, summary)) => {
                     for line in report.lines() {
@@ -305,8 +335,13 @@ fn check_all() -> anyhow::Result<ExitCode> {
                 }
             },
         };
-        eprintln!("{}: {line}", entry.name);
-        table.push(format!("  {:<24} {line}", entry.name));
+        let folder = folder
+            .strip_prefix(&cases)
+            .unwrap_or(&folder)
+            .display()
+            .to_string();
+        eprintln!("{} on {folder}: {line}", entry.name);
+        table.push(format!("  {:<24} {folder:<24} {line}", entry.name));
     }
     eprintln!("\nConformance on {}:", cases.display());
     for line in &table {
