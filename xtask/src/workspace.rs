@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use anyhow::Context;
 
@@ -11,6 +11,14 @@ pub(crate) fn root() -> PathBuf {
     let mut path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     path.pop();
     path
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
 }
 
 /// `cargo` as the caller's cargo, started in the root folder.
@@ -25,7 +33,7 @@ pub(crate) fn cargo() -> Command {
 ///
 /// Relative paths in `arguments` stay those of the caller: the child keeps the working directory.
 /// The child's stdout is this program's stdout.
-pub(crate) fn again_with(feature: &str, arguments: &[String]) -> anyhow::Result<ExitCode> {
+pub(crate) fn again_with(feature: &str, arguments: &[String]) -> anyhow::Result<bool> {
     let here = std::env::current_dir().context("reading the working directory")?;
     let status = cargo()
         .current_dir(here)
@@ -35,9 +43,5 @@ pub(crate) fn again_with(feature: &str, arguments: &[String]) -> anyhow::Result<
         .args(arguments)
         .status()
         .context("starting cargo")?;
-    let code = status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(1);
-    Ok(ExitCode::from(code))
+    Ok(status.success())
 }
