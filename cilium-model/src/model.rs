@@ -302,7 +302,10 @@ pub(crate) fn take_required<T: Field + Default>(
 ) -> T {
     match map.shift_remove(key) {
         None | Some(Value::Null) => {
-            problems.push(Problem::new(at.key(key).to_string(), "required, but absent"));
+            problems.push(Problem::new(
+                at.key(key).to_string(),
+                "required, but absent",
+            ));
             T::default()
         }
         Some(value) => T::read(&value, &at.key(key), problems).unwrap_or_default(),

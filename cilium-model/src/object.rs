@@ -64,7 +64,11 @@ pub(crate) mod sealed {
     /// How a body takes its keys out of an object and puts them back.
     pub trait Body: Sized {
         #[doc(hidden)]
-        fn take(map: &mut Map<String, Value>, at: &Place<'_, '_>, problems: &mut Vec<Problem>) -> Self;
+        fn take(
+            map: &mut Map<String, Value>,
+            at: &Place<'_, '_>,
+            problems: &mut Vec<Problem>,
+        ) -> Self;
         #[doc(hidden)]
         fn put(&self, map: &mut Map<String, Value>);
     }
@@ -154,11 +158,24 @@ impl<K: Kind> Object<K> {
             return Ok(None);
         };
         let kind = map.get("kind").and_then(Value::as_str).unwrap_or_default();
-        let api = map.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let api = map
+            .get("apiVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let (group, version) = api.rsplit_once('/').unwrap_or(("", api));
-        if kind != K::KIND || group != K::GROUP || !(version == K::VERSION || K::ALSO.contains(&version)) {
-            let problem = Problem::new("", format!("{api} {kind} is not {} {}", K::api_version(), K::KIND));
-            return Err(Error::one(ErrorKind::UnknownKind, format!("{api} {kind}"), problem));
+        if kind != K::KIND
+            || group != K::GROUP
+            || !(version == K::VERSION || K::ALSO.contains(&version))
+        {
+            let problem = Problem::new(
+                "",
+                format!("{api} {kind} is not {} {}", K::api_version(), K::KIND),
+            );
+            return Err(Error::one(
+                ErrorKind::UnknownKind,
+                format!("{api} {kind}"),
+                problem,
+            ));
         }
         let mut map = map.clone();
         map.shift_remove("kind");

@@ -39,7 +39,11 @@ impl PolicyRules {
         spec.chain(specs.map(|(index, rule)| (format!("specs[{index}]"), rule)))
     }
 
-    fn take_rules(map: &mut Map<String, Value>, at: &model::At<'_>, problems: &mut Vec<Problem>) -> Self {
+    fn take_rules(
+        map: &mut Map<String, Value>,
+        at: &model::At<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         Self {
             spec: model::take(map, "spec", at, problems),
             specs: model::take(map, "specs", at, problems),

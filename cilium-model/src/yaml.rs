@@ -109,9 +109,9 @@ pub(crate) fn read(text: &str) -> Result<Vec<Document>, Error> {
         anchors: Vec::new(),
         nodes: 0,
     };
-    reader.stream().map_err(|problem| {
-        Error::one(ErrorKind::Syntax, "the YAML text", problem)
-    })
+    reader
+        .stream()
+        .map_err(|problem| Error::one(ErrorKind::Syntax, "the YAML text", problem))
 }
 
 /// Writes one value as a block-style document ending in a line feed.
@@ -189,8 +189,8 @@ impl<'a> Reader<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_ref().map(|tag| tag.suffix().to_string());
-                let value = resolve(&text, style, tag.as_deref())
-                    .map_err(|message| at(span, message))?;
+                let value =
+                    resolve(&text, style, tag.as_deref()).map_err(|message| at(span, message))?;
                 let node = Node {
                     place,
                     data: Data::Scalar(value),
@@ -251,7 +251,8 @@ impl<'a> Reader<'a> {
             if matches!(event, Event::MappingEnd) {
                 break;
             }
-            let plain_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            let plain_merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let key = self.node(event, &span, depth + 1)?;
             let Some((event, value_span)) = self.next()? else {
                 break;
@@ -390,7 +391,9 @@ fn is_float(text: &str) -> bool {
     };
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let mantissa_ok = match mantissa.split_once('.') {
-        Some((whole, part)) => digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty()),
+        Some((whole, part)) => {
+            digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty())
+        }
         None => !mantissa.is_empty() && digits(mantissa),
     };
     let exponent_ok = exponent.is_none_or(|e| {

@@ -11,20 +11,36 @@ use crate::error::Problem;
 pub(crate) const MAX_PORTS: usize = 40;
 
 /// A range, or a bare address as a range of one.
-pub(crate) fn cidr(text: &str, path: impl Fn() -> String, problems: &mut Vec<Problem>) -> Option<IpNet> {
-    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+pub(crate) fn cidr(
+    text: &str,
+    path: impl Fn() -> String,
+    problems: &mut Vec<Problem>,
+) -> Option<IpNet> {
+    let parsed = text
+        .parse::<IpNet>()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     if parsed.is_none() {
         problems.push(
-            Problem::new(path(), format!("{text:?} is no address range")).remedy("write it like 192.0.2.0/24 or 2001:db8::/32"),
+            Problem::new(path(), format!("{text:?} is no address range"))
+                .remedy("write it like 192.0.2.0/24 or 2001:db8::/32"),
         );
     }
     parsed.map(|net| net.trunc())
 }
 
 /// Exceptions must lie inside the range that they narrow.
-pub(crate) fn except(net: IpNet, except: IpNet, path: impl Fn() -> String, problems: &mut Vec<Problem>) {
+pub(crate) fn except(
+    net: IpNet,
+    except: IpNet,
+    path: impl Fn() -> String,
+    problems: &mut Vec<Problem>,
+) {
     if !net.contains(&except) {
-        problems.push(Problem::new(path(), format!("{except} does not lie inside {net}")));
+        problems.push(Problem::new(
+            path(),
+            format!("{except} does not lie inside {net}"),
+        ));
     }
 }
 
@@ -35,10 +51,16 @@ pub(crate) enum Port {
     Named(String),
 }
 
-pub(crate) fn port(text: Option<&str>, path: impl Fn() -> String, problems: &mut Vec<Problem>) -> Option<Port> {
+pub(crate) fn port(
+    text: Option<&str>,
+    path: impl Fn() -> String,
+    problems: &mut Vec<Problem>,
+) -> Option<Port> {
     let text = text.unwrap_or_default();
     if text.is_empty() {
-        problems.push(Problem::new(path(), "a port is needed").remedy("\"0\" is every port of the protocol"));
+        problems.push(
+            Problem::new(path(), "a port is needed").remedy("\"0\" is every port of the protocol"),
+        );
         return None;
     }
     if is_service_name(text) {
@@ -50,8 +72,11 @@ pub(crate) fn port(text: Option<&str>, path: impl Fn() -> String, problems: &mut
         return Some(Port::Number(number));
     }
     problems.push(
-        Problem::new(path(), format!("{text:?} is neither a port number nor a port name"))
-            .remedy("0 to 65535, or a name of at most 15 letters, digits and single hyphens"),
+        Problem::new(
+            path(),
+            format!("{text:?} is neither a port number nor a port name"),
+        )
+        .remedy("0 to 65535, or a name of at most 15 letters, digits and single hyphens"),
     );
     None
 }
@@ -60,7 +85,9 @@ pub(crate) fn port(text: Option<&str>, path: impl Fn() -> String, problems: &mut
 fn is_service_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= 15
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
         && bytes.iter().any(u8::is_ascii_alphabetic)
         && !text.starts_with('-')
         && !text.ends_with('-')
@@ -87,8 +114,11 @@ pub(crate) fn protocol(
         "VRRP" | "IGMP" | "GRE" | "IPIP" | "IPV6" | "ESP" | "AH" => Some(Protocol::Other(upper)),
         _ => {
             problems.push(
-                Problem::new(path(), format!("{:?} is no protocol that a policy can name", given.as_str()))
-                    .remedy("TCP, UDP, SCTP, ANY, VRRP, IGMP, GRE, IPIP, IPV6, ESP or AH"),
+                Problem::new(
+                    path(),
+                    format!("{:?} is no protocol that a policy can name", given.as_str()),
+                )
+                .remedy("TCP, UDP, SCTP, ANY, VRRP, IGMP, GRE, IPIP, IPV6, ESP or AH"),
             );
             None
         }

@@ -114,33 +114,25 @@ model! {
 
 open_enum! {
     /// Whether a policy is tried before or after the ordinary ones.
+    #[derive(Default)]
     pub enum Tier {
         /// Before.
+        #[default]
         Admin = "Admin",
         /// After, if no ordinary policy decided.
         Baseline = "Baseline",
     }
 
     /// What happens to matched traffic.
+    #[derive(Default)]
     pub enum Action {
         /// Let it through.
         Accept = "Accept",
         /// Drop it.
         Deny = "Deny",
         /// Leave it to the next tier.
+        #[default]
         Pass = "Pass",
-    }
-}
-
-impl Default for Tier {
-    fn default() -> Self {
-        Self::Admin
-    }
-}
-
-impl Default for Action {
-    fn default() -> Self {
-        Self::Pass
     }
 }
 

@@ -40,19 +40,27 @@ fn pieces(pattern: &str) -> Vec<Piece> {
 }
 
 impl NameMatcher {
-    pub(crate) fn compile(selector: &FqdnSelector, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn compile(
+        selector: &FqdnSelector,
+        path: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let name = selector.match_name.as_deref().filter(|s| !s.is_empty());
         let pattern = selector.match_pattern.as_deref().filter(|s| !s.is_empty());
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
         match (name, pattern) {
             (Some(_), Some(_)) => {
                 problems.push(
-                    Problem::new(path, "matchName and matchPattern exclude one another").remedy("keep one of them"),
+                    Problem::new(path, "matchName and matchPattern exclude one another")
+                        .remedy("keep one of them"),
                 );
                 None
             }
             (None, None) => {
-                problems.push(Problem::new(path, "one of matchName and matchPattern is needed"));
+                problems.push(Problem::new(
+                    path,
+                    "one of matchName and matchPattern is needed",
+                ));
                 None
             }
             (Some(name), None) => {
@@ -100,9 +108,9 @@ impl NameMatcher {
 fn pieces_match(pieces: &[Piece], text: &str) -> bool {
     match pieces.split_first() {
         None => text.is_empty(),
-        Some((Piece::Text(expected), rest)) => {
-            text.strip_prefix(expected.as_str()).is_some_and(|tail| pieces_match(rest, tail))
-        }
+        Some((Piece::Text(expected), rest)) => text
+            .strip_prefix(expected.as_str())
+            .is_some_and(|tail| pieces_match(rest, tail)),
         Some((Piece::Star, rest)) => {
             let label = text.find('.').unwrap_or(text.len());
             (0..=label).any(|n| text.is_char_boundary(n) && pieces_match(rest, &text[n..]))

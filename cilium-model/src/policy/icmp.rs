@@ -50,5 +50,8 @@ const V6: &[(&str, u8)] = &[
 /// Number of a named type.
 pub(crate) fn number(name: &str, v6: bool) -> Option<u8> {
     let table = if v6 { V6 } else { V4 };
-    table.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+    table
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
 }

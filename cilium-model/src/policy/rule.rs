@@ -229,8 +229,10 @@ open_enum! {
     }
 
     /// Whether and how peers must authenticate.
+    #[derive(Default)]
     pub enum AuthenticationMode {
         /// Mutual authentication through SPIRE.
+        #[default]
         Required = "required",
         /// None, even if a broader rule demands it.
         Disabled = "disabled",
@@ -266,12 +268,6 @@ open_enum! {
         Unmanaged = "unmanaged",
         /// Nobody.
         None = "none",
-    }
-}
-
-impl Default for AuthenticationMode {
-    fn default() -> Self {
-        Self::Required
     }
 }
 

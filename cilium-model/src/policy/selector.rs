@@ -27,21 +27,17 @@ model! {
 
 open_enum! {
     /// Condition on a label.
+    #[derive(Default)]
     pub enum Operator {
         /// The value is one of the list.
         In = "In",
         /// The value is none of the list, or the label is absent.
         NotIn = "NotIn",
         /// The label is there.
+        #[default]
         Exists = "Exists",
         /// The label is absent.
         DoesNotExist = "DoesNotExist",
-    }
-}
-
-impl Default for Operator {
-    fn default() -> Self {
-        Self::Exists
     }
 }
 
@@ -54,7 +50,9 @@ impl LabelSelector {
 
     /// A selector for exactly these labels.
     #[must_use]
-    pub fn labels<K: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn labels<K: Into<String>, V: Into<String>>(
+        labels: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         Self::default().match_labels(labels)
     }
 }
@@ -137,7 +135,9 @@ impl Key {
     pub(crate) fn parse(text: &str) -> Self {
         let (source, key) = split_source(text);
         Self {
-            source: source.filter(|s| *s != "any" && !s.is_empty()).map(str::to_owned),
+            source: source
+                .filter(|s| *s != "any" && !s.is_empty())
+                .map(str::to_owned),
             key: key.to_owned(),
         }
     }
@@ -150,7 +150,11 @@ impl Key {
     }
 
     fn matches(&self, label: &Label) -> bool {
-        label.key == self.key && self.source.as_ref().is_none_or(|source| *source == label.source)
+        label.key == self.key
+            && self
+                .source
+                .as_ref()
+                .is_none_or(|source| *source == label.source)
     }
 }
 
@@ -168,7 +172,11 @@ pub(crate) struct Requirements(pub(crate) Vec<(Key, Condition)>);
 
 impl Requirements {
     /// Reads a selector whose keys may carry a source, noting what the agent would refuse.
-    pub(crate) fn compile(selector: &LabelSelector, path: &str, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn compile(
+        selector: &LabelSelector,
+        path: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         Self::compile_with(selector, path, problems, Key::parse)
     }
 
@@ -188,14 +196,19 @@ impl Requirements {
         }
         for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
             let place = || format!("{path}.matchExpressions[{index}]");
-            check_key(&Key::parse(&expression.key).key, || format!("{}.key", place()), problems);
+            check_key(
+                &Key::parse(&expression.key).key,
+                || format!("{}.key", place()),
+                problems,
+            );
             let values = expression.values.clone().unwrap_or_default();
             for (n, value) in values.iter().enumerate() {
                 check_value(value, || format!("{}.values[{n}]", place()), problems);
             }
             let condition = match &expression.operator {
                 Operator::In | Operator::NotIn if values.is_empty() => {
-                    let message = format!("operator {} needs at least one value", expression.operator);
+                    let message =
+                        format!("operator {} needs at least one value", expression.operator);
                     problems.push(Problem::new(format!("{}.values", place()), message));
                     continue;
                 }
@@ -226,15 +239,21 @@ impl Requirements {
 
     /// True when some requirement is about this key from Kubernetes (or from any source).
     pub(crate) fn names(&self, key: &str) -> bool {
-        self.0.iter().any(|(k, _)| k.key == key && k.source.as_deref().is_none_or(|s| s == "k8s"))
+        self.0
+            .iter()
+            .any(|(k, _)| k.key == key && k.source.as_deref().is_none_or(|s| s == "k8s"))
     }
 
     pub(crate) fn names_prefix(&self, prefix: &str) -> bool {
-        self.0.iter().any(|(k, _)| k.key.starts_with(prefix) && k.source.as_deref().is_none_or(|s| s == "k8s"))
+        self.0.iter().any(|(k, _)| {
+            k.key.starts_with(prefix) && k.source.as_deref().is_none_or(|s| s == "k8s")
+        })
     }
 
     pub(crate) fn has_reserved(&self) -> bool {
-        self.0.iter().any(|(k, _)| k.source.as_deref() == Some("reserved"))
+        self.0
+            .iter()
+            .any(|(k, _)| k.source.as_deref() == Some("reserved"))
     }
 
     pub(crate) fn matches(&self, labels: &[Label]) -> bool {
@@ -259,7 +278,7 @@ fn check_key(key: &str, place: impl Fn() -> String, problems: &mut Vec<Problem>)
         None => (None, key),
     };
     // The labels of a namespace stand behind a prefix of Cilium's, so that two slashes are one too many elsewhere only.
-    let prefix_ok = prefix.is_none_or(|prefix| is_subdomain(prefix));
+    let prefix_ok = prefix.is_none_or(is_subdomain);
     if name.is_empty() || !is_label_text(name) || !prefix_ok {
         problems.push(
             Problem::new(place(), format!("{key:?} is no label key"))
@@ -283,16 +302,21 @@ fn is_label_text(text: &str) -> bool {
     bytes.len() <= 63
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 fn is_subdomain(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             let bytes = label.as_bytes();
-            let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            let edge =
+                |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
             edge(bytes.first())
                 && edge(bytes.last())
-                && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+                && bytes
+                    .iter()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         })
 }

@@ -35,7 +35,8 @@ use std::fmt;
 use crate::error::Error;
 use crate::policy::rule::{AuthenticationMode, Protocol};
 use crate::policy::{
-    CiliumCIDRGroup, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ClusterNetworkPolicy, NetworkPolicy,
+    CiliumCIDRGroup, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ClusterNetworkPolicy,
+    NetworkPolicy,
 };
 
 pub use endpoint::Endpoint;
@@ -159,7 +160,12 @@ pub struct Flow<'a> {
 impl<'a> Flow<'a> {
     /// A flow of any protocol.
     #[must_use]
-    pub fn new(source: &'a Endpoint, destination: &'a Endpoint, protocol: Protocol, port: u16) -> Self {
+    pub fn new(
+        source: &'a Endpoint,
+        destination: &'a Endpoint,
+        protocol: Protocol,
+        port: u16,
+    ) -> Self {
         Self {
             source,
             destination,
@@ -310,7 +316,9 @@ impl Verdict {
 
     /// What is missing, side by side; empty when the flow passes.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        [&self.egress, &self.ingress].into_iter().filter_map(|side| side.missing.as_deref())
+        [&self.egress, &self.ingress]
+            .into_iter()
+            .filter_map(|side| side.missing.as_deref())
     }
 }
 
@@ -353,8 +361,15 @@ impl Policy {
     /// # Errors
     /// As [`Object::from_json`](crate::object::Object::from_json).
     pub fn from_json(value: &serde_json::Value) -> Result<Option<Self>, Error> {
-        let text = |key: &str| value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+        let text = |key: &str| {
+            value
+                .get(key)
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+        };
+        let group = text("apiVersion")
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group);
         Ok(Some(match (group, text("kind")) {
             ("cilium.io", "CiliumNetworkPolicy") => CiliumNetworkPolicy::from_json(value)?.into(),
             ("cilium.io", "CiliumClusterwideNetworkPolicy") => {
@@ -362,9 +377,25 @@ impl Policy {
             }
             ("cilium.io", "CiliumCIDRGroup") => CiliumCIDRGroup::from_json(value)?.into(),
             ("networking.k8s.io", "NetworkPolicy") => NetworkPolicy::from_json(value)?.into(),
-            ("policy.networking.k8s.io", "ClusterNetworkPolicy") => ClusterNetworkPolicy::from_json(value)?.into(),
+            ("policy.networking.k8s.io", "ClusterNetworkPolicy") => {
+                ClusterNetworkPolicy::from_json(value)?.into()
+            }
             _ => return Ok(None),
         }))
+    }
+}
+
+impl Policy {
+    /// Reads the policies of a stream of YAML documents; other kinds are passed over.
+    ///
+    /// # Errors
+    /// As [`Object::from_yaml`](crate::object::Object::from_yaml).
+    pub fn read_all(text: &str) -> Result<Vec<Self>, Error> {
+        let mut policies = Vec::new();
+        for document in crate::yaml::read(text)? {
+            policies.extend(Self::from_json(&document.value())?);
+        }
+        Ok(policies)
     }
 }
 
@@ -383,7 +414,10 @@ impl PolicySet {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every problem for which the agent would refuse a policy;
     /// each path begins with the policy's kind and name.
-    pub fn new(policies: impl IntoIterator<Item = impl Into<Policy>>, options: Options) -> Result<Self, Error> {
+    pub fn new(
+        policies: impl IntoIterator<Item = impl Into<Policy>>,
+        options: Options,
+    ) -> Result<Self, Error> {
         compile::compile(policies.into_iter().map(Into::into), options)
     }
 
@@ -392,11 +426,7 @@ impl PolicySet {
     /// # Errors
     /// As [`Policy::from_json`] and [`PolicySet::new`].
     pub fn from_yaml(text: &str) -> Result<Self, Error> {
-        let mut policies = Vec::new();
-        for document in crate::yaml::read(text)? {
-            policies.extend(Policy::from_json(&document.value())?);
-        }
-        Self::new(policies, Options::default())
+        Self::new(Policy::read_all(text)?, Options::default())
     }
 
     /// The options that the set was made with.

@@ -69,9 +69,18 @@ pub(crate) enum Peer {
     Labels(Requirements),
     Reserved(Vec<&'static str>),
     Nodes(Requirements),
-    Range { net: IpNet, except: Vec<IpNet> },
-    Group { name: String, except: Vec<IpNet> },
-    Groups { labels: Requirements, except: Vec<IpNet> },
+    Range {
+        net: IpNet,
+        except: Vec<IpNet>,
+    },
+    Group {
+        name: String,
+        except: Vec<IpNet>,
+    },
+    Groups {
+        labels: Requirements,
+        except: Vec<IpNet>,
+    },
     Name(NameMatcher),
 }
 
@@ -102,7 +111,10 @@ pub(crate) enum PortSpec {
     Named(String),
 }
 
-pub(crate) fn compile(policies: impl Iterator<Item = Policy>, options: Options) -> Result<PolicySet, Error> {
+pub(crate) fn compile(
+    policies: impl Iterator<Item = Policy>,
+    options: Options,
+) -> Result<PolicySet, Error> {
     let mut set = PolicySet {
         options,
         ingress: Vec::new(),
@@ -113,7 +125,13 @@ pub(crate) fn compile(policies: impl Iterator<Item = Policy>, options: Options) 
     for policy in policies {
         let mut own = Vec::new();
         let title = match &policy {
-            Policy::Cilium(p) => cilium(&mut set, p, p.namespace().unwrap_or("default"), &p.body.rules, &mut own),
+            Policy::Cilium(p) => cilium(
+                &mut set,
+                p,
+                p.namespace().unwrap_or("default"),
+                &p.body.rules,
+                &mut own,
+            ),
             Policy::CiliumClusterwide(p) => cilium(&mut set, p, "", &p.body.rules, &mut own),
             Policy::Kubernetes(p) => kubernetes(&mut set, p, &mut own),
             Policy::Cluster(p) => cluster(&mut set, p, &mut own),
@@ -148,7 +166,11 @@ fn reference<K: Kind>(object: &Object<K>, path: String) -> RuleRef {
     }
 }
 
-fn group(set: &mut PolicySet, object: &crate::policy::CiliumCIDRGroup, problems: &mut Vec<Problem>) -> String {
+fn group(
+    set: &mut PolicySet,
+    object: &crate::policy::CiliumCIDRGroup,
+    problems: &mut Vec<Problem>,
+) -> String {
     let cidrs = object.body.spec.external_cidrs.iter().flatten().enumerate();
     let ranges = cidrs
         .filter_map(|(n, text)| check::cidr(text, || format!("spec.externalCIDRs[{n}]"), problems))
@@ -217,7 +239,10 @@ fn cilium_rule<K: Kind>(
     let mut init = false;
     let subject = match (&rule.endpoint_selector, &rule.node_selector) {
         (Some(_), Some(_)) => {
-            problems.push(Problem::new(path, "endpointSelector and nodeSelector exclude one another"));
+            problems.push(Problem::new(
+                path,
+                "endpointSelector and nodeSelector exclude one another",
+            ));
             return;
         }
         (None, None) => {
@@ -235,9 +260,13 @@ fn cilium_rule<K: Kind>(
             } else {
                 // A foreign namespace in the selector does not widen it: the policy stays at home.
                 requirements.0.retain(|(key, condition)| {
-                    !(key.key == POD_NAMESPACE && matches!(condition, Condition::In(v) if v.len() == 1))
+                    !(key.key == POD_NAMESPACE
+                        && matches!(condition, Condition::In(v) if v.len() == 1))
                 });
-                requirements.push(Key::k8s(POD_NAMESPACE), Condition::In(vec![namespace.to_owned()]));
+                requirements.push(
+                    Key::k8s(POD_NAMESPACE),
+                    Condition::In(vec![namespace.to_owned()]),
+                );
             }
             Subject::Endpoints(requirements)
         }
@@ -254,7 +283,10 @@ fn cilium_rule<K: Kind>(
     };
     let sections = sections(rule, path);
     if sections.is_empty() {
-        problems.push(Problem::new(path, "at least one of ingress, ingressDeny, egress and egressDeny needs an entry"));
+        problems.push(Problem::new(
+            path,
+            "at least one of ingress, ingressDeny, egress and egressDeny needs an entry",
+        ));
     }
     let scope = Scope {
         options: &options,
@@ -269,15 +301,20 @@ fn cilium_rule<K: Kind>(
             Direction::Egress => closes.egress,
         }
         .unwrap_or(true);
-        let (peers, mut ports) = entry(&section, &scope, &place, problems);
-        if !default_deny && !section.deny {
-            open_requests(&mut ports);
-        }
+        let (peers, ports) = entry(&section, &scope, &place, problems);
         let compiled = CompiledRule {
             rule: reference(object, place),
             subject: subject.clone(),
-            order: Order { tier: NORMAL, priority: 0, position: 0 },
-            effect: if section.deny { Effect::Deny } else { Effect::Allow },
+            order: Order {
+                tier: NORMAL,
+                priority: 0,
+                position: 0,
+            },
+            effect: if section.deny {
+                Effect::Deny
+            } else {
+                Effect::Allow
+            },
             default_deny,
             peers,
             ports,
@@ -290,23 +327,12 @@ fn cilium_rule<K: Kind>(
     }
 }
 
-/// A rule that does not close its direction does not close its requests either; the proxy stays in the path.
-fn open_requests(ports: &mut Ports) {
-    let Ports::Any(ports) = ports else { return };
-    for port in ports {
-        match &mut port.l7 {
-            Some(L7::Http(rules)) => {
-                rules.push(HttpMatcher::compile(&Default::default(), "", &mut Vec::new()));
-            }
-            Some(L7::Dns(names)) => names.push(NameMatcher::Everything),
-            _ => {}
-        }
-    }
-}
-
 fn sections<'a>(rule: &'a Rule, path: &str) -> Vec<(String, Section<'a>)> {
     let mut all = Vec::new();
-    for (name, deny, entries) in [("ingress", false, &rule.ingress), ("ingressDeny", true, &rule.ingress_deny)] {
+    for (name, deny, entries) in [
+        ("ingress", false, &rule.ingress),
+        ("ingressDeny", true, &rule.ingress_deny),
+    ] {
         for (n, entry) in entries.iter().flatten().enumerate() {
             let section = Section {
                 direction: Direction::Ingress,
@@ -326,7 +352,10 @@ fn sections<'a>(rule: &'a Rule, path: &str) -> Vec<(String, Section<'a>)> {
             all.push((format!("{path}.{name}[{n}]"), section));
         }
     }
-    for (name, deny, entries) in [("egress", false, &rule.egress), ("egressDeny", true, &rule.egress_deny)] {
+    for (name, deny, entries) in [
+        ("egress", false, &rule.egress),
+        ("egressDeny", true, &rule.egress_deny),
+    ] {
         for (n, entry) in entries.iter().flatten().enumerate() {
             let section = Section {
                 direction: Direction::Egress,
@@ -350,7 +379,12 @@ fn sections<'a>(rule: &'a Rule, path: &str) -> Vec<(String, Section<'a>)> {
     all
 }
 
-fn entry(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Vec<Problem>) -> (Peers, Ports) {
+fn entry(
+    section: &Section<'_>,
+    scope: &Scope<'_>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> (Peers, Ports) {
     let prefix = match section.direction {
         Direction::Ingress => "from",
         Direction::Egress => "to",
@@ -363,30 +397,57 @@ fn entry(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Ve
         ("Nodes", section.nodes.map(Vec::len)),
         ("FQDNs", section.fqdns.map(Vec::len)),
     ];
-    let used: Vec<&str> = members.iter().filter(|(_, n)| n.is_some_and(|n| n > 0)).map(|(name, _)| *name).collect();
+    let used: Vec<&str> = members
+        .iter()
+        .filter(|(_, n)| n.is_some_and(|n| n > 0))
+        .map(|(name, _)| *name)
+        .collect();
     if used.len() > 1 {
         let names: Vec<String> = used.iter().map(|name| format!("{prefix}{name}")).collect();
         problems.push(
-            Problem::new(path, format!("{} cannot stand together in one entry", names.join(" and ")))
-                .remedy("write one entry for each"),
+            Problem::new(
+                path,
+                format!("{} cannot stand together in one entry", names.join(" and ")),
+            )
+            .remedy("write one entry for each"),
         );
     }
     if section.requires {
-        problems.push(Problem::new(path, format!("{prefix}Requires is no longer supported")));
+        problems.push(Problem::new(
+            path,
+            format!("{prefix}Requires is no longer supported"),
+        ));
     }
     let mut peers = Vec::new();
     for (n, selector) in section.endpoints.into_iter().flatten().enumerate() {
-        peers.push(endpoint_peer(selector, scope, &format!("{path}.{prefix}Endpoints[{n}]"), problems));
+        peers.push(endpoint_peer(
+            selector,
+            scope,
+            &format!("{path}.{prefix}Endpoints[{n}]"),
+            problems,
+        ));
     }
     for (n, text) in section.cidr.into_iter().flatten().enumerate() {
         let net = check::cidr(text, || format!("{path}.{prefix}CIDR[{n}]"), problems);
-        peers.extend(net.map(|net| Peer::Range { net, except: Vec::new() }));
+        peers.extend(net.map(|net| Peer::Range {
+            net,
+            except: Vec::new(),
+        }));
     }
     for (n, rule) in section.cidr_set.into_iter().flatten().enumerate() {
-        peers.extend(cidr_rule(rule, &format!("{path}.{prefix}CIDRSet[{n}]"), problems));
+        peers.extend(cidr_rule(
+            rule,
+            &format!("{path}.{prefix}CIDRSet[{n}]"),
+            problems,
+        ));
     }
     for (n, entity) in section.entities.into_iter().flatten().enumerate() {
-        peers.extend(entity_peer(entity, scope, &format!("{path}.{prefix}Entities[{n}]"), problems));
+        peers.extend(entity_peer(
+            entity,
+            scope,
+            &format!("{path}.{prefix}Entities[{n}]"),
+            problems,
+        ));
     }
     for (n, selector) in section.nodes.into_iter().flatten().enumerate() {
         let place = format!("{path}.{prefix}Nodes[{n}]");
@@ -404,7 +465,8 @@ fn entry(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Ve
     }
     let ports = ports(section, scope, path, problems);
     let named = members.iter().any(|(_, n)| n.is_some()) || section.unresolved;
-    let limited = section.ports.is_some_and(|p| !p.is_empty()) || section.icmps.is_some_and(|i| !i.is_empty());
+    let limited = section.ports.is_some_and(|p| !p.is_empty())
+        || section.icmps.is_some_and(|i| !i.is_empty());
     let peers = match (named, limited) {
         (true, _) if peers.is_empty() => Peers::Nobody,
         (true, _) => Peers::Any(peers),
@@ -414,14 +476,23 @@ fn entry(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Ve
     (peers, ports)
 }
 
-fn node_requirements(selector: &LabelSelector, path: &str, problems: &mut Vec<Problem>) -> Requirements {
+fn node_requirements(
+    selector: &LabelSelector,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Requirements {
     Requirements::compile_with(selector, path, problems, |text| Key {
         source: Some("node".to_owned()),
         key: Key::parse(text).key,
     })
 }
 
-fn endpoint_peer(selector: &LabelSelector, scope: &Scope<'_>, path: &str, problems: &mut Vec<Problem>) -> Peer {
+fn endpoint_peer(
+    selector: &LabelSelector,
+    scope: &Scope<'_>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Peer {
     let mut requirements = Requirements::compile(selector, path, problems);
     if !requirements.has_reserved() {
         if !requirements.names(POD_NAMESPACE) && !requirements.names_prefix(NAMESPACE_LABELS) {
@@ -439,17 +510,28 @@ fn endpoint_peer(selector: &LabelSelector, scope: &Scope<'_>, path: &str, proble
 
 fn local_cluster(requirements: &mut Requirements, options: &Options) {
     if options.policy_default_local_cluster && !requirements.names(CLUSTER) {
-        requirements.push(Key::k8s(CLUSTER), Condition::In(vec![options.cluster_name.clone()]));
+        requirements.push(
+            Key::k8s(CLUSTER),
+            Condition::In(vec![options.cluster_name.clone()]),
+        );
     }
 }
 
 fn cidr_rule(rule: &CidrRule, path: &str, problems: &mut Vec<Problem>) -> Option<Peer> {
     let mut except = Vec::new();
     for (n, text) in rule.except.iter().flatten().enumerate() {
-        except.extend(check::cidr(text, || format!("{path}.except[{n}]"), problems));
+        except.extend(check::cidr(
+            text,
+            || format!("{path}.except[{n}]"),
+            problems,
+        ));
     }
     let given = |text: &Option<String>| text.as_deref().is_some_and(|t| !t.is_empty());
-    match (given(&rule.cidr), given(&rule.cidr_group_ref), &rule.cidr_group_selector) {
+    match (
+        given(&rule.cidr),
+        given(&rule.cidr_group_ref),
+        &rule.cidr_group_selector,
+    ) {
         (true, false, None) => {
             let text = rule.cidr.as_deref().unwrap_or_default();
             let net = check::cidr(text, || format!("{path}.cidr"), problems)?;
@@ -467,17 +549,28 @@ fn cidr_rule(rule: &CidrRule, path: &str, problems: &mut Vec<Problem>) -> Option
             except,
         }),
         (false, false, None) => {
-            problems.push(Problem::new(path, "one of cidr, cidrGroupRef and cidrGroupSelector is needed"));
+            problems.push(Problem::new(
+                path,
+                "one of cidr, cidrGroupRef and cidrGroupSelector is needed",
+            ));
             None
         }
         _ => {
-            problems.push(Problem::new(path, "cidr, cidrGroupRef and cidrGroupSelector exclude one another"));
+            problems.push(Problem::new(
+                path,
+                "cidr, cidrGroupRef and cidrGroupSelector exclude one another",
+            ));
             None
         }
     }
 }
 
-fn entity_peer(entity: &Entity, scope: &Scope<'_>, path: &str, problems: &mut Vec<Problem>) -> Vec<Peer> {
+fn entity_peer(
+    entity: &Entity,
+    scope: &Scope<'_>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<Peer> {
     let reserved: &[&'static str] = match entity {
         Entity::All => return vec![Peer::Everybody],
         Entity::None => return Vec::new(),
@@ -486,8 +579,19 @@ fn entity_peer(entity: &Entity, scope: &Scope<'_>, path: &str, problems: &mut Ve
         Entity::WorldIpv6 => &["world-ipv6"],
         Entity::Cluster => {
             let mut pods = Requirements::default();
-            pods.push(Key::k8s(CLUSTER), Condition::In(vec![scope.options.cluster_name.clone()]));
-            let reserved = vec!["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"];
+            pods.push(
+                Key::k8s(CLUSTER),
+                Condition::In(vec![scope.options.cluster_name.clone()]),
+            );
+            let reserved = vec![
+                "host",
+                "remote-node",
+                "init",
+                "ingress",
+                "health",
+                "unmanaged",
+                "kube-apiserver",
+            ];
             return vec![Peer::Reserved(reserved), Peer::Labels(pods)];
         }
         Entity::Host => &["host"],
@@ -509,13 +613,21 @@ fn entity_peer(entity: &Entity, scope: &Scope<'_>, path: &str, problems: &mut Ve
     vec![Peer::Reserved(reserved.to_vec())]
 }
 
-fn ports(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Vec<Problem>) -> Ports {
+fn ports(
+    section: &Section<'_>,
+    scope: &Scope<'_>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Ports {
     let given = section.ports.filter(|p| !p.is_empty());
     let icmps = section.icmps.filter(|i| !i.is_empty());
     if given.is_some() && icmps.is_some() {
         problems.push(
-            Problem::new(format!("{path}.icmps"), "icmps and toPorts exclude one another")
-                .remedy("write one entry for each"),
+            Problem::new(
+                format!("{path}.icmps"),
+                "icmps and toPorts exclude one another",
+            )
+            .remedy("write one entry for each"),
         );
     }
     let mut all = Vec::new();
@@ -523,7 +635,14 @@ fn ports(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Ve
         icmp_rule(rule, &format!("{path}.icmps[{n}]"), problems, &mut all);
     }
     for (n, rule) in given.into_iter().flatten().enumerate() {
-        port_rule(rule, section, scope, &format!("{path}.toPorts[{n}]"), problems, &mut all);
+        port_rule(
+            rule,
+            section,
+            scope,
+            &format!("{path}.toPorts[{n}]"),
+            problems,
+            &mut all,
+        );
     }
     if given.is_none() && icmps.is_none() {
         Ports::All
@@ -533,15 +652,25 @@ fn ports(section: &Section<'_>, scope: &Scope<'_>, path: &str, problems: &mut Ve
 }
 
 fn icmp_rule(rule: &IcmpRule, path: &str, problems: &mut Vec<Problem>, all: &mut Vec<PortMatch>) {
-    if rule.fields.as_ref().is_some_and(|f| f.len() > check::MAX_PORTS) {
-        problems.push(Problem::new(path, format!("more than {} ICMP types", check::MAX_PORTS)));
+    if rule
+        .fields
+        .as_ref()
+        .is_some_and(|f| f.len() > check::MAX_PORTS)
+    {
+        problems.push(Problem::new(
+            path,
+            format!("more than {} ICMP types", check::MAX_PORTS),
+        ));
     }
     for (n, field) in rule.fields.iter().flatten().enumerate() {
         let v6 = match &field.family {
             None | Some(IpFamily::V4) => false,
             Some(IpFamily::V6) => true,
             Some(IpFamily::Other(text)) => {
-                let problem = Problem::new(format!("{path}.fields[{n}].family"), format!("{text:?} is no family"));
+                let problem = Problem::new(
+                    format!("{path}.fields[{n}].family"),
+                    format!("{text:?} is no family"),
+                );
                 problems.push(problem.remedy("IPv4 or IPv6"));
                 continue;
             }
@@ -552,7 +681,10 @@ fn icmp_rule(rule: &IcmpRule, path: &str, problems: &mut Vec<Problem>, all: &mut
             None => None,
         };
         let Some(number) = number else {
-            let given = field.icmp_type.as_ref().map_or("nothing".to_owned(), ToString::to_string);
+            let given = field
+                .icmp_type
+                .as_ref()
+                .map_or("nothing".to_owned(), ToString::to_string);
             let family = if v6 { "IPv6" } else { "IPv4" };
             let message = format!("{given} is no ICMP type of {family}");
             problems.push(Problem::new(format!("{path}.fields[{n}].type"), message));
@@ -576,40 +708,73 @@ fn port_rule(
 ) {
     // Deny entries know ports only; what else is written there the API server drops.
     let empty = L7Rules::default();
-    let rules = rule.rules.as_ref().filter(|_| !section.deny).unwrap_or(&empty);
+    let rules = rule
+        .rules
+        .as_ref()
+        .filter(|_| !section.deny)
+        .unwrap_or(&empty);
     let http = rules.http.as_deref().unwrap_or_default();
     let dns = rules.dns.as_deref().unwrap_or_default();
     let kafka = rules.kafka.as_ref().is_some_and(|k| !k.is_empty());
     let generic = rules.l7proto.as_ref().is_some_and(|p| !p.is_empty());
-    let sorts = [!http.is_empty(), !dns.is_empty(), kafka, generic].into_iter().filter(|used| *used).count();
-    let names: &[String] = if section.deny { &[] } else { rule.server_names.as_deref().unwrap_or_default() };
+    let sorts = [!http.is_empty(), !dns.is_empty(), kafka, generic]
+        .into_iter()
+        .filter(|used| *used)
+        .count();
+    let names: &[String] = if section.deny {
+        &[]
+    } else {
+        rule.server_names.as_deref().unwrap_or_default()
+    };
     let at_rules = || format!("{path}.rules");
     if sorts > 1 {
-        problems.push(Problem::new(at_rules(), "rules of several protocols in one port rule"));
+        problems.push(Problem::new(
+            at_rules(),
+            "rules of several protocols in one port rule",
+        ));
     }
     if kafka || generic {
-        let problem = Problem::new(at_rules(), "only http and dns rules exist since Cilium 1.20");
+        let problem = Problem::new(
+            at_rules(),
+            "only http and dns rules exist since Cilium 1.20",
+        );
         problems.push(problem.remedy("use a CiliumEnvoyConfig listener"));
     }
     if !dns.is_empty() && section.direction == Direction::Ingress {
         problems.push(Problem::new(at_rules(), "DNS rules are for egress only"));
     }
     if !http.is_empty() && scope.host {
-        problems.push(Problem::new(at_rules(), "HTTP rules are not possible on hosts"));
+        problems.push(Problem::new(
+            at_rules(),
+            "HTTP rules are not possible on hosts",
+        ));
     }
     if !names.is_empty() && sorts > 0 && rule.terminating_tls.is_none() {
         problems.push(
-            Problem::new(format!("{path}.serverNames"), "serverNames beside layer-7 rules need terminatingTLS")
-                .remedy("write two port rules, or end TLS at the proxy"),
+            Problem::new(
+                format!("{path}.serverNames"),
+                "serverNames beside layer-7 rules need terminatingTLS",
+            )
+            .remedy("write two port rules, or end TLS at the proxy"),
         );
     }
     if names.iter().any(String::is_empty) {
-        problems.push(Problem::new(format!("{path}.serverNames"), "an empty server name"));
+        problems.push(Problem::new(
+            format!("{path}.serverNames"),
+            "an empty server name",
+        ));
     }
     let ports = rule.ports.as_deref().unwrap_or_default();
     if ports.len() > check::MAX_PORTS {
-        let message = format!("{} ports, at most {} are possible", ports.len(), check::MAX_PORTS);
-        problems.push(Problem::new(format!("{path}.ports"), message).remedy("use endPort, or several port rules"));
+        let message = format!(
+            "{} ports, at most {} are possible",
+            ports.len(),
+            check::MAX_PORTS
+        );
+        problems.push(
+            Problem::new(format!("{path}.ports"), message)
+                .remedy("use endPort, or several port rules"),
+        );
     }
     let http: Vec<HttpMatcher> = http
         .iter()
@@ -619,7 +784,9 @@ fn port_rule(
     let dns: Vec<NameMatcher> = dns
         .iter()
         .enumerate()
-        .filter_map(|(n, name)| NameMatcher::compile(name, &format!("{path}.rules.dns[{n}]"), problems))
+        .filter_map(|(n, name)| {
+            NameMatcher::compile(name, &format!("{path}.rules.dns[{n}]"), problems)
+        })
         .collect();
     let l7 = if !http.is_empty() {
         Some(L7::Http(http))
@@ -635,7 +802,11 @@ fn port_rule(
     for (n, port) in ports.iter().enumerate() {
         let place = format!("{path}.ports[{n}]");
         let number = check::port(port.port.as_deref(), || format!("{place}.port"), problems);
-        let protocol = check::protocol(port.protocol.as_ref(), || format!("{place}.protocol"), problems);
+        let protocol = check::protocol(
+            port.protocol.as_ref(),
+            || format!("{place}.protocol"),
+            problems,
+        );
         let (Some(number), Some(protocol)) = (number, protocol) else {
             continue;
         };
@@ -644,13 +815,19 @@ fn port_rule(
             Some(end) => match u16::try_from(end) {
                 Ok(end) => Some(end),
                 Err(_) => {
-                    problems.push(Problem::new(format!("{place}.endPort"), format!("{end} is no port")));
+                    problems.push(Problem::new(
+                        format!("{place}.endPort"),
+                        format!("{end} is no port"),
+                    ));
                     continue;
                 }
             },
         };
         if number == Port::Number(0) && sorts > 0 {
-            problems.push(Problem::new(format!("{place}.port"), "layer-7 rules need a port other than 0"));
+            problems.push(Problem::new(
+                format!("{place}.port"),
+                "layer-7 rules need a port other than 0",
+            ));
         }
         if sorts > 0 && matches!(l7, Some(L7::Http(_))) && protocol != Protocol::Tcp {
             let message = format!("HTTP rules need TCP, not {protocol}");
@@ -662,23 +839,41 @@ fn port_rule(
             Port::Number(first) => {
                 let last = end.filter(|end| *end > first);
                 if last.is_some() && matches!(l7, Some(L7::Dns(_))) {
-                    problems.push(Problem::new(format!("{place}.endPort"), "DNS rules do not take port ranges"));
+                    problems.push(Problem::new(
+                        format!("{place}.endPort"),
+                        "DNS rules do not take port ranges",
+                    ));
                 }
                 PortSpec::Range(first, last.unwrap_or(first))
             }
         };
-        all.push(PortMatch { protocol, port: spec, l7: l7.clone() });
+        all.push(PortMatch {
+            protocol,
+            port: spec,
+            l7: l7.clone(),
+        });
     }
 }
 
-fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, problems: &mut Vec<Problem>) -> String {
+fn kubernetes(
+    set: &mut PolicySet,
+    object: &crate::policy::NetworkPolicy,
+    problems: &mut Vec<Problem>,
+) -> String {
     let namespace = object.namespace().unwrap_or("default");
     let spec = &object.body.spec;
     let options = set.options.clone();
     let selector = spec.pod_selector.clone().unwrap_or_default();
     let mut subject = pod_requirements(&selector, "spec.podSelector", problems);
-    subject.push(Key::k8s(POD_NAMESPACE), Condition::In(vec![namespace.to_owned()]));
-    let listed = |kind: &PolicyType| spec.policy_types.as_ref().is_some_and(|types| types.contains(kind));
+    subject.push(
+        Key::k8s(POD_NAMESPACE),
+        Condition::In(vec![namespace.to_owned()]),
+    );
+    let listed = |kind: &PolicyType| {
+        spec.policy_types
+            .as_ref()
+            .is_some_and(|types| types.contains(kind))
+    };
     let unlisted = spec.policy_types.as_ref().is_none_or(Vec::is_empty);
     let has_egress = spec.egress.as_ref().is_some_and(|e| !e.is_empty());
     let closes_ingress = listed(&PolicyType::Ingress) || unlisted;
@@ -686,7 +881,11 @@ fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, proble
     let rule = |path: String, peers: Peers, ports: Ports| CompiledRule {
         rule: reference(object, path),
         subject: Subject::Endpoints(subject.clone()),
-        order: Order { tier: NORMAL, priority: 0, position: 0 },
+        order: Order {
+            tier: NORMAL,
+            priority: 0,
+            position: 0,
+        },
         effect: Effect::Allow,
         default_deny: true,
         peers,
@@ -695,10 +894,22 @@ fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, proble
     };
     let mut directions = Vec::new();
     for (n, entry) in spec.ingress.iter().flatten().enumerate() {
-        directions.push((Direction::Ingress, format!("spec.ingress[{n}]"), &entry.from, "from", &entry.ports));
+        directions.push((
+            Direction::Ingress,
+            format!("spec.ingress[{n}]"),
+            &entry.from,
+            "from",
+            &entry.ports,
+        ));
     }
     for (n, entry) in spec.egress.iter().flatten().enumerate() {
-        directions.push((Direction::Egress, format!("spec.egress[{n}]"), &entry.to, "to", &entry.ports));
+        directions.push((
+            Direction::Egress,
+            format!("spec.egress[{n}]"),
+            &entry.to,
+            "to",
+            &entry.ports,
+        ));
     }
     for (direction, path, peers, field, ports) in directions {
         let peers = match peers.as_ref().filter(|p| !p.is_empty()) {
@@ -707,7 +918,13 @@ fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, proble
                 list.iter()
                     .enumerate()
                     .filter_map(|(n, peer)| {
-                        kubernetes_peer(peer, namespace, &options, &format!("{path}.{field}[{n}]"), problems)
+                        kubernetes_peer(
+                            peer,
+                            namespace,
+                            &options,
+                            &format!("{path}.{field}[{n}]"),
+                            problems,
+                        )
                     })
                     .collect(),
             ),
@@ -717,7 +934,9 @@ fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, proble
             Some(list) => Ports::Any(
                 list.iter()
                     .enumerate()
-                    .filter_map(|(n, port)| kubernetes_port(port, &format!("{path}.ports[{n}]"), problems))
+                    .filter_map(|(n, port)| {
+                        kubernetes_port(port, &format!("{path}.ports[{n}]"), problems)
+                    })
                     .collect(),
             ),
         };
@@ -728,20 +947,32 @@ fn kubernetes(set: &mut PolicySet, object: &crate::policy::NetworkPolicy, proble
         }
     }
     if closes_ingress && spec.ingress.as_ref().is_none_or(Vec::is_empty) {
-        set.ingress.push(rule("spec".to_owned(), Peers::Nobody, Ports::All));
+        set.ingress
+            .push(rule("spec".to_owned(), Peers::Nobody, Ports::All));
     }
     if closes_egress && spec.egress.as_ref().is_none_or(Vec::is_empty) {
-        set.egress.push(rule("spec".to_owned(), Peers::Nobody, Ports::All));
+        set.egress
+            .push(rule("spec".to_owned(), Peers::Nobody, Ports::All));
     }
     title(object)
 }
 
-fn pod_requirements(selector: &LabelSelector, path: &str, problems: &mut Vec<Problem>) -> Requirements {
+fn pod_requirements(
+    selector: &LabelSelector,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Requirements {
     Requirements::compile_with(selector, path, problems, |key| Key::k8s(key))
 }
 
-fn namespace_requirements(selector: &LabelSelector, path: &str, problems: &mut Vec<Problem>) -> Requirements {
-    Requirements::compile_with(selector, path, problems, |key| Key::k8s(format!("{NAMESPACE_LABELS}{key}")))
+fn namespace_requirements(
+    selector: &LabelSelector,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Requirements {
+    Requirements::compile_with(selector, path, problems, |key| {
+        Key::k8s(format!("{NAMESPACE_LABELS}{key}"))
+    })
 }
 
 fn kubernetes_peer(
@@ -764,17 +995,24 @@ fn kubernetes_peer(
         return Some(Peer::Range { net, except });
     }
     if peer.pod_selector.is_none() && peer.namespace_selector.is_none() {
-        problems.push(Problem::new(path, "a peer needs a podSelector, a namespaceSelector or an ipBlock"));
+        problems.push(Problem::new(
+            path,
+            "a peer needs a podSelector, a namespaceSelector or an ipBlock",
+        ));
         return None;
     }
     let pods = peer.pod_selector.clone().unwrap_or_default();
     let mut requirements = pod_requirements(&pods, &format!("{path}.podSelector"), problems);
     match &peer.namespace_selector {
         Some(selector) => {
-            let chosen = namespace_requirements(selector, &format!("{path}.namespaceSelector"), problems);
+            let chosen =
+                namespace_requirements(selector, &format!("{path}.namespaceSelector"), problems);
             in_namespaces(&mut requirements, chosen);
         }
-        None => requirements.push(Key::k8s(POD_NAMESPACE), Condition::In(vec![namespace.to_owned()])),
+        None => requirements.push(
+            Key::k8s(POD_NAMESPACE),
+            Condition::In(vec![namespace.to_owned()]),
+        ),
     }
     local_cluster(&mut requirements, options);
     Some(Peer::Labels(requirements))
@@ -788,7 +1026,11 @@ fn in_namespaces(requirements: &mut Requirements, namespaces: Requirements) {
     requirements.0.extend(namespaces.0);
 }
 
-fn kubernetes_port(port: &NetworkPolicyPort, path: &str, problems: &mut Vec<Problem>) -> Option<PortMatch> {
+fn kubernetes_port(
+    port: &NetworkPolicyPort,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<PortMatch> {
     let tcp = Protocol::Tcp;
     let given = port.protocol.as_ref().unwrap_or(&tcp);
     let protocol = check::protocol(Some(given), || format!("{path}.protocol"), problems)?;
@@ -799,26 +1041,43 @@ fn kubernetes_port(port: &NetworkPolicyPort, path: &str, problems: &mut Vec<Prob
             Port::Named(name) => PortSpec::Named(name),
             Port::Number(0) => PortSpec::Range(0, u16::MAX),
             Port::Number(first) => {
-                let end = port.end_port.and_then(|end| u16::try_from(end).ok()).filter(|end| *end > first);
+                let end = port
+                    .end_port
+                    .and_then(|end| u16::try_from(end).ok())
+                    .filter(|end| *end > first);
                 PortSpec::Range(first, end.unwrap_or(first))
             }
         },
     };
-    Some(PortMatch { protocol, port: spec, l7: None })
+    Some(PortMatch {
+        protocol,
+        port: spec,
+        l7: None,
+    })
 }
 
-fn cluster(set: &mut PolicySet, object: &crate::policy::ClusterNetworkPolicy, problems: &mut Vec<Problem>) -> String {
+fn cluster(
+    set: &mut PolicySet,
+    object: &crate::policy::ClusterNetworkPolicy,
+    problems: &mut Vec<Problem>,
+) -> String {
     let spec = &object.body.spec;
     let options = set.options.clone();
     let subject = match (&spec.subject.namespaces, &spec.subject.pods) {
         (Some(selector), None) => {
             let mut requirements = Requirements::default();
-            in_namespaces(&mut requirements, namespace_requirements(selector, "spec.subject.namespaces", problems));
+            in_namespaces(
+                &mut requirements,
+                namespace_requirements(selector, "spec.subject.namespaces", problems),
+            );
             requirements
         }
         (None, Some(pods)) => pods_requirements(pods, "spec.subject.pods", problems),
         _ => {
-            problems.push(Problem::new("spec.subject", "exactly one of namespaces and pods is needed"));
+            problems.push(Problem::new(
+                "spec.subject",
+                "exactly one of namespaces and pods is needed",
+            ));
             return title(object);
         }
     };
@@ -826,18 +1085,37 @@ fn cluster(set: &mut PolicySet, object: &crate::policy::ClusterNetworkPolicy, pr
         Tier::Admin => 0,
         Tier::Baseline => 2,
         Tier::Other(text) => {
-            problems.push(Problem::new("spec.tier", format!("{text:?} is no tier")).remedy("Admin or Baseline"));
+            problems.push(
+                Problem::new("spec.tier", format!("{text:?} is no tier"))
+                    .remedy("Admin or Baseline"),
+            );
             return title(object);
         }
     };
     let mut entries = Vec::new();
     for (n, entry) in spec.ingress.iter().flatten().enumerate() {
         let path = format!("spec.ingress[{n}]");
-        entries.push((Direction::Ingress, n, path, &entry.action, &entry.from, "from", &entry.protocols));
+        entries.push((
+            Direction::Ingress,
+            n,
+            path,
+            &entry.action,
+            &entry.from,
+            "from",
+            &entry.protocols,
+        ));
     }
     for (n, entry) in spec.egress.iter().flatten().enumerate() {
         let path = format!("spec.egress[{n}]");
-        entries.push((Direction::Egress, n, path, &entry.action, &entry.to, "to", &entry.protocols));
+        entries.push((
+            Direction::Egress,
+            n,
+            path,
+            &entry.action,
+            &entry.to,
+            "to",
+            &entry.protocols,
+        ));
     }
     for (direction, position, path, action, peers, field, protocols) in entries {
         let effect = match action {
@@ -845,7 +1123,8 @@ fn cluster(set: &mut PolicySet, object: &crate::policy::ClusterNetworkPolicy, pr
             Action::Deny => Effect::Deny,
             Action::Pass => Effect::Pass,
             Action::Other(text) => {
-                let problem = Problem::new(format!("{path}.action"), format!("{text:?} is no action"));
+                let problem =
+                    Problem::new(format!("{path}.action"), format!("{text:?} is no action"));
                 problems.push(problem.remedy("Accept, Deny or Pass"));
                 continue;
             }
@@ -855,7 +1134,11 @@ fn cluster(set: &mut PolicySet, object: &crate::policy::ClusterNetworkPolicy, pr
             let place = format!("{path}.{field}[{n}]");
             cluster_peer(peer, effect, &options, &place, problems, &mut compiled);
         }
-        let peers = if compiled.is_empty() { Peers::Nobody } else { Peers::Any(compiled) };
+        let peers = if compiled.is_empty() {
+            Peers::Nobody
+        } else {
+            Peers::Any(compiled)
+        };
         let ports = match protocols.as_ref().filter(|p| !p.is_empty()) {
             None => Ports::All,
             Some(list) => Ports::Any(list.iter().flat_map(cluster_ports).collect()),
@@ -863,7 +1146,11 @@ fn cluster(set: &mut PolicySet, object: &crate::policy::ClusterNetworkPolicy, pr
         let rule = CompiledRule {
             rule: reference(object, path),
             subject: Subject::Endpoints(subject.clone()),
-            order: Order { tier, priority: spec.priority, position },
+            order: Order {
+                tier,
+                priority: spec.priority,
+                position,
+            },
             effect,
             default_deny: false,
             peers,
@@ -900,13 +1187,14 @@ fn cluster_peer(
     if let Some(selector) = &peer.namespaces {
         let mut requirements = Requirements::default();
         let place = format!("{path}.namespaces");
-        in_namespaces(&mut requirements, namespace_requirements(selector, &place, problems));
-        local_cluster(&mut requirements, options);
+        in_namespaces(
+            &mut requirements,
+            namespace_requirements(selector, &place, problems),
+        );
         all.push(Peer::Labels(requirements));
     }
     if let Some(pods) = &peer.pods {
-        let mut requirements = pods_requirements(pods, &format!("{path}.pods"), problems);
-        local_cluster(&mut requirements, options);
+        let requirements = pods_requirements(pods, &format!("{path}.pods"), problems);
         all.push(Peer::Labels(requirements));
     }
     if let Some(selector) = &peer.nodes {
@@ -921,11 +1209,17 @@ fn cluster_peer(
     }
     for (n, text) in peer.networks.iter().flatten().enumerate() {
         let net = check::cidr(text, || format!("{path}.networks[{n}]"), problems);
-        all.extend(net.map(|net| Peer::Range { net, except: Vec::new() }));
+        all.extend(net.map(|net| Peer::Range {
+            net,
+            except: Vec::new(),
+        }));
     }
     let names = peer.domain_names.as_deref().unwrap_or_default();
     if !names.is_empty() && effect != Effect::Allow {
-        let problem = Problem::new(format!("{path}.domainNames"), "names are possible only where the action is Accept");
+        let problem = Problem::new(
+            format!("{path}.domainNames"),
+            "names are possible only where the action is Accept",
+        );
         problems.push(problem);
     }
     for name in names {
@@ -956,7 +1250,11 @@ fn cluster_ports(protocol: &ClusterProtocol) -> Vec<PortMatch> {
                 (None, None) => PortSpec::Range(0, u16::MAX),
             },
         };
-        all.push(PortMatch { protocol, port, l7: None });
+        all.push(PortMatch {
+            protocol,
+            port,
+            l7: None,
+        });
     }
     if let Some(name) = &protocol.destination_named_port {
         all.push(PortMatch {

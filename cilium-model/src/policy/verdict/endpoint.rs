@@ -62,7 +62,11 @@ impl Endpoint {
     /// An address outside the cluster.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        let world = if address.is_ipv4() { "world-ipv4" } else { "world-ipv6" };
+        let world = if address.is_ipv4() {
+            "world-ipv4"
+        } else {
+            "world-ipv6"
+        };
         Self {
             labels: vec![Label::reserved(world)],
             address: Some(address),
@@ -81,7 +85,8 @@ impl Endpoint {
     /// Adds a security label, in place of one with the same source and key.
     #[must_use]
     pub fn with_label(mut self, label: Label) -> Self {
-        self.labels.retain(|l| !(l.source == label.source && l.key == label.key));
+        self.labels
+            .retain(|l| !(l.source == label.source && l.key == label.key));
         self.labels.push(label);
         self
     }
@@ -106,8 +111,14 @@ impl Endpoint {
 
     /// Adds a named port of the pod.
     #[must_use]
-    pub fn with_named_port(mut self, name: impl Into<String>, port: u16, protocol: Protocol) -> Self {
-        self.named_ports.push((name.into().to_ascii_lowercase(), port, protocol));
+    pub fn with_named_port(
+        mut self,
+        name: impl Into<String>,
+        port: u16,
+        protocol: Protocol,
+    ) -> Self {
+        self.named_ports
+            .push((name.into().to_ascii_lowercase(), port, protocol));
         self
     }
 
@@ -124,11 +135,16 @@ impl Endpoint {
     }
 
     pub(crate) fn is_reserved(&self, key: &str) -> bool {
-        self.labels.iter().any(|label| label.source == "reserved" && label.key == key)
+        self.labels
+            .iter()
+            .any(|label| label.source == "reserved" && label.key == key)
     }
 
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
-        let found = self.labels.iter().find(|label| label.source == "k8s" && label.key == key)?;
+        let found = self
+            .labels
+            .iter()
+            .find(|label| label.source == "k8s" && label.key == key)?;
         Some(&found.value)
     }
 
@@ -137,8 +153,16 @@ impl Endpoint {
         if self.is_reserved("host") {
             return host_firewall;
         }
-        let outside = ["world", "world-ipv4", "world-ipv6", "remote-node", "unmanaged"];
-        !self.labels.is_empty() && self.address.is_none() && !outside.iter().any(|key| self.is_reserved(key))
+        let outside = [
+            "world",
+            "world-ipv4",
+            "world-ipv6",
+            "remote-node",
+            "unmanaged",
+        ];
+        !self.labels.is_empty()
+            && self.address.is_none()
+            && !outside.iter().any(|key| self.is_reserved(key))
     }
 }
 

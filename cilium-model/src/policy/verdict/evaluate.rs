@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::compile::{CompiledRule, Effect, Group, NORMAL, Peer, Peers, PortMatch, PortSpec, Ports, Subject};
-use super::endpoint::{Endpoint, NAMESPACE_LABELS};
-use super::l7::{L7, Request};
+use super::compile::{
+    CompiledRule, Effect, Group, NORMAL, Peer, Peers, PortMatch, PortSpec, Ports, Subject,
+};
+use super::endpoint::Endpoint;
+use super::l7::Request;
 use super::{Decision, Direction, Enforcement, Flow, PolicySet, Reason, RuleRef, SideVerdict};
 use crate::policy::rule::{AuthenticationMode, Protocol};
 
@@ -23,27 +25,24 @@ pub(crate) fn side(set: &PolicySet, flow: &Flow<'_>, direction: Direction) -> Si
         Direction::Ingress => (flow.destination, flow.source, &set.ingress),
         Direction::Egress => (flow.source, flow.destination, &set.egress),
     };
-    let open = |reason| SideVerdict {
-        decision: Decision::Allowed,
-        reason,
-        request_allowed: flow.request.as_ref().map(|_| true),
-        authentication: None,
-        missing: None,
-    };
-    if set.options.enforcement == Enforcement::Never || !subject.is_enforced(set.options.host_firewall) {
-        return open(Reason::NotEnforced);
+    if set.options.enforcement == Enforcement::Never
+        || !subject.is_enforced(set.options.host_firewall)
+    {
+        return allow(flow, Decision::Allowed, Reason::NotEnforced);
     }
     let is_host = subject.is_reserved("host");
+    let mut selected = false;
     let mut closing: Vec<&CompiledRule> = Vec::new();
     let mut matches: Vec<Match<'_>> = Vec::new();
     for rule in rules {
-        let selected = match &rule.subject {
+        let selects = match &rule.subject {
             Subject::Endpoints(requirements) => !is_host && requirements.matches(&subject.labels),
             Subject::Hosts(requirements) => is_host && requirements.matches(&subject.labels),
         };
-        if !selected {
+        if !selects {
             continue;
         }
+        selected = true;
         if rule.default_deny {
             closing.push(rule);
         }
@@ -54,112 +53,111 @@ pub(crate) fn side(set: &PolicySet, flow: &Flow<'_>, direction: Direction) -> Si
     let closed = !closing.is_empty()
         || subject.is_reserved("init")
         || set.options.enforcement == Enforcement::Always;
-    // A node reaches its own pods by a built-in allow rule of the normal tier, which denies still beat.
-    let localhost = closed && direction == Direction::Ingress && !is_host && peer.is_reserved("host");
-    decide(flow, &matches, closed, localhost).unwrap_or_else(|| {
+    // A node reaches its own pods by a built-in allow rule of the ordinary tier, which denies still beat. The agent
+    // makes it only where some rule selects the pod.
+    let localhost =
+        selected && direction == Direction::Ingress && !is_host && peer.is_reserved("host");
+    let verdict = decide(flow, &matches, closed, localhost).unwrap_or_else(|| {
         if !closed {
-            return open(Reason::Open);
+            return allow(flow, Decision::Allowed, Reason::Open);
         }
-        let reason = match references(closing.iter().copied()) {
+        denied(match references(closing.iter().copied()) {
             rules if rules.is_empty() => Reason::Closed,
             rules => Reason::DefaultDeny(rules),
-        };
-        denied(flow, direction, subject, peer, reason)
-    }).explain(flow, direction, subject, peer)
+        })
+    });
+    verdict.explain(flow, direction, subject, peer)
 }
 
-/// Goes through the tiers; nothing when no rule has the last word.
-fn decide(flow: &Flow<'_>, matches: &[Match<'_>], closed: bool, localhost: bool) -> Option<SideVerdict> {
-    let mut skip_tier = None;
+/// Goes through tiers and priorities; nothing when no rule has the last word.
+fn decide(
+    flow: &Flow<'_>,
+    matches: &[Match<'_>],
+    closed: bool,
+    localhost: bool,
+) -> Option<SideVerdict> {
+    let mut passed = None;
     let mut rest = matches;
-    let mut normal_done = false;
-    loop {
-        let next_tier = rest.first().map(|m| m.rule.order.tier);
-        if !normal_done && next_tier.is_none_or(|tier| tier >= NORMAL) {
-            normal_done = true;
-            let end = rest.partition_point(|m| m.rule.order.tier == NORMAL);
-            let (level, later) = rest.split_at(end);
-            rest = later;
-            if let Some(verdict) = settle(flow, level) {
-                return Some(verdict);
-            }
-            if localhost {
-                return Some(allow(flow, Decision::Allowed, Reason::Localhost));
-            }
-            if closed {
-                // The built-in deny ends the normal tier, so that the baseline is never asked.
-                return None;
-            }
-            continue;
-        }
-        let first = rest.first()?;
+    while let Some(first) = rest.first() {
         let order = first.rule.order;
-        let end = rest.partition_point(|m| m.rule.order == order);
-        let (level, later) = rest.split_at(end);
+        if localhost && order.tier > NORMAL {
+            break;
+        }
+        let (level, later) = rest.split_at(rest.partition_point(|m| m.rule.order == order));
         rest = later;
-        if skip_tier == Some(order.tier) {
+        if passed == Some(order.tier) {
             continue;
         }
-        if let Some(verdict) = settle(flow, level) {
+        if let Some(verdict) = settle(flow, level, !closed) {
             return Some(verdict);
         }
         if level.iter().any(|m| m.rule.effect == Effect::Pass) {
-            skip_tier = Some(order.tier);
+            passed = Some(order.tier);
         }
     }
+    (localhost && closed).then(|| allow(flow, Decision::Allowed, Reason::Localhost))
 }
 
 /// Rules of one order: a deny beats an allow, and a redirect to a proxy beats a plain allow.
-fn settle(flow: &Flow<'_>, level: &[Match<'_>]) -> Option<SideVerdict> {
+fn settle(flow: &Flow<'_>, level: &[Match<'_>], open: bool) -> Option<SideVerdict> {
     let denies = || level.iter().filter(|m| m.rule.effect == Effect::Deny);
     if denies().next().is_some() {
-        let reason = Reason::Rules(references(denies().map(|m| m.rule)));
-        return Some(SideVerdict {
-            decision: Decision::Denied,
-            reason,
-            request_allowed: None,
-            authentication: None,
-            missing: None,
-        });
+        return Some(denied(Reason::Rules(references(denies().map(|m| m.rule)))));
     }
-    let allows: Vec<&Match<'_>> = level.iter().filter(|m| m.rule.effect == Effect::Allow).collect();
-    let redirects = || allows.iter().filter_map(|m| Some((*m, m.port?.l7.as_ref()?)));
-    let authentication = demanded(&allows);
+    let allows: Vec<&Match<'_>> = level
+        .iter()
+        .filter(|m| m.rule.effect == Effect::Allow)
+        .collect();
+    let redirects = || {
+        allows
+            .iter()
+            .filter_map(|m| Some((*m, m.port?.l7.as_ref()?)))
+    };
     let mut verdict = if let Some(parser) = redirects().map(|(_, l7)| l7.parser()).max() {
-        let behind = redirects().filter(|(_, l7)| l7.parser() == parser).map(|(m, _)| m.rule);
+        let behind = redirects()
+            .filter(|(_, l7)| l7.parser() == parser)
+            .map(|(m, _)| m.rule);
         let reason = Reason::Rules(references(behind));
         let mut verdict = allow(flow, Decision::AllowedL7(parser), reason);
-        verdict.request_allowed = flow.request.as_ref().map(|request| request_passes(&allows, flow, request));
+        // A direction that no rule closes holds a built-in allow of everything, requests included.
+        verdict.request_allowed = flow
+            .request
+            .as_ref()
+            .map(|request| open || request_passes(&allows, request));
         verdict
     } else {
         let narrowest = allows.iter().map(|m| m.narrowness).max()?;
-        let behind = allows.iter().filter(|m| m.narrowness == narrowest).map(|m| m.rule);
+        let behind = allows
+            .iter()
+            .filter(|m| m.narrowness == narrowest)
+            .map(|m| m.rule);
         allow(flow, Decision::Allowed, Reason::Rules(references(behind)))
     };
-    verdict.authentication = authentication;
+    verdict.authentication = demanded(&allows);
     Some(verdict)
 }
 
-/// Envoy asks the rules of every entry that covers the port; the DNS proxy only those of the very port.
-fn request_passes(allows: &[&Match<'_>], flow: &Flow<'_>, request: &Request) -> bool {
+/// Envoy asks the rules of every entry that covers the port; the DNS proxy only those written for the very port.
+fn request_passes(allows: &[&Match<'_>], request: &Request) -> bool {
+    let http = matches!(request, Request::Http(_));
+    let redirected = |spec: &PortSpec| {
+        allows
+            .iter()
+            .filter_map(|m| m.port)
+            .any(|p| p.l7.is_some() && p.port == *spec)
+    };
     allows.iter().any(|m| match m.port {
-        None => matches!(request, Request::Http(_)),
-        Some(port) => match &port.l7 {
-            Some(l7) => l7.allows(request),
-            None => match request {
-                Request::Http(_) => true,
-                Request::Dns(_) => match &port.port {
-                    PortSpec::Range(first, last) => *first == flow.port && *last == flow.port,
-                    PortSpec::Named(_) => true,
-                },
-            },
-        },
+        None => http,
+        Some(PortMatch { l7: Some(l7), .. }) => l7.allows(request),
+        Some(PortMatch { port, .. }) => http || redirected(port),
     })
 }
 
 /// The demand of the narrowest entry that makes one.
 fn demanded(allows: &[&Match<'_>]) -> Option<AuthenticationMode> {
-    let with = allows.iter().filter_map(|m| Some((m.narrowness, m.rule.authentication.as_ref()?)));
+    let with = allows
+        .iter()
+        .filter_map(|m| Some((m.narrowness, m.rule.authentication.as_ref()?)));
     let (_, mode) = with.max_by_key(|(narrowness, _)| *narrowness)?;
     (*mode != AuthenticationMode::Disabled).then(|| mode.clone())
 }
@@ -174,13 +172,7 @@ fn allow(flow: &Flow<'_>, decision: Decision, reason: Reason) -> SideVerdict {
     }
 }
 
-fn denied(
-    _flow: &Flow<'_>,
-    _direction: Direction,
-    _subject: &Endpoint,
-    _peer: &Endpoint,
-    reason: Reason,
-) -> SideVerdict {
+fn denied(reason: Reason) -> SideVerdict {
     SideVerdict {
         decision: Decision::Denied,
         reason,
@@ -192,16 +184,32 @@ fn denied(
 
 impl SideVerdict {
     /// Says in words what is missing, where something is.
-    fn explain(mut self, flow: &Flow<'_>, direction: Direction, subject: &Endpoint, peer: &Endpoint) -> Self {
+    fn explain(
+        mut self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        subject: &Endpoint,
+        peer: &Endpoint,
+    ) -> Self {
         let way = match direction {
             Direction::Ingress => "an ingress",
             Direction::Egress => "an egress",
         };
-        let wanted = || format!("{way} rule for {subject} that allows {peer} on {} {}", flow.protocol, flow.port);
+        let wanted = || {
+            format!(
+                "{way} rule for {subject} that allows {peer} on {} {}",
+                flow.protocol, flow.port
+            )
+        };
         self.missing = match (&self.decision, &self.reason, self.request_allowed) {
             (Decision::Denied, Reason::Rules(rules), _) => {
                 let names: Vec<String> = rules.iter().map(ToString::to_string).collect();
-                Some(format!("{} must no longer deny {peer} on {} {}", names.join(", "), flow.protocol, flow.port))
+                Some(format!(
+                    "{} must no longer deny {peer} on {} {}",
+                    names.join(", "),
+                    flow.protocol,
+                    flow.port
+                ))
             }
             (Decision::Denied, ..) => Some(wanted()),
             (_, _, Some(false)) => Some(format!("{} with this request", wanted())),
@@ -225,7 +233,8 @@ fn peer_matches(peers: &Peers, peer: &Endpoint, groups: &[Group]) -> Option<u8> 
         Peers::Everybody => Some(0),
         Peers::Any(list) => {
             let hits = list.iter().filter(|one| one.matches(peer, groups));
-            hits.map(|one| u8::from(!matches!(one, Peer::Everybody))).max()
+            hits.map(|one| u8::from(!matches!(one, Peer::Everybody)))
+                .max()
         }
     }
 }
@@ -235,19 +244,27 @@ impl Peer {
         match self {
             Self::Everybody => true,
             Self::Labels(requirements) => {
-                (peer.address.is_none() || requirements.has_reserved()) && requirements.matches(&peer.labels)
+                (peer.address.is_none() || requirements.has_reserved())
+                    && requirements.matches(&peer.labels)
             }
             Self::Reserved(keys) => keys.iter().any(|key| peer.is_reserved(key)),
             Self::Nodes(requirements) => {
-                (peer.is_reserved("host") || peer.is_reserved("remote-node")) && requirements.matches(&peer.labels)
+                (peer.is_reserved("host") || peer.is_reserved("remote-node"))
+                    && requirements.matches(&peer.labels)
             }
             Self::Range { net, except } => peer.address.is_some_and(|ip| inside(ip, net, except)),
             Self::Group { name, except } => peer.address.is_some_and(|ip| {
-                let ranges = groups.iter().filter(|g| g.name == *name).flat_map(|g| &g.ranges);
+                let ranges = groups
+                    .iter()
+                    .filter(|g| g.name == *name)
+                    .flat_map(|g| &g.ranges);
                 any_inside(ip, ranges, except)
             }),
             Self::Groups { labels, except } => peer.address.is_some_and(|ip| {
-                let ranges = groups.iter().filter(|g| labels.matches(&g.labels)).flat_map(|g| &g.ranges);
+                let ranges = groups
+                    .iter()
+                    .filter(|g| labels.matches(&g.labels))
+                    .flat_map(|g| &g.ranges);
                 any_inside(ip, ranges, except)
             }),
             Self::Name(matcher) => peer.names.iter().any(|name| matcher.matches(name)),
@@ -259,43 +276,63 @@ fn inside(ip: IpAddr, net: &IpNet, except: &[IpNet]) -> bool {
     net.contains(&ip) && !except.iter().any(|inner| inner.contains(&ip))
 }
 
-fn any_inside<'a>(ip: IpAddr, mut ranges: impl Iterator<Item = &'a IpNet>, except: &[IpNet]) -> bool {
+fn any_inside<'a>(
+    ip: IpAddr,
+    mut ranges: impl Iterator<Item = &'a IpNet>,
+    except: &[IpNet],
+) -> bool {
     ranges.any(|net| inside(ip, net, except))
 }
 
-fn port_matches<'a>(rule: &'a CompiledRule, flow: &Flow<'_>, peer_width: u8, all: &mut Vec<Match<'a>>) {
+fn port_matches<'a>(
+    rule: &'a CompiledRule,
+    flow: &Flow<'_>,
+    peer_width: u8,
+    all: &mut Vec<Match<'a>>,
+) {
     let ports = match &rule.ports {
         Ports::All => {
-            all.push(Match { rule, port: None, narrowness: (peer_width, 0) });
+            all.push(Match {
+                rule,
+                port: None,
+                narrowness: (peer_width, 0),
+            });
             return;
         }
         Ports::Any(ports) => ports,
     };
     for port in ports {
         let protocol_fits = match &port.protocol {
-            Protocol::Any => matches!(flow.protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp),
+            Protocol::Any => matches!(
+                flow.protocol,
+                Protocol::Tcp | Protocol::Udp | Protocol::Sctp
+            ),
             other => *other == flow.protocol,
         };
         if !protocol_fits {
             continue;
         }
         let width = match &port.port {
-            PortSpec::Range(first, last) if (*first..=*last).contains(&flow.port) => u32::from(last - first),
+            PortSpec::Range(first, last) if (*first..=*last).contains(&flow.port) => {
+                u32::from(last - first)
+            }
             PortSpec::Range(..) => continue,
             // The destination's pod says what a name stands for: the subject on ingress, the peer on egress.
             PortSpec::Named(name) => {
                 let known = &flow.destination.named_ports;
-                if !known.iter().any(|(n, number, p)| n == name && *number == flow.port && *p == flow.protocol) {
+                if !known
+                    .iter()
+                    .any(|(n, number, p)| n == name && *number == flow.port && *p == flow.protocol)
+                {
                     continue;
                 }
                 0
             }
         };
-        all.push(Match { rule, port: Some(port), narrowness: (peer_width, u32::from(u16::MAX) + 1 - width) });
+        all.push(Match {
+            rule,
+            port: Some(port),
+            narrowness: (peer_width, u32::from(u16::MAX) + 1 - width),
+        });
     }
-}
-
-#[allow(dead_code)]
-fn _unused(_: &L7) -> &'static str {
-    NAMESPACE_LABELS
 }

@@ -64,7 +64,10 @@ impl HttpRequest {
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(&found.1)
     }
 }
@@ -107,7 +110,10 @@ impl HttpMatcher {
             .flatten()
             // The agent splits at the first space, so that "Name:value" without one names a header that no request has.
             .map(|header| match header.split_once(' ') {
-                Some((name, value)) => (name.trim_end_matches(':').to_owned(), Some(value.to_owned())),
+                Some((name, value)) => (
+                    name.trim_end_matches(':').to_owned(),
+                    Some(value.to_owned()),
+                ),
                 None => (header.clone(), None),
             })
             .collect();
@@ -118,7 +124,10 @@ impl HttpMatcher {
                 continue;
             }
             secret |= wanted.secret.is_some();
-            headers.push((wanted.name.clone(), wanted.value.clone().filter(|v| !v.is_empty())));
+            headers.push((
+                wanted.name.clone(),
+                wanted.value.clone().filter(|v| !v.is_empty()),
+            ));
         }
         Self {
             path: regex(&rule.path, "path"),
@@ -130,16 +139,20 @@ impl HttpMatcher {
     }
 
     fn matches(&self, request: &HttpRequest) -> bool {
-        let holds = |regex: &Option<Regex>, value: &str| regex.as_ref().is_none_or(|r| r.is_match(value));
+        let holds =
+            |regex: &Option<Regex>, value: &str| regex.as_ref().is_none_or(|r| r.is_match(value));
         !self.secret
             && holds(&self.path, &request.path)
             && holds(&self.method, &request.method)
             && holds(&self.host, &request.host)
-            && self.headers.iter().all(|(name, wanted)| match (request.value(name), wanted) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                (Some(found), Some(wanted)) => found == wanted,
-            })
+            && self
+                .headers
+                .iter()
+                .all(|(name, wanted)| match (request.value(name), wanted) {
+                    (None, _) => false,
+                    (Some(_), None) => true,
+                    (Some(found), Some(wanted)) => found == wanted,
+                })
     }
 }
 
@@ -165,7 +178,9 @@ impl L7 {
 
     pub(crate) fn allows(&self, request: &Request) -> bool {
         match (self, request) {
-            (Self::Http(rules), Request::Http(request)) => rules.iter().any(|rule| rule.matches(request)),
+            (Self::Http(rules), Request::Http(request)) => {
+                rules.iter().any(|rule| rule.matches(request))
+            }
             (Self::Dns(names), Request::Dns(name)) => names.iter().any(|n| n.matches(name)),
             (Self::Tls | Self::Listener, _) => true,
             _ => false,
