@@ -5,3 +5,4 @@ pub mod failure;
 pub mod pace;
 pub mod plan;
 pub mod progress;
+pub mod secrets;
