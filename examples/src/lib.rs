@@ -1,7 +1,9 @@
 //! Plans, builds, verifies and describes whole homelab clusters out of one `cluster.yaml`.
 
 pub mod apply;
+pub mod environment;
 pub mod failure;
+pub mod lab;
 pub mod pace;
 pub mod plan;
 pub mod progress;

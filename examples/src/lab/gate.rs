@@ -1,0 +1,238 @@
+//! The gate that every request to a simulator passes: it counts, it can stop the world after a request, it can break one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The simulated system that a request goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum System {
+    /// The Proxmox VE API.
+    Proxmox,
+    /// The machine API of a Talos node.
+    Talos,
+    /// The Kubernetes API.
+    Kubernetes,
+    /// A run of restic.
+    Restic,
+}
+
+impl System {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proxmox => "proxmox",
+            Self::Talos => "talos",
+            Self::Kubernetes => "kubernetes",
+            Self::Restic => "restic",
+        }
+    }
+}
+
+/// Requests that a fault treats alike: same system, same method, same path but for names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct RequestClass {
+    /// The system.
+    pub system: System,
+    /// The HTTP method, the service of a remote call, or the command.
+    pub method: String,
+    /// The path with names replaced, or the remote method.
+    pub template: String,
+}
+
+impl RequestClass {
+    /// The class of one request.
+    pub fn new(system: System, method: impl Into<String>, template: impl Into<String>) -> Self {
+        Self {
+            system,
+            method: method.into(),
+            template: template.into(),
+        }
+    }
+}
+
+impl fmt::Display for RequestClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {}",
+            self.system.name(),
+            self.method,
+            self.template
+        )
+    }
+}
+
+/// How a request is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Break {
+    /// The connection is reset before anything was done.
+    ResetBefore,
+    /// Everything is done, the answer is lost.
+    AnswerLost,
+    /// Proxmox VE: 596, the request was never executed.
+    ProxyNeverSent,
+    /// Proxmox VE: 596, the request was executed.
+    ProxySent,
+    /// Proxmox VE: the lock of the object was not free in time.
+    LockTimeout,
+    /// Proxmox VE: the task ends with an error.
+    TaskFailed,
+}
+
+impl Break {
+    /// All ways to break a request of a system.
+    pub fn all_for(system: System) -> &'static [Self] {
+        match system {
+            System::Proxmox => &[
+                Self::ResetBefore,
+                Self::AnswerLost,
+                Self::ProxyNeverSent,
+                Self::ProxySent,
+                Self::LockTimeout,
+                Self::TaskFailed,
+            ],
+            System::Talos | System::Kubernetes | System::Restic => {
+                &[Self::ResetBefore, Self::AnswerLost]
+            }
+        }
+    }
+}
+
+/// What happens to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Passage {
+    /// It is answered.
+    Free,
+    /// It is broken.
+    Broken(Break),
+    /// The program that sent it is dead: no answer ever.
+    Dead,
+}
+
+#[derive(Default)]
+struct State {
+    count: usize,
+    seen: Vec<RequestClass>,
+    die_after: Option<usize>,
+    breaking: Option<(RequestClass, usize, Break)>,
+    occurrences: BTreeMap<RequestClass, usize>,
+    broken: bool,
+}
+
+/// The gate; clones share it.
+#[derive(Clone, Default)]
+pub struct Gate {
+    state: Arc<Mutex<State>>,
+    died: Arc<Notify>,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Gate")
+            .field("count", &state.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// A gate that lets everything pass.
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// A gate behind which the program is dead once its `request`th request (from 1) was processed.
+    pub fn dying_after(request: usize) -> Self {
+        let gate = Self::default();
+        gate.state().die_after = Some(request);
+        gate
+    }
+
+    /// A gate that breaks the `occurrence`th request (from 1) of a class, once.
+    pub fn breaking(class: RequestClass, occurrence: usize, how: Break) -> Self {
+        let gate = Self::default();
+        gate.state().breaking = Some((class, occurrence, how));
+        gate
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the passage of one request, before it is processed.
+    pub fn ask(&self, class: RequestClass) -> Passage {
+        let mut state = self.state();
+        if state.die_after.is_some_and(|last| state.count >= last) {
+            drop(state);
+            self.died.notify_one();
+            return Passage::Dead;
+        }
+        state.count += 1;
+        let occurrence = state.occurrences.entry(class.clone()).or_default();
+        *occurrence += 1;
+        let occurrence = *occurrence;
+        let passage = match &state.breaking {
+            Some((broken, which, how)) if *broken == class && *which == occurrence => {
+                Passage::Broken(*how)
+            }
+            _ => Passage::Free,
+        };
+        state.broken |= passage != Passage::Free;
+        state.seen.push(class);
+        passage
+    }
+
+    /// Resolves when a request was refused because the program is dead.
+    pub async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// All requests that passed, in order.
+    pub fn seen(&self) -> Vec<RequestClass> {
+        self.state().seen.clone()
+    }
+
+    /// Whether the request that was to be broken came by.
+    pub fn has_broken(&self) -> bool {
+        self.state().broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(template: &str) -> RequestClass {
+        RequestClass::new(System::Proxmox, "GET", template)
+    }
+
+    #[test]
+    fn the_named_occurrence_of_a_class_is_broken_once() {
+        let gate = Gate::breaking(class("/nodes"), 2, Break::AnswerLost);
+        let passages: Vec<_> = ["/nodes", "/version", "/nodes", "/nodes"]
+            .map(|path| gate.ask(class(path)))
+            .into();
+        let broken = Passage::Broken(Break::AnswerLost);
+        assert_eq!(
+            passages,
+            [Passage::Free, Passage::Free, broken, Passage::Free]
+        );
+        assert!(gate.has_broken());
+    }
+
+    #[tokio::test]
+    async fn after_its_last_request_a_program_is_dead() {
+        let gate = Gate::dying_after(1);
+        assert_eq!(gate.ask(class("/nodes")), Passage::Free);
+        assert_eq!(gate.ask(class("/nodes")), Passage::Dead);
+        gate.died().await;
+        assert_eq!(gate.seen(), [class("/nodes")]);
+    }
+}
