@@ -8,3 +8,4 @@ pub mod pace;
 pub mod plan;
 pub mod progress;
 pub mod secrets;
+pub mod spec;

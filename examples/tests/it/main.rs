@@ -1,0 +1,3 @@
+//! Integration tests of the example programs' library.
+
+mod spec;
