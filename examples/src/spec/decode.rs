@@ -315,7 +315,11 @@ impl<'t> Cx<'t> {
             }
             match path.rfind(['.', '[']) {
                 Some(at) => path = &path[..at],
-                None => return self.first_line(0..self.text.len()),
+                // Not in the file at all: the end is where it would be added.
+                None => {
+                    let end = self.text.trim_end().len();
+                    return Span::of(self.text, end..end);
+                }
             }
         }
     }
