@@ -1,5 +1,7 @@
 //! The crate's behaviour, one module per subject.
 
+#![allow(clippy::unwrap_used, reason = "a test may end so")]
+
 mod document;
 mod support;
 mod topology;
