@@ -8,6 +8,7 @@ mod dependencies;
 mod manifests;
 mod names;
 mod readmes;
+mod rooms;
 mod sizes;
 mod words;
 
@@ -116,6 +117,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     problems.extend(sizes::check(&sources));
     problems.extend(names::check(&sources));
     problems.extend(words::check(&sources, &root));
+    problems.extend(rooms::check(&sources));
     problems.extend(manifests::check(&sources));
     problems.extend(dependencies::check(&packages, &sources));
     problems.extend(dependencies::check_pure()?);
