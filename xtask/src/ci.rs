@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use crate::metadata::{self, CRATES, Package};
 use crate::peers::{self, Census, OPENSSL};
 use crate::test::{self, Features, Run};
-use crate::{conformance, process, tidy, workspace};
+use crate::{codegen, conformance, process, tidy, workspace};
 
 /// Seconds that each fuzz test runs here; the tests' own default is 1.
 const FUZZ_SECONDS: u32 = 10;
@@ -251,6 +251,16 @@ fn recorded(
     let run = test::run(name, command)?;
     let outcome = Outcome::of(run.passed, "see its closing lines above");
     machine.runs.push(run);
+    Ok(outcome)
+}
+
+fn codegen(machine: &mut Machine) -> anyhow::Result<Outcome> {
+    let outcome = full_xtask(machine, &["codegen", "--check"])?;
+    let facts = codegen::facts_root();
+    if matches!(outcome, Outcome::Passed) && !facts.is_dir() {
+        let why = format!("no descriptions in {} (FACTS_DIR)", facts.display());
+        return Ok(Outcome::Skipped(why));
+    }
     Ok(outcome)
 }
 

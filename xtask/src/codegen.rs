@@ -54,6 +54,14 @@ fn generators() -> Vec<Generator> {
     Vec::new()
 }
 
+/// The root of the upstream descriptions: `FACTS_DIR`, or the default beside the workspace.
+pub(crate) fn facts_root() -> PathBuf {
+    match std::env::var_os("FACTS_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => workspace::root().join(DEFAULT_FACTS),
+    }
+}
+
 /// `cargo xtask codegen [NAME...] [--check]`
 pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     let mut check = false;
@@ -73,10 +81,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
         full.extend_from_slice(words);
         return workspace::again_with("codegen", &full);
     }
-    let facts = match std::env::var_os("FACTS_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => workspace::root().join(DEFAULT_FACTS),
-    };
+    let facts = facts_root();
     let mut stale = Vec::new();
     for generator in generators() {
         if !names.is_empty() && !names.contains(&generator.name) {

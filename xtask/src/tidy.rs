@@ -5,6 +5,7 @@
 
 mod coverage;
 mod dependencies;
+mod licences;
 mod manifests;
 mod names;
 mod readmes;
@@ -121,6 +122,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     problems.extend(manifests::check(&sources));
     problems.extend(dependencies::check(&packages, &sources));
     problems.extend(dependencies::check_pure()?);
+    problems.extend(licences::check()?);
     problems.extend(readmes::check(&sources, &packages));
     problems.extend(coverage::check(&sources));
     problems.sort();
