@@ -57,9 +57,7 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("doctests", doctests),
     ("fuzz", fuzz),
-    ("codegen", |machine| {
-        full_xtask(machine, &["codegen", "--check"])
-    }),
+    ("codegen", codegen),
     ("conformance", conformance),
     ("environments", |_| environments::step()),
 ];
