@@ -7,14 +7,22 @@ use serde_json::Value;
 #[allow(dead_code, reason = "a build with no crate's feature has no suite")]
 pub(crate) fn first_difference(expected: &Value, output: &Value) -> Option<String> {
     let mut pointer = String::new();
-    differ(expected, output, &mut pointer, false)
+    differ(expected, output, &mut pointer, false).map(at_the_top)
 }
 
 /// [`first_difference`] in which the order of lists does not matter either.
 #[allow(dead_code, reason = "a build with no crate's feature has no suite")]
 pub(crate) fn first_difference_unordered(expected: &Value, output: &Value) -> Option<String> {
     let mut pointer = String::new();
-    differ(expected, output, &mut pointer, true)
+    differ(expected, output, &mut pointer, true).map(at_the_top)
+}
+
+/// The empty pointer means the whole value; nobody reads that in front of a colon.
+fn at_the_top(found: String) -> String {
+    match found.strip_prefix(": ") {
+        Some(rest) => rest.to_owned(),
+        None => found,
+    }
 }
 
 fn differ(

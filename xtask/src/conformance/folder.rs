@@ -129,3 +129,61 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("cases/deep")).unwrap();
+        fs::create_dir_all(folder.join("base")).unwrap();
+        fs::write(
+            folder.join("cases/list.jsonl"),
+            "{\"a\": 1}\n\n{\"a\": 2}\n",
+        )
+        .unwrap();
+        fs::write(folder.join("cases/deep/own.conf"), "own").unwrap();
+        fs::write(folder.join("base/list.jsonl"), "not looked at").unwrap();
+        fs::write(folder.join("base/shared.conf"), "shared").unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_a_case_names_may_lie_in_the_base_but_a_list_of_cases_may_not() {
+        let root = scratch("folder-base");
+        let folder = Folder::new(root.join("cases"), Some(root.join("base")));
+        assert_eq!(folder.text("shared.conf").unwrap(), "shared");
+        assert_eq!(folder.text("deep/own.conf").unwrap(), "own");
+        assert_eq!(folder.own("shared.conf").unwrap(), None);
+        assert_eq!(
+            folder.own_json_lines("list.jsonl").unwrap().unwrap().len(),
+            2
+        );
+        assert!(folder.has("shared.conf") && !folder.has("absent.conf"));
+        let alone = Folder::new(root.join("cases"), None);
+        assert!(alone.text("shared.conf").is_err());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn files_are_listed_at_any_depth_in_order() {
+        let root = scratch("folder-files");
+        let folder = Folder::new(root.join("cases"), None);
+        assert_eq!(folder.files("").unwrap(), ["deep/own.conf", "list.jsonl"]);
+        assert_eq!(folder.files("deep").unwrap(), ["deep/own.conf"]);
+        assert!(folder.files("absent").unwrap().is_empty());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_line_that_is_not_json_is_named() {
+        let root = scratch("folder-json");
+        fs::write(root.join("cases/list.jsonl"), "{}\nnot json\n").unwrap();
+        let folder = Folder::new(root.join("cases"), None);
+        let error = folder.own_json_lines("list.jsonl").unwrap_err();
+        assert!(error.to_string().starts_with("list.jsonl:2"), "{error}");
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
