@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: what the figures in the READMEs come from.
 
+mod table;
+
+use std::time::SystemTime;
+
 use anyhow::{Context, bail};
 
 use crate::metadata::{self, Package};
@@ -12,6 +16,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     let arguments = parts.next().unwrap_or_default();
     let packages = metadata::packages()?;
     let chosen = choose(&packages, wanted)?;
+    let started = SystemTime::now();
     let mut all_ran = true;
     for package in chosen {
         let mut command = workspace::cargo();
@@ -23,6 +28,8 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
         eprintln!("{}", process::shown(&command));
         all_ran &= command.status().context("starting cargo bench")?.success();
     }
+    let figures = table::read(&workspace::target().join("criterion"), started);
+    print!("\n{}", table::markdown(&figures));
     Ok(all_ran)
 }
 
