@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hyper_util", &["transport", "simulator"]),
     ("tonic", &["transport", "simulator", "generated"]),
     ("serde_saphyr", &["yaml"]),
+    ("granit_parser", &["yaml"]),
     ("ssh2", &["ssh", "transport"]),
 ];
 
