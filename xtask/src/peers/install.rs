@@ -30,13 +30,18 @@ fn system_packages(absent: &[&Peer]) -> Vec<&'static str> {
         if !peer.package.is_empty() {
             packages.push(peer.package);
         }
-        if matches!(peer.probe, Probe::Python(..)) && super::found("python3").is_none() {
+        // Debian ships Python without what makes virtual environments.
+        if matches!(peer.probe, Probe::Python(..)) && !can_make_environments() {
             packages.extend(["python3", "python3-venv"]);
         }
     }
     packages.sort_unstable();
     packages.dedup();
     packages
+}
+
+fn can_make_environments() -> bool {
+    succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
 }
 
 fn python_packages(absent: &[&Peer]) -> Vec<&'static str> {
