@@ -1,11 +1,14 @@
 //! Plans, builds, verifies and describes whole homelab clusters out of one `cluster.yaml`.
 
 pub mod apply;
+pub mod credentials;
 pub mod environment;
 pub mod failure;
 pub mod lab;
+pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod progress;
 pub mod secrets;
 pub mod spec;
+pub mod verify;

@@ -82,6 +82,18 @@ impl Plan {
         })
     }
 
+    /// A plan of steps that do not depend on each other.
+    pub(crate) fn independent(cluster: &str, mut steps: Vec<Step>) -> Self {
+        for step in &mut steps {
+            step.needs.clear();
+        }
+        Self {
+            cluster: cluster.to_owned(),
+            steps,
+            unchanged: 0,
+        }
+    }
+
     /// The cluster that the plan is for.
     pub fn cluster(&self) -> &str {
         &self.cluster
