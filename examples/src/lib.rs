@@ -1,6 +1,7 @@
 //! Plans, builds, verifies and describes whole homelab clusters out of one `cluster.yaml`.
 
 pub mod apply;
+pub mod component;
 pub mod credentials;
 pub mod environment;
 pub mod failure;

@@ -209,8 +209,6 @@ macro_rules! components {
 }
 
 components! {
-    /// The cluster's DNS.
-    coredns: Plain = "coredns" / "coredns" (true),
     /// Certificates.
     cert_manager: Plain = "certManager" / "cert-manager" (false),
     /// Figures for autoscalers and `kubectl top`.

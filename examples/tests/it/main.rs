@@ -1,3 +1,4 @@
 //! Integration tests of the example programs' library.
 
+mod component;
 mod spec;
