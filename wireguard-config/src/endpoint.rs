@@ -64,6 +64,10 @@ impl Endpoint {
         })
     }
 
+    pub(crate) fn from_parts(host: Host, port: u16) -> Self {
+        Self { host, port }
+    }
+
     /// The host.
     #[must_use]
     pub fn host(&self) -> &Host {

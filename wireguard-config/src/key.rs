@@ -28,7 +28,7 @@ impl<F: FnMut(&mut [u8])> Random for F {
 /// The operating system's random generator.
 #[cfg(feature = "os-random")]
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "a value that callers name")]
 pub struct OsRandom;
 
 #[cfg(feature = "os-random")]

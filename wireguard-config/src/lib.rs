@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod device;
 mod document;
 mod endpoint;
 mod error;
 mod key;
+pub mod lenient;
 mod net;
 mod obfuscation;
 pub mod render;
@@ -14,6 +16,7 @@ mod strict;
 pub mod topology;
 
 pub use config::{Config, Dns, Hook, HookStage, Interface, Peer, Table};
+pub use device::{Device, DevicePeer, Handshake};
 pub use document::{Change, Document, Limits, LineKind, LineView, Section};
 pub use endpoint::{Endpoint, Host};
 pub use error::{Error, ErrorKind, Place, Problem, Result, Severity};

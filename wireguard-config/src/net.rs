@@ -412,3 +412,14 @@ pub(crate) fn push_number(out: &mut String, number: u32) {
     }
     out.push((b'0' + (number % 10) as u8) as char);
 }
+
+/// An address as the C library prints it: unlike Rust's, with a dotted tail also in `::192.0.2.1`.
+pub(crate) fn c_text(address: IpAddr) -> String {
+    if let IpAddr::V6(v6) = address
+        && v6.to_bits() >> 32 == 0
+        && v6.to_bits() >> 16 != 0
+    {
+        return format!("::{}", Ipv4Addr::from_bits(v6.to_bits() as u32));
+    }
+    address.to_string()
+}

@@ -1,7 +1,7 @@
 //! The strict mode: a text to its meaning, or every problem with line, column, reason and remedy.
 //!
 //! Strict refuses what `wg` and `wg-quick` refuse and also what they silently bend (ports beyond 65535). What they accept
-//! and is merely odd gives a warning. The exact behaviour of the tools is in the lenient mode.
+//! and is merely odd gives a warning. The exact behaviour of the tools is in [`lenient`](crate::lenient).
 
 mod lint;
 mod places;

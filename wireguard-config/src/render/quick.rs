@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Peer};
-use crate::net::{push_network, push_number};
+use crate::device::Device;
+use crate::endpoint::Host;
+use crate::net::{Network, c_text, push_network, push_number};
 
 /// The text for wg-quick: everything. Holds secrets and is wiped when dropped.
 #[must_use]
@@ -106,16 +108,7 @@ pub(crate) fn peer(out: &mut String, peer: &Peer) {
         key.push_base64(out);
         out.push('\n');
     }
-    if !peer.allowed_ips.is_empty() {
-        out.push_str("AllowedIPs = ");
-        for (i, network) in peer.allowed_ips.iter().enumerate() {
-            if i > 0 {
-                out.push_str(", ");
-            }
-            push_network(out, network);
-        }
-        out.push('\n');
-    }
+    allowed_ips(out, &peer.allowed_ips);
     if let Some(endpoint) = &peer.endpoint {
         let _ = writeln!(out, "Endpoint = {endpoint}");
     }
@@ -128,4 +121,84 @@ pub(crate) fn peer(out: &mut String, peer: &Peer) {
         }
         None => {}
     }
+}
+
+/// The normal form in which `wg showconf` prints a device.
+pub(crate) fn showconf(device: &Device) -> Zeroizing<String> {
+    let peers: usize = device
+        .peers
+        .iter()
+        .map(|peer| 256 + peer.allowed_ips.len() * 48)
+        .sum();
+    let mut out = Zeroizing::new(String::with_capacity(256 + peers));
+    out.push_str("[Interface]\n");
+    // Writing into a String cannot fail.
+    if device.listen_port > 0 {
+        let _ = writeln!(out, "ListenPort = {}", device.listen_port);
+    }
+    if device.fwmark > 0 {
+        let _ = writeln!(out, "FwMark = 0x{:x}", device.fwmark);
+    }
+    if let Some(key) = &device.private_key {
+        out.push_str("PrivateKey = ");
+        key.push_base64(&mut out);
+        out.push('\n');
+    }
+    out.push('\n');
+    for (i, each) in device.peers.iter().enumerate() {
+        let _ = writeln!(out, "[Peer]\nPublicKey = {}", each.public_key);
+        if let Some(key) = &each.preshared_key {
+            out.push_str("PresharedKey = ");
+            key.push_base64(&mut out);
+            out.push('\n');
+        }
+        for (i, network) in each.allowed_ips.iter().enumerate() {
+            let lead = if i == 0 { "AllowedIPs = " } else { ", " };
+            let _ = write!(
+                out,
+                "{lead}{}/{}",
+                c_text(network.address()),
+                network.prefix()
+            );
+        }
+        if !each.allowed_ips.is_empty() {
+            out.push('\n');
+        }
+        match each
+            .endpoint
+            .as_ref()
+            .map(|endpoint| (endpoint.host(), endpoint.port()))
+        {
+            Some((Host::Address(address), port)) if address.is_ipv6() => {
+                let _ = writeln!(out, "Endpoint = [{}]:{port}", c_text(*address));
+            }
+            _ => {
+                _ = each
+                    .endpoint
+                    .iter()
+                    .try_for_each(|endpoint| writeln!(out, "Endpoint = {endpoint}"))
+            }
+        }
+        if each.keepalive > 0 {
+            let _ = writeln!(out, "PersistentKeepalive = {}", each.keepalive);
+        }
+        if i + 1 < device.peers.len() {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn allowed_ips(out: &mut String, networks: &[Network]) {
+    if networks.is_empty() {
+        return;
+    }
+    out.push_str("AllowedIPs = ");
+    for (i, network) in networks.iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        push_network(out, network);
+    }
+    out.push('\n');
 }

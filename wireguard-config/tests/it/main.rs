@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may end so")]
 
 mod document;
+mod keys;
+mod lenient;
+mod strict;
 mod support;
 mod topology;
