@@ -1,1 +1,15 @@
 #![doc = include_str!("../README.md")]
+
+pub mod error;
+pub mod model;
+pub mod object;
+pub mod quantity;
+pub mod scheduler;
+pub mod settings;
+pub mod storage_class;
+
+mod yaml;
+
+pub use error::{Error, ErrorKind, Problem};
+pub use model::{Extra, IntOrString};
+pub use object::{Kind, Metadata, Object};
