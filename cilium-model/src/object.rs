@@ -245,12 +245,12 @@ fn subject<K: Kind>(value: &Value) -> String {
     }
 }
 
-/// Declares a kind whose body is one required or optional `spec`.
+/// Declares a kind whose body is one `spec`. An absent spec reads as one with nothing set, and is written as it was read.
 macro_rules! kind {
     ($(
         $(#[$meta:meta])*
-        $alias:ident = $body:ident { spec: $spec:ty, group: $group:literal, version: $version:literal,
-            also: [$($also:literal),*], plural: $plural:literal, namespaced: $namespaced:literal }
+        $alias:ident = $body:ident { spec: $spec:ty, required: $required:literal, group: $group:literal,
+            version: $version:literal, also: [$($also:literal),*], plural: $plural:literal, namespaced: $namespaced:literal }
     )+) => { $(
         $(#[$meta])*
         pub type $alias = $crate::object::Object<$body>;
@@ -261,11 +261,12 @@ macro_rules! kind {
         pub struct $body {
             /// What is wanted.
             pub spec: $spec,
+            keep_empty: bool,
         }
 
         impl From<$spec> for $body {
             fn from(spec: $spec) -> Self {
-                Self { spec }
+                Self { spec, keep_empty: true }
             }
         }
 
@@ -275,11 +276,19 @@ macro_rules! kind {
                 at: &$crate::object::sealed::Place<'_, '_>,
                 problems: &mut Vec<$crate::error::Problem>,
             ) -> Self {
-                Self { spec: $crate::model::take_required(map, "spec", at.0, problems) }
+                let keep_empty = map.get("spec").is_some_and(|spec| !spec.is_null());
+                let spec = if $required {
+                    $crate::model::take_required(map, "spec", at.0, problems)
+                } else {
+                    $crate::model::take(map, "spec", at.0, problems).unwrap_or_default()
+                };
+                Self { spec, keep_empty }
             }
 
             fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
-                map.insert("spec".to_owned(), $crate::model::Field::write(&self.spec));
+                if self.keep_empty || $required || self.spec != Default::default() {
+                    map.insert("spec".to_owned(), $crate::model::Field::write(&self.spec));
+                }
             }
         }
 

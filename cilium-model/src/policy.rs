@@ -119,6 +119,6 @@ policy_kind! {
 
 kind! {
     /// A named set of address ranges outside the cluster, which policies refer to by name or label.
-    CiliumCIDRGroup = CidrGroupBody { spec: CidrGroupSpec, group: "cilium.io", version: "v2",
+    CiliumCIDRGroup = CidrGroupBody { spec: CidrGroupSpec, required: true, group: "cilium.io", version: "v2",
         also: ["v2alpha1"], plural: "ciliumcidrgroups", namespaced: false }
 }

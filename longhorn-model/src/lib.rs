@@ -4,6 +4,7 @@ pub mod error;
 pub mod model;
 pub mod object;
 pub mod quantity;
+pub mod resources;
 pub mod scheduler;
 pub mod settings;
 pub mod storage_class;

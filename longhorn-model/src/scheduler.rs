@@ -179,6 +179,16 @@ impl Disk {
         limit - i128::from(self.scheduled)
     }
 
+    /// True when less than the rest of this percentage is free, by whole numbers; 0 switches the question off.
+    #[must_use]
+    pub fn under_pressure(&self, percentage: u64) -> bool {
+        if percentage == 0 || self.maximum == 0 {
+            return false;
+        }
+        let free = i128::from(self.available) - i128::from(self.reserved);
+        free * 100 / i128::from(self.maximum) < 100 - i128::from(percentage)
+    }
+
     /// Storage that counts when disks are compared: free, not reserved, not promised.
     pub(crate) fn usable(&self) -> u64 {
         self.available
@@ -296,6 +306,27 @@ impl Affinity {
     }
 }
 
+/// Whether replicas are moved to even out nodes and disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AutoBalance {
+    /// The setting decides; as a setting, the same as disabled.
+    #[default]
+    Ignored,
+    /// Never.
+    Disabled,
+    /// As few moves as needed.
+    LeastEffort,
+    /// As even as possible, also between the disks of a node.
+    BestEffort,
+}
+
+impl AutoBalance {
+    pub(crate) fn over(self, setting: Self) -> Self {
+        if self == Self::Ignored { setting } else { self }
+    }
+}
+
 /// Whether a replica is kept on the node where the volume is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -333,6 +364,8 @@ pub struct VolumeRequest {
     pub zone_anti_affinity: Affinity,
     /// Whether replicas may share a disk.
     pub disk_anti_affinity: Affinity,
+    /// Whether replicas are moved to even out disks.
+    pub auto_balance: AutoBalance,
     /// Whether a replica follows the workload.
     pub data_locality: DataLocality,
     /// Node where the volume is attached.
@@ -356,6 +389,7 @@ impl VolumeRequest {
             node_anti_affinity: Affinity::Ignored,
             zone_anti_affinity: Affinity::Ignored,
             disk_anti_affinity: Affinity::Ignored,
+            auto_balance: AutoBalance::Ignored,
             data_locality: DataLocality::Disabled,
             attached_node: None,
             hard_node_affinity: None,
@@ -398,6 +432,13 @@ impl VolumeRequest {
             self.zone_anti_affinity,
             self.disk_anti_affinity,
         ) = (node, zone, disk);
+        self
+    }
+
+    /// Sets whether replicas are moved to even out disks.
+    #[must_use]
+    pub fn auto_balance(mut self, balance: AutoBalance) -> Self {
+        self.auto_balance = balance;
         self
     }
 

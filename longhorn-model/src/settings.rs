@@ -17,7 +17,7 @@ pub mod version;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Problem};
-use crate::scheduler;
+use crate::scheduler::{self, AutoBalance};
 
 pub use version::Version;
 
@@ -168,6 +168,10 @@ pub fn validate_all<'a>(
     Err(Error::new(ErrorKind::Invalid, "the settings", problems))
 }
 
+pub(crate) fn check_cron(text: &str) -> Result<(), String> {
+    check::cron(text)
+}
+
 /// The name that needs the fewest changes, if few are enough.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 1 + name.len() / 6;
@@ -265,6 +269,10 @@ pub struct SchedulingSettings {
     pub allow_empty_node_selector: bool,
     /// Volumes without a disk selector may use tagged disks.
     pub allow_empty_disk_selector: bool,
+    /// Whether replicas are moved to even out nodes and disks.
+    pub auto_balance: AutoBalance,
+    /// Share of a disk that may be used before balancing wants replicas off it, in percent; 0 is never.
+    pub disk_pressure_percentage: u64,
     /// Replicas of a volume whose class names no number.
     pub default_replica_count: u32,
 }
@@ -279,6 +287,8 @@ impl Default for SchedulingSettings {
             disk_soft_anti_affinity: true,
             allow_empty_node_selector: true,
             allow_empty_disk_selector: true,
+            auto_balance: AutoBalance::Disabled,
+            disk_pressure_percentage: 90,
             default_replica_count: 3,
         }
     }
@@ -315,6 +325,16 @@ impl SchedulingSettings {
             "replica-disk-soft-anti-affinity" => self.disk_soft_anti_affinity = truth,
             "allow-empty-node-selector-volume" => self.allow_empty_node_selector = truth,
             "allow-empty-disk-selector-volume" => self.allow_empty_disk_selector = truth,
+            "replica-auto-balance-disk-pressure-percentage" => {
+                self.disk_pressure_percentage = number(parsed);
+            }
+            "replica-auto-balance" => {
+                self.auto_balance = match value {
+                    "least-effort" => AutoBalance::LeastEffort,
+                    "best-effort" => AutoBalance::BestEffort,
+                    _ => AutoBalance::Disabled,
+                };
+            }
             "default-replica-count" => {
                 self.default_replica_count = u32::try_from(number(parsed)).unwrap_or(u32::MAX);
             }

@@ -138,7 +138,7 @@ open_enum! {
 
 kind! {
     /// Rules of the cluster's administrator around the policies of its namespaces.
-    ClusterNetworkPolicy = ClusterNetworkPolicyBody { spec: ClusterNetworkPolicySpec,
+    ClusterNetworkPolicy = ClusterNetworkPolicyBody { spec: ClusterNetworkPolicySpec, required: true,
         group: "policy.networking.k8s.io", version: "v1alpha2",
         also: [], plural: "clusternetworkpolicies", namespaced: false }
 }

@@ -76,6 +76,6 @@ open_enum! {
 
 kind! {
     /// Allow rules for pods of one namespace, as Kubernetes itself defines them.
-    NetworkPolicy = NetworkPolicyBody { spec: NetworkPolicySpec, group: "networking.k8s.io", version: "v1",
+    NetworkPolicy = NetworkPolicyBody { spec: NetworkPolicySpec, required: true, group: "networking.k8s.io", version: "v1",
         also: [], plural: "networkpolicies", namespaced: true }
 }

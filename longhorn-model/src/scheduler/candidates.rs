@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Cluster, DataEngine, DataLocality, Disk, DiskKind, Node, Reason, Replica, VolumeRequest,
-    percent_wide,
+    AutoBalance, Cluster, DataEngine, DataLocality, Disk, DiskKind, Node, Reason, Replica,
+    VolumeRequest, percent_wide,
 };
 use crate::settings::SchedulingSettings;
 
@@ -78,7 +78,7 @@ fn find_among<'a>(
         return found;
     }
     let settings = &cluster.settings;
-    let used = Used::of(&open, replicas);
+    let used = Used::of(&nodes, replicas, |replica| leaves(cluster, volume, replica));
     let tagged = |node: &Node| {
         tags_fit(
             &node.tags,
@@ -130,10 +130,18 @@ enum Step {
 }
 
 impl Step {
-    /// The manager looks at node tags only where a node would be new to the volume.
+    /// The manager does not look at the tags of a node that the volume uses anyway.
     fn reuses(self) -> bool {
-        !matches!(self, Self::NewNodeInNewZone | Self::NewNode)
+        matches!(self, Self::UsedNode)
     }
+}
+
+/// Whether a replica is on its way out: it is to be evicted, or balancing wants it off a full disk.
+fn leaves(cluster: &Cluster, volume: &VolumeRequest, replica: &Replica) -> bool {
+    let settings = &cluster.settings;
+    let balanced = volume.auto_balance.over(settings.auto_balance) == AutoBalance::BestEffort;
+    let pressed = |disk: &Disk| disk.under_pressure(settings.disk_pressure_percentage);
+    replica.eviction_requested || (balanced && cluster.disk(&replica.disk).is_some_and(pressed))
 }
 
 /// Nodes and zones where the volume has replicas already.
@@ -145,15 +153,16 @@ struct Used<'a> {
 impl<'a> Used<'a> {
     /// The flag says that every replica there is on its way out.
     ///
-    /// A replica on a node that is closed for scheduling occupies no zone: the manager does not look there.
-    fn of(open: &[&'a Node], replicas: &'a [Replica]) -> Self {
+    /// A replica on a node that is not asked about (closed for scheduling, or ruled out by a hard affinity) occupies no
+    /// zone: the manager does not look there.
+    fn of(open: &[&'a Node], replicas: &'a [Replica], leaves: impl Fn(&Replica) -> bool) -> Self {
         let mut used = Self {
             nodes: BTreeMap::new(),
             zones: BTreeMap::new(),
         };
         for replica in replicas.iter().filter(|r| r.counts()) {
             let node = open.iter().find(|node| node.name == replica.node);
-            let leaving = replica.eviction_requested;
+            let leaving = leaves(replica);
             let note = |map: &mut BTreeMap<&'a str, bool>, key: &'a str| {
                 map.entry(key)
                     .and_modify(|all| *all &= leaving)

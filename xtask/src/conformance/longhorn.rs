@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 use longhorn_model::scheduler::{
-    Affinity, Cluster, DataLocality, Disk, DiskKind, Node, Replica, VolumeRequest,
+    Affinity, AutoBalance, Cluster, DataLocality, Disk, DiskKind, Node, Replica, VolumeRequest,
 };
 use longhorn_model::settings::{self, SchedulingSettings, Version};
 use longhorn_model::storage_class::VolumeParameters;
@@ -194,6 +194,12 @@ fn schedule(case: &Value) -> Result<Value, String> {
             affinity(volume, "replicaZoneSoftAntiAffinity"),
             affinity(volume, "replicaDiskSoftAntiAffinity"),
         )
+        .auto_balance(match text(volume, "replicaAutoBalance") {
+            "best-effort" => AutoBalance::BestEffort,
+            "least-effort" => AutoBalance::LeastEffort,
+            "disabled" => AutoBalance::Disabled,
+            _ => AutoBalance::Ignored,
+        })
         .data_locality(locality, attached.map(str::to_owned));
     if let Some(node) = volume.get("hardNodeAffinity").and_then(Value::as_str) {
         request = request.hard_node_affinity(node);
