@@ -1,1 +1,38 @@
 #![doc = include_str!("../README.md")]
+
+mod auth;
+mod client;
+mod cluster;
+pub mod error;
+mod node;
+pub mod property;
+mod qemu;
+pub mod retry;
+mod scalar;
+#[cfg(feature = "simulator")]
+pub mod simulator;
+mod size;
+mod storage;
+pub mod task;
+mod transport;
+mod trust;
+mod upid;
+mod vmid;
+pub mod wire;
+
+pub use auth::{Login, Token};
+pub use client::{Client, ClientBuilder};
+pub use cluster::{ClusterMember, Resource, Version};
+pub use error::{Error, Kind, Result, Sent};
+pub use node::{
+    CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,
+};
+pub use qemu::{
+    CloneOptions, ConfigUpdate, Created, Grown, PendingEntry, Qemu, QemuConfig, QemuPatch,
+    QemuStatus, Removed, Shutdown, Snapshot, Started, Stopped,
+};
+pub use size::Size;
+pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
+pub use trust::Trust;
+pub use upid::Upid;
+pub use vmid::VmIds;

@@ -1,0 +1,382 @@
+//! The client: addresses, credentials, retries.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::auth::{Auth, Login, Session, TicketAnswer, Token, token_headers};
+use crate::error::{Error, Kind, Result};
+use crate::node::Node;
+use crate::retry::{Decision, RetryPolicy, decide};
+use crate::task::PollPolicy;
+use crate::transport::{Body, Carrier, Https, Outgoing};
+use crate::trust::Trust;
+use crate::wire::{Answer, Envelope, Method, Request};
+
+/// A Proxmox VE cluster, or a single node; cheap to clone.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{Client, Trust};
+/// let client = Client::builder()
+///     .endpoint("https://192.0.2.10:8006")
+///     .token("root@pam!lab=12345678-1234-1234-1234-123456789abc")
+///     .trust(Trust::fingerprint("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")?)
+///     .build()?;
+/// client.node("pve1").qemu(8101).start().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    carrier: Arc<dyn Carrier>,
+    auth: Auth,
+    endpoints: usize,
+    /// The endpoint that answered last.
+    current: AtomicUsize,
+    retry: RetryPolicy,
+    poll: PollPolicy,
+    deadline: Option<Duration>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("carrier", &self.0.carrier)
+            .field("auth", &self.0.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Collects what a [`Client`] needs.
+#[derive(Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    endpoints: Vec<String>,
+    auth: Credentials,
+    trust: Option<Trust>,
+    retry: RetryPolicy,
+    poll: PollPolicy,
+    connect: Duration,
+    deadline: Option<Duration>,
+    carrier: Option<Arc<dyn Carrier>>,
+}
+
+#[derive(Debug)]
+enum Credentials {
+    None,
+    Text(Result<Token>),
+    Login(Login),
+}
+
+impl Client {
+    /// Starts a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder {
+            endpoints: Vec::new(),
+            auth: Credentials::None,
+            trust: None,
+            retry: RetryPolicy::default(),
+            poll: PollPolicy::default(),
+            connect: Duration::from_secs(5),
+            deadline: Some(Duration::from_secs(45)),
+            carrier: None,
+        }
+    }
+
+    /// One node of the cluster.
+    pub fn node(&self, name: impl Into<String>) -> Node {
+        Node::new(self.clone(), name.into())
+    }
+
+    /// Sends any request with this client's credentials, retries and errors, and gives its envelope.
+    pub async fn request(&self, request: Request) -> Result<Envelope> {
+        let doing = request.describe();
+        self.send(request)
+            .await?
+            .envelope()
+            .map_err(|error| error.at(|| doing))
+    }
+
+    /// Sends any request and decodes `data` of its answer.
+    pub async fn fetch<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
+        let doing = request.describe();
+        self.send(request)
+            .await?
+            .data()
+            .map_err(|error| error.at(|| doing))
+    }
+
+    /// How tasks are polled.
+    pub fn poll_policy(&self) -> &PollPolicy {
+        &self.0.poll
+    }
+
+    /// Sends a request; a failure that the server answered is an error like any other.
+    pub async fn send(&self, request: Request) -> Result<Answer> {
+        let mut attempt = 1;
+        let mut logged_in_again = false;
+        loop {
+            let (result, generation) = self.attempt(&request).await;
+            let error = match result {
+                Ok(answer) => match answer.failure() {
+                    None => return Ok(answer),
+                    Some(error) => error,
+                },
+                Err(error) => error,
+            };
+            if let (Kind::Authentication, Some(generation), false) =
+                (error.kind(), generation, logged_in_again)
+            {
+                logged_in_again = true;
+                self.forget(generation).await;
+                continue;
+            }
+            let idempotent = request.method() == Method::Get;
+            let retry = &self.0.retry;
+            match decide(retry, error.kind(), error.sent(), attempt, idempotent) {
+                Decision::Stop => return Err(error.at(|| request.describe())),
+                Decision::After(pause) => {
+                    tracing::debug!(
+                        method = %request.method(), path = request.template(), attempt,
+                        kind = ?error.kind(), "repeating a call"
+                    );
+                    // Another address may answer at once; the pause is for the last one left.
+                    let other = error.kind() == Kind::Connect && self.rotate(attempt);
+                    if !other {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    fn rotate(&self, attempt: u32) -> bool {
+        let endpoints = self.0.endpoints;
+        if endpoints < 2 {
+            return false;
+        }
+        self.0.current.fetch_add(1, Ordering::Relaxed);
+        !(attempt as usize).is_multiple_of(endpoints)
+    }
+
+    async fn attempt(&self, request: &Request) -> (Result<Answer>, Option<u64>) {
+        let (headers, generation) = match &self.0.auth {
+            Auth::None => (Vec::new(), None),
+            Auth::Token(token) => (token_headers(token), None),
+            Auth::Login(login, session) => {
+                // Held while logging in, so that calls that come together log in once.
+                let mut session = session.lock().await;
+                match self.session(login, &mut session).await {
+                    Ok(session) => (session.headers(request.method()), Some(session.generation)),
+                    Err(error) => return (Err(error), None),
+                }
+            }
+        };
+        (self.exchange(request, headers).await, generation)
+    }
+
+    async fn session(&self, login: &Login, slot: &mut Option<Session>) -> Result<Session> {
+        let generation = slot.as_ref().map_or(0, |session| session.generation);
+        if let Some(session) = slot.as_ref() {
+            if !session.is_old() {
+                return Ok(session.clone());
+            }
+            if let Ok(answer) = self.log_in(session.renewal()).await {
+                let renewed = answer.into_session(generation + 1)?;
+                return Ok(slot.insert(renewed).clone());
+            }
+        }
+        let mut answer = self.log_in(login.first_step()).await?;
+        if let Some(second) = login.second_step(&answer)? {
+            answer = self.log_in(second).await?;
+        }
+        Ok(slot.insert(answer.into_session(generation + 1)?).clone())
+    }
+
+    async fn log_in(&self, request: Request) -> Result<TicketAnswer> {
+        let answer = self.exchange(&request, Vec::new()).await;
+        answer
+            .and_then(|answer| answer.data())
+            .map_err(|error| error.doing("logging in"))
+    }
+
+    async fn forget(&self, generation: u64) {
+        if let Auth::Login(_, session) = &self.0.auth {
+            let mut session = session.lock().await;
+            if session
+                .as_ref()
+                .is_some_and(|session| session.generation == generation)
+            {
+                *session = None;
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Answer> {
+        let outgoing = Outgoing {
+            method: request.method(),
+            target: request.target(),
+            headers,
+            content_type: request
+                .body()
+                .is_some()
+                .then(|| "application/x-www-form-urlencoded".to_owned()),
+            body: request.body().map(Body::Text),
+            deadline: self.0.deadline,
+        };
+        let endpoint = self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1);
+        self.0.carrier.send(endpoint, outgoing).await
+    }
+}
+
+impl ClientBuilder {
+    /// Adds an address: `https://host:8006`, `host:8006` or `host`.
+    ///
+    /// Further addresses of the same cluster are tried in turn when a connection cannot be made; a request
+    /// that may have been executed is never sent to another one.
+    pub fn endpoint(mut self, address: impl Into<String>) -> Self {
+        self.endpoints.push(address.into());
+        self
+    }
+
+    /// Authenticates with an API token, `user@realm!name=secret`.
+    pub fn token(mut self, token: impl AsRef<str>) -> Self {
+        self.auth = Credentials::Text(Token::parse(token.as_ref()));
+        self
+    }
+
+    /// Authenticates with an API token in parts.
+    pub fn api_token(mut self, token: Token) -> Self {
+        self.auth = Credentials::Text(Ok(token));
+        self
+    }
+
+    /// Authenticates with a password; the ticket is renewed by itself.
+    pub fn login(mut self, login: Login) -> Self {
+        self.auth = Credentials::Login(login);
+        self
+    }
+
+    /// Which server certificate is accepted. Without it the operating system's roots decide.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// How failed calls are repeated.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How tasks are polled.
+    pub fn poll(mut self, poll: PollPolicy) -> Self {
+        self.poll = poll;
+        self
+    }
+
+    /// How long a connection may take to be made. Default 5 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect = limit;
+        self
+    }
+
+    /// How long one exchange may take. Default 45 s, since the server's own proxy gives up after 30 s.
+    pub fn deadline(mut self, limit: Option<Duration>) -> Self {
+        self.deadline = limit;
+        self
+    }
+
+    #[cfg(feature = "simulator")]
+    pub(crate) fn carrier(mut self, carrier: Arc<dyn Carrier>) -> Self {
+        self.carrier = Some(carrier);
+        self
+    }
+
+    /// Makes the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// No or malformed address, malformed token, unusable trust.
+    pub fn build(self) -> Result<Client> {
+        let auth = match self.auth {
+            Credentials::None => Auth::None,
+            Credentials::Text(token) => Auth::Token(token?),
+            Credentials::Login(login) => Auth::Login(login, tokio::sync::Mutex::new(None)),
+        };
+        let origins: Vec<String> = self
+            .endpoints
+            .iter()
+            .map(|e| origin(e))
+            .collect::<Result<_>>()?;
+        let endpoints = origins.len();
+        let carrier = match self.carrier {
+            Some(carrier) => carrier,
+            None if origins.is_empty() => {
+                return Err(Error::invalid(
+                    "no endpoint: give the address of a node, such as https://192.0.2.10:8006",
+                ));
+            }
+            None => {
+                let trust = self.trust.unwrap_or_else(Trust::system_roots);
+                Arc::new(Https::new(origins, &trust, self.connect)?)
+            }
+        };
+        Ok(Client(Arc::new(Inner {
+            carrier,
+            auth,
+            endpoints,
+            current: AtomicUsize::new(0),
+            retry: self.retry,
+            poll: self.poll,
+            deadline: self.deadline,
+        })))
+    }
+}
+
+/// `scheme://host:port` of an address as people write it.
+fn origin(address: &str) -> Result<String> {
+    let bad = |why: &str| {
+        Error::invalid(format!(
+            "endpoint `{}`: {why}; expected something like https://192.0.2.10:8006",
+            address.escape_debug()
+        ))
+    };
+    let full = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("https://{address}")
+    };
+    let url = Url::parse(&full).map_err(|error| bad("not an address").with_source(error))?;
+    if url.scheme() != "https" {
+        return Err(bad("only https is served"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::invalid(
+            "an endpoint carries no credentials: use token or login",
+        ));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("no path belongs to it"));
+    }
+    let host = url.host_str().ok_or_else(|| bad("no host"))?;
+    // The URL library drops a port that is its scheme's default, so ask the text for `:443`.
+    let port = url.port().unwrap_or_else(|| {
+        if full.trim_end_matches('/').ends_with(":443") {
+            443
+        } else {
+            8006
+        }
+    });
+    Ok(format!("https://{host}:{port}"))
+}

@@ -1,0 +1,132 @@
+//! The cluster as a whole: version, members, resources.
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::scalar::record;
+use crate::wire::{Method, Request};
+
+record! {
+    /// `GET /version`.
+    pub struct Version {
+        required {
+            /// Full version, such as `9.1.9`.
+            "version" version: String,
+        }
+        optional {
+            /// Release, such as `9.1`.
+            "release" release: String,
+            /// Commit of the manager package.
+            "repoid" repo_id: String,
+        }
+    }
+}
+
+impl Version {
+    /// Major and minor number.
+    pub fn numbers(&self) -> Option<(u32, u32)> {
+        let mut parts = self.version.split(['.', '-', '~']);
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}
+
+record! {
+    /// An entry of `GET /cluster/status`: the cluster, or one of its nodes.
+    pub struct ClusterMember {
+        required {
+            /// `cluster` or `node`.
+            "type" kind: String,
+            /// Name.
+            "name" name: String,
+        }
+        optional {
+            /// Address of a node.
+            "ip" ip: String,
+            /// Whether the node is up.
+            "online" online: bool,
+            /// Whether it is the node that answers.
+            "local" local: bool,
+            /// Number of the node.
+            "nodeid" node_id: u64,
+            /// Whether the cluster has quorum.
+            "quorate" quorate: bool,
+            /// Number of nodes.
+            "nodes" nodes: u64,
+            /// Identifier.
+            "id" id: String,
+            /// Support level.
+            "level" level: String,
+            /// Version of the cluster's configuration.
+            "version" version: u64,
+        }
+    }
+}
+
+record! {
+    /// An entry of `GET /cluster/resources`.
+    ///
+    /// Figures lag: nodes send them about every ten seconds. Ask the node for what must be right now.
+    pub struct Resource {
+        required {
+            /// `qemu/100`, `node/pve1`, `storage/pve1/local`, …
+            "id" id: String,
+            /// `qemu`, `lxc`, `node`, `storage`, `pool`, `sdn`.
+            "type" kind: String,
+        }
+        optional {
+            /// Node.
+            "node" node: String,
+            /// Guest id.
+            "vmid" vmid: u32,
+            /// Guest name.
+            "name" name: String,
+            /// State.
+            "status" status: String,
+            /// Tags, separated by `;`.
+            "tags" tags: String,
+            /// Pool.
+            "pool" pool: String,
+            /// Storage.
+            "storage" storage: String,
+            /// Whether it is a template.
+            "template" template: bool,
+            /// Seconds since the start.
+            "uptime" uptime: u64,
+            /// Processors.
+            "maxcpu" max_cpu: f64,
+            /// Processor use.
+            "cpu" cpu: f64,
+            /// Memory in bytes.
+            "maxmem" max_memory: u64,
+            /// Memory in use, in bytes.
+            "mem" memory: u64,
+            /// Disk in bytes.
+            "maxdisk" max_disk: u64,
+            /// Disk in use, in bytes.
+            "disk" disk: u64,
+            /// Configuration lock of a guest.
+            "lock" lock: String,
+        }
+    }
+}
+
+impl Client {
+    /// The server's version.
+    pub async fn version(&self) -> Result<Version> {
+        self.fetch(Request::new(Method::Get, "/version", &[])).await
+    }
+
+    /// The cluster and its nodes with their addresses.
+    pub async fn cluster_status(&self) -> Result<Vec<ClusterMember>> {
+        self.fetch(Request::new(Method::Get, "/cluster/status", &[]))
+            .await
+    }
+
+    /// Guests, nodes, storages and pools of the whole cluster; `vm`, `node`, `storage` or `sdn` narrows the list.
+    pub async fn resources(&self, kind: Option<&str>) -> Result<Vec<Resource>> {
+        let mut request = Request::new(Method::Get, "/cluster/resources", &[]);
+        if let Some(kind) = kind {
+            request.params_mut().push("type", kind);
+        }
+        self.fetch(request).await
+    }
+}

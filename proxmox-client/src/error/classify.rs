@@ -1,0 +1,205 @@
+//! The table of server texts: which text means which kind of failure.
+
+use super::Kind;
+
+/// How a rule finds its text.
+enum Find {
+    /// Anywhere in the text.
+    In(&'static str),
+    /// Both parts, in this order.
+    Then(&'static str, &'static str),
+    /// At the beginning.
+    Start(&'static str),
+    /// At the end.
+    End(&'static str),
+}
+
+impl Find {
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::In(part) => text.contains(part),
+            Self::Then(first, second) => text
+                .find(first)
+                .is_some_and(|at| text[at + first.len()..].contains(second)),
+            Self::Start(part) => text.starts_with(part),
+            Self::End(part) => text.ends_with(part),
+        }
+    }
+}
+
+use Find::{End, In, Start, Then};
+
+/// First match wins, so the narrow texts stand before the wide ones.
+const TEXTS: &[(Find, Kind)] = &[
+    // Locks: `PVE::Tools::lock_file_full`, `PVE::Cluster::cfs_lock`, `PVE::AbstractConfig::check_lock`.
+    (Then("can't lock file", "got timeout"), Kind::LockTimeout),
+    (In("can't aquire lock"), Kind::LockTimeout),
+    (In("can't acquire lock"), Kind::LockTimeout),
+    (
+        Then("cfs-lock", "got lock request timeout"),
+        Kind::LockTimeout,
+    ),
+    (Then("cfs-lock", "got lock timeout"), Kind::LockTimeout),
+    (Then("cfs-lock", "no quorum"), Kind::NoQuorum),
+    (In("cluster not ready - no quorum"), Kind::NoQuorum),
+    (In("no quorum"), Kind::NoQuorum),
+    (Then("VM is locked (", ")"), Kind::Locked),
+    (Then("CT is locked (", ")"), Kind::Locked),
+    // Digests: `PVE::Tools::assert_if_modified`, qemu-server's own check.
+    (
+        In("checksum mismatch (file change by other user?)"),
+        Kind::Conflict,
+    ),
+    (In("detected modified configuration"), Kind::Conflict),
+    // Root only: qemu-server, container, node execution.
+    (Then("only root can set '", "' config"), Kind::RootOnly),
+    (In("user != root@pam"), Kind::RootOnly),
+    (In("only allowed for root@pam"), Kind::RootOnly),
+    (In("Only root may use this option"), Kind::RootOnly),
+    (
+        Then("not available with API token", "need proper ticket"),
+        Kind::RootOnly,
+    ),
+    // Guest agent: `PVE::QemuServer::Agent`.
+    (In("QEMU guest agent is not running"), Kind::AgentNotRunning),
+    (
+        In("No QEMU guest agent configured"),
+        Kind::AgentNotConfigured,
+    ),
+    // Workers: `PVE::RESTEnvironment::fork_worker`.
+    (In("got no worker upid"), Kind::WorkerNotStarted),
+    // Power state.
+    (Then("VM ", " already running"), Kind::PowerState),
+    (Then("CT ", " already running"), Kind::PowerState),
+    (Then("VM ", " not running"), Kind::PowerState),
+    (Then("CT ", " not running"), Kind::PowerState),
+    (Then("is running - ", "failed"), Kind::PowerState),
+    (In("unexpected state change"), Kind::PowerState),
+    (
+        In("you can't start a vm if it's a template"),
+        Kind::PowerState,
+    ),
+    (In("Can't get VM status"), Kind::PowerState),
+    // In use.
+    (In("is still in use by"), Kind::InUse),
+    (In("is not empty"), Kind::InUse),
+    (In("is used by"), Kind::InUse),
+    (In("still in use"), Kind::InUse),
+    // Protection.
+    (
+        Then("can't remove ", "protection mode enabled"),
+        Kind::Protected,
+    ),
+    (In("protection mode enabled"), Kind::Protected),
+    // Existing.
+    (In("config file already exists"), Kind::AlreadyExists),
+    (In("already exists"), Kind::AlreadyExists),
+    (In("already defined"), Kind::AlreadyExists),
+    (
+        Then("refusing to override existing file '", "'"),
+        Kind::AlreadyExists,
+    ),
+    (In("already HA managed"), Kind::AlreadyExists),
+    (In("already used"), Kind::AlreadyExists),
+    (In("already assigned"), Kind::AlreadyExists),
+    // Missing.
+    (Then("invalid bootorder", "does not exist"), Kind::Parameter),
+    (
+        Then("onfiguration file '", "' does not exist"),
+        Kind::NotFound,
+    ),
+    (In("does not exist"), Kind::NotFound),
+    (Start("no such "), Kind::NotFound),
+    (In("No such storage"), Kind::NotFound),
+    (In(": no such "), Kind::NotFound),
+    (In("No such file or directory"), Kind::NotFound),
+    (In("not HA managed"), Kind::NotFound),
+    (Then("unable to find ", " in"), Kind::NotFound),
+    (In("hostname lookup '"), Kind::NotFound),
+    (In("not in a cluster"), Kind::NotFound),
+    (End(" not found"), Kind::NotFound),
+    (In("not found"), Kind::NotFound),
+    // Authentication as texts of nested calls.
+    (Start("authentication failure"), Kind::Authentication),
+    (In("invalid PVE ticket"), Kind::Authentication),
+    // Input refused by a handler rather than by the schema.
+    (In("Parameter verification failed"), Kind::Parameter),
+    (In("no options specified"), Kind::Parameter),
+    (In("missing value for required option"), Kind::Parameter),
+    (Start("unable to parse "), Kind::Parameter),
+    (In("does not look like a valid"), Kind::Parameter),
+    (Then("parameter '", "not allowed"), Kind::Parameter),
+    (In("SSH public key validation error"), Kind::Parameter),
+    (In("reserved name"), Kind::Parameter),
+    (In("malformed JSON string"), Kind::Parameter),
+    (Start("invalid "), Kind::Parameter),
+    (In("shrinking disks is not supported"), Kind::Parameter),
+    (In("have been migrated to rules"), Kind::NotImplemented),
+    // The proxy's own words inside a task.
+    (In("Connection refused"), Kind::NodeUnreachable),
+    (In("No route to host"), Kind::NodeUnreachable),
+];
+
+/// The kind of a failure from its status (0 = a task's verdict, which has none), its text, and the texts
+/// of the parameters that the server complained about.
+///
+/// The text is the body's `message`, or the reason phrase where there is no body.
+pub fn classify<'a>(
+    status: u16,
+    text: &str,
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Kind {
+    let text = text.trim();
+    match status {
+        401 => return Kind::Authentication,
+        403 => {
+            return if root_only(text) {
+                Kind::RootOnly
+            } else {
+                Kind::Permission
+            };
+        }
+        404 => return Kind::NotFound,
+        501 | 506 => return not_implemented(text),
+        595 => return Kind::NodeUnreachable,
+        596 if text.contains("Broken pipe") => return Kind::ProxyBroken,
+        596 if text.contains("timed out") => return Kind::ProxyTimeout,
+        590..=599 => return Kind::Proxy,
+        _ => {}
+    }
+    let mut of_parameter = None;
+    for (_, why) in parameters {
+        let kind = lookup(why.trim()).unwrap_or(Kind::Parameter);
+        match kind {
+            Kind::Parameter => return Kind::Parameter,
+            other => of_parameter = Some(other),
+        }
+    }
+    if let Some(kind) = of_parameter {
+        return kind;
+    }
+    lookup(text).unwrap_or(match status {
+        400 => Kind::Parameter,
+        0 => Kind::TaskFailed,
+        _ => Kind::Server,
+    })
+}
+
+fn root_only(text: &str) -> bool {
+    lookup(text) == Some(Kind::RootOnly)
+}
+
+fn not_implemented(text: &str) -> Kind {
+    if text.contains("not implemented") || text.contains("not available") {
+        Kind::NotImplemented
+    } else {
+        Kind::Refused
+    }
+}
+
+fn lookup(text: &str) -> Option<Kind> {
+    TEXTS
+        .iter()
+        .find(|(find, _)| find.matches(text))
+        .map(|(_, kind)| *kind)
+}

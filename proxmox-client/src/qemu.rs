@@ -1,0 +1,256 @@
+//! Virtual machines.
+
+mod config;
+mod create;
+mod patch;
+mod power;
+mod snapshot;
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::error::{Error, Kind, Result};
+use crate::scalar::record;
+use crate::size::Size;
+use crate::task::TaskCall;
+use crate::wire::{Method, Request};
+
+pub use config::QemuConfig;
+pub use create::Created;
+pub use patch::{ConfigUpdate, QemuPatch};
+pub use power::{Shutdown, Started, Stopped};
+pub use snapshot::{CloneOptions, Snapshot};
+
+record! {
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`.
+    pub struct QemuStatus {
+        required {
+            /// `running` or `stopped`.
+            "status" status: String,
+        }
+        optional {
+            /// Id.
+            "vmid" vmid: u32,
+            /// Name.
+            "name" name: String,
+            /// State as QEMU tells it: `running`, `paused`, `stopped`, …
+            "qmpstatus" qmp_status: String,
+            /// Configuration lock, such as `clone` or `backup`.
+            "lock" lock: String,
+            /// Seconds since the start.
+            "uptime" uptime: u64,
+            /// Virtual processors.
+            "cpus" cpus: f64,
+            /// Processor use, 1.0 being all of its processors.
+            "cpu" cpu: f64,
+            /// Memory in use, in bytes.
+            "mem" memory: u64,
+            /// Most memory, in bytes.
+            "maxmem" max_memory: u64,
+            /// Size of the boot disk, in bytes.
+            "maxdisk" max_disk: u64,
+            /// QEMU's process id.
+            "pid" pid: u64,
+            /// Tags, separated by `;`.
+            "tags" tags: String,
+            /// Whether it is a template.
+            "template" template: bool,
+            /// Whether a guest agent is configured.
+            "agent" agent: bool,
+            /// Bytes received since the start.
+            "netin" net_in: u64,
+            /// Bytes sent since the start.
+            "netout" net_out: u64,
+        }
+    }
+}
+
+impl QemuStatus {
+    /// Whether it runs (also when paused).
+    pub fn is_running(&self) -> bool {
+        self.status == "running"
+    }
+}
+
+record! {
+    /// An entry of `GET /nodes/{node}/qemu/{vmid}/pending`.
+    pub struct PendingEntry {
+        required {
+            /// Configuration key.
+            "key" key: String,
+        }
+        optional {
+            /// Value in use.
+            "value" value: Value,
+            /// Value after the next start.
+            "pending" pending: Value,
+            /// 1 or 2: the key goes at the next start (2: by force).
+            "delete" delete: u64,
+        }
+    }
+}
+
+/// A virtual machine that may or may not exist.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    pub(crate) client: Client,
+    pub(crate) node: String,
+    pub(crate) vmid: u32,
+}
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removed {
+    /// It is gone now.
+    Removed,
+    /// It was not there.
+    Absent,
+}
+
+impl Qemu {
+    /// Its id.
+    pub fn vmid(&self) -> u32 {
+        self.vmid
+    }
+
+    /// The node it is on.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(crate) fn request(&self, method: Method, below: &str) -> Result<Request> {
+        crate::node::check_name(&self.node)?;
+        check_vmid(self.vmid)?;
+        let template = format!("/nodes/{{node}}/qemu/{{vmid}}{below}");
+        Ok(Request::new(
+            method,
+            &template,
+            &[&self.node, &self.vmid.to_string()],
+        ))
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} VM {} on {}", self.vmid, self.node)
+    }
+
+    /// The configuration, with changes that wait for the next start already in it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such machine on this node.
+    pub async fn config(&self) -> Result<QemuConfig> {
+        self.client
+            .fetch(self.request(Method::Get, "/config")?)
+            .await
+            .map_err(|error| error.doing(self.doing("reading the configuration of")))
+    }
+
+    /// The configuration that is in use now, without waiting changes.
+    pub async fn current_config(&self) -> Result<QemuConfig> {
+        self.client
+            .fetch(
+                self.request(Method::Get, "/config")?
+                    .with_flag("current", true),
+            )
+            .await
+    }
+
+    /// Every key with its value in use and the one that waits for the next start.
+    pub async fn pending(&self) -> Result<Vec<PendingEntry>> {
+        self.client
+            .fetch(self.request(Method::Get, "/pending")?)
+            .await
+    }
+
+    /// Power state and figures, straight from the node.
+    pub async fn status(&self) -> Result<QemuStatus> {
+        self.client
+            .fetch(self.request(Method::Get, "/status/current")?)
+            .await
+            .map_err(|error| error.doing(self.doing("reading the state of")))
+    }
+
+    /// Whether there is such a machine on this node.
+    pub async fn exists(&self) -> Result<bool> {
+        match self.config().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the machine with its disks, and its traces in backup jobs, replication and HA.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] while it runs, [`Kind::Protected`], [`Kind::InUse`] for a template with linked clones.
+    pub fn delete(&self) -> TaskCall<Removed> {
+        let request = self.request(Method::Delete, "").map(|request| {
+            request
+                .with_flag("purge", true)
+                .with_flag("destroy-unreferenced-disks", true)
+        });
+        let gone = |error: Error| {
+            if error.is_not_found() {
+                Ok(Removed::Absent)
+            } else {
+                Err(error)
+            }
+        };
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("removing"),
+            request,
+            move |report| report.check().map(|_| Removed::Removed).or_else(gone),
+        )
+        .or_refused(gone)
+    }
+
+    /// Grows a disk (`scsi0`) to a size; a disk of that size or larger is left alone.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if the machine or disk does not exist.
+    pub async fn grow_disk(&self, disk: &str, to: Size) -> Result<Grown> {
+        let config = self.config().await?;
+        let drive = config.drive(disk).transpose()?.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("there is no disk {disk}"))
+                .doing(self.doing("growing a disk of"))
+        })?;
+        if let Some(have) = drive.size().filter(|have| *have >= to) {
+            return Ok(Grown::Unchanged(have));
+        }
+        let mut request = self
+            .request(Method::Put, "/resize")?
+            .with("disk", disk)
+            .with("size", to.to_string());
+        if let Some(digest) = config.digest() {
+            request.params_mut().push("digest", digest);
+        }
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("growing a disk of"),
+            Ok(request),
+            move |report| report.check().map(|_| Grown::To(to)),
+        )
+        .await
+    }
+}
+
+/// What became of growing a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grown {
+    /// It has this size now.
+    To(Size),
+    /// It had this size already, which is enough.
+    Unchanged(Size),
+}
+
+pub(crate) fn check_vmid(vmid: u32) -> Result<()> {
+    if (100..=999_999_999).contains(&vmid) {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!(
+            "{vmid} is not a guest id: 100 to 999999999"
+        )))
+    }
+}

@@ -1,0 +1,148 @@
+//! Starting and stopping.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::qemu::Qemu;
+use crate::task::TaskCall;
+use crate::wire::Method;
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Started {
+    /// It was started.
+    Started,
+    /// It ran already.
+    AlreadyRunning,
+}
+
+/// What became of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// It does not run any more; the server does not say whether it ran before.
+    Stopped,
+}
+
+/// How to shut down.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Shutdown {
+    timeout: Option<Duration>,
+    force_stop: bool,
+}
+
+impl Shutdown {
+    /// Asks the guest, and waits as long as the server does by default (60 s).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the guest may take; whole seconds count.
+    #[must_use]
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Stops it hard when that time has passed.
+    #[must_use]
+    pub fn with_force_stop(mut self) -> Self {
+        self.force_stop = true;
+        self
+    }
+}
+
+impl Qemu {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], [`Kind::Locked`], or the node's reason.
+    pub fn start(&self) -> TaskCall<Started> {
+        let already = |error: Error| match error.kind() {
+            Kind::PowerState if error.message().contains("already running") => {
+                Ok(Started::AlreadyRunning)
+            }
+            _ => Err(error),
+        };
+        let request = self.request(Method::Post, "/status/start");
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("starting"),
+            request,
+            move |report| report.check().map(|_| Started::Started).or_else(already),
+        )
+    }
+
+    fn stopping(&self, below: &str, what: &str) -> TaskCall<Stopped> {
+        let request = self.request(Method::Post, below);
+        TaskCall::new(self.client.clone(), self.doing(what), request, |report| {
+            report.check().map(|_| Stopped::Stopped)
+        })
+    }
+
+    /// Stops it hard, as pulling the plug would.
+    pub fn stop(&self) -> TaskCall<Stopped> {
+        self.stopping("/status/stop", "stopping")
+    }
+
+    /// Asks the guest to shut down.
+    ///
+    /// # Errors
+    /// A task failure if the guest does not within the time.
+    pub fn shutdown(&self, how: Shutdown) -> TaskCall<Stopped> {
+        let request = self
+            .request(Method::Post, "/status/shutdown")
+            .map(|mut request| {
+                if let Some(limit) = how.timeout {
+                    request
+                        .params_mut()
+                        .push("timeout", limit.as_secs().to_string());
+                }
+                if how.force_stop {
+                    request.params_mut().push_flag("forceStop", true);
+                }
+                request
+            });
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("shutting down"),
+            request,
+            |report| report.check().map(|_| Stopped::Stopped),
+        )
+    }
+
+    /// Asks the guest to shut down and starts it again, with waiting changes in effect.
+    pub fn reboot(&self) -> TaskCall<()> {
+        let request = self.request(Method::Post, "/status/reboot");
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("rebooting"),
+            request,
+            |report| report.check().map(|_| ()),
+        )
+    }
+
+    /// Resets it hard, as its button would.
+    pub fn reset(&self) -> TaskCall<()> {
+        let request = self.request(Method::Post, "/status/reset");
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("resetting"),
+            request,
+            |report| report.check().map(|_| ()),
+        )
+    }
+
+    /// Asks the guest agent whether it is there; takes about three seconds when it is not.
+    ///
+    /// # Errors
+    /// [`Kind::AgentNotRunning`] (may come up yet), [`Kind::AgentNotConfigured`] (never will).
+    pub async fn agent_ping(&self) -> Result<()> {
+        self.client
+            .request(self.request(Method::Post, "/agent/ping")?)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Snapshots, clones and templates.
+
+use crate::error::Result;
+use crate::qemu::create::id_taken;
+use crate::qemu::{Created, Qemu, check_vmid};
+use crate::scalar::record;
+use crate::task::TaskCall;
+use crate::wire::{Method, Request};
+
+record! {
+    /// An entry of `GET /nodes/{node}/qemu/{vmid}/snapshot`; `current` stands for the present state.
+    pub struct Snapshot {
+        required {
+            /// Name.
+            "name" name: String,
+        }
+        optional {
+            /// Description.
+            "description" description: String,
+            /// When it was taken, in seconds since 1970.
+            "snaptime" taken_at: u64,
+            /// The snapshot it is based on.
+            "parent" parent: String,
+            /// Whether it holds memory.
+            "vmstate" with_memory: bool,
+            /// For `current`: whether the machine runs.
+            "running" running: bool,
+        }
+    }
+}
+
+/// How to clone.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CloneOptions {
+    name: Option<String>,
+    full: Option<bool>,
+    storage: Option<String>,
+    target: Option<String>,
+    snapshot: Option<String>,
+}
+
+impl CloneOptions {
+    /// A linked clone of a template, a full clone of anything else.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the clone.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Copies the disks (true) or bases them on the template's (false).
+    #[must_use]
+    pub fn with_full(mut self, full: bool) -> Self {
+        self.full = Some(full);
+        self
+    }
+
+    /// Storage of a full clone's disks.
+    #[must_use]
+    pub fn with_storage(mut self, storage: &str) -> Self {
+        self.storage = Some(storage.to_owned());
+        self
+    }
+
+    /// Node of the clone; its disks must be on shared storage.
+    #[must_use]
+    pub fn with_target(mut self, node: &str) -> Self {
+        self.target = Some(node.to_owned());
+        self
+    }
+
+    /// Clones this snapshot instead of the present state.
+    #[must_use]
+    pub fn with_snapshot(mut self, name: &str) -> Self {
+        self.snapshot = Some(name.to_owned());
+        self
+    }
+}
+
+impl Qemu {
+    /// The snapshots, with `current` among them.
+    pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        self.client
+            .fetch(self.request(Method::Get, "/snapshot")?)
+            .await
+    }
+
+    fn plain(&self, what: &str, request: Result<Request>) -> TaskCall<()> {
+        TaskCall::new(self.client.clone(), self.doing(what), request, |report| {
+            report.check().map(|_| ())
+        })
+    }
+
+    fn named(&self, method: Method, name: &str, below: &str) -> Result<Request> {
+        self.request(method, "")?;
+        let template = format!("/nodes/{{node}}/qemu/{{vmid}}/snapshot/{{name}}{below}");
+        Ok(Request::new(
+            method,
+            &template,
+            &[&self.node, &self.vmid.to_string(), name],
+        ))
+    }
+
+    /// Takes a snapshot of the disks.
+    ///
+    /// # Errors
+    /// A task failure if a disk's format or storage cannot.
+    pub fn snapshot(&self, name: &str, description: &str) -> TaskCall<()> {
+        let request = self.request(Method::Post, "/snapshot").map(|request| {
+            let request = request.with("snapname", name);
+            if description.is_empty() {
+                request
+            } else {
+                request.with("description", description)
+            }
+        });
+        self.plain("taking a snapshot of", request)
+    }
+
+    /// Goes back to a snapshot.
+    pub fn rollback(&self, name: &str) -> TaskCall<()> {
+        self.plain("rolling back", self.named(Method::Post, name, "/rollback"))
+    }
+
+    /// Removes a snapshot.
+    pub fn delete_snapshot(&self, name: &str) -> TaskCall<()> {
+        self.plain(
+            "removing a snapshot of",
+            self.named(Method::Delete, name, ""),
+        )
+    }
+
+    /// Makes it a template, for good.
+    pub fn make_template(&self) -> TaskCall<()> {
+        self.plain(
+            "making a template of",
+            self.request(Method::Post, "/template"),
+        )
+    }
+
+    /// Clones it under a given id. MAC addresses and UUIDs are made anew.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, also while someone else is
+    /// making a machine of that id.
+    pub fn clone_to(&self, vmid: u32, options: CloneOptions) -> TaskCall<Created> {
+        let request = self.request(Method::Post, "/clone").and_then(|request| {
+            check_vmid(vmid)?;
+            let mut request = request.with("newid", vmid.to_string());
+            let texts = [
+                ("name", options.name),
+                ("storage", options.storage),
+                ("target", options.target.clone()),
+                ("snapname", options.snapshot),
+            ];
+            for (key, value) in texts {
+                if let Some(value) = value {
+                    request.params_mut().push(key, value);
+                }
+            }
+            if let Some(full) = options.full {
+                request.params_mut().push_flag("full", full);
+            }
+            Ok(request)
+        });
+        let mut made = self.clone();
+        made.vmid = vmid;
+        if let Some(target) = options.target {
+            made.node = target;
+        }
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("cloning"),
+            request,
+            move |report| {
+                let upid = report.upid.clone();
+                report
+                    .check()
+                    .map_err(|error| id_taken(error, vmid))
+                    .map(|warnings| Created {
+                        qemu: made,
+                        upid,
+                        warnings,
+                    })
+            },
+        )
+    }
+}

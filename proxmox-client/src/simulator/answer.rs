@@ -1,0 +1,80 @@
+//! Answers as the real server gives them.
+
+use serde_json::{Map, Value, json};
+
+/// An answer on its way out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) body: Vec<u8>,
+    pub(super) json: bool,
+}
+
+/// What handlers give: data, or a refusal.
+pub(super) type Outcome = Result<Reply, Reply>;
+
+impl Reply {
+    pub(super) fn data(data: impl Into<Value>) -> Self {
+        Self::envelope(&json!({ "data": data.into() }))
+    }
+
+    pub(super) fn page(data: impl Into<Value>, total: usize) -> Self {
+        Self::envelope(&json!({ "data": data.into(), "total": total }))
+    }
+
+    fn envelope(value: &Value) -> Self {
+        Self {
+            status: 200,
+            reason: "OK".to_owned(),
+            body: value.to_string().into_bytes(),
+            json: true,
+        }
+    }
+
+    /// A refusal whose text is in the reason phrase and in the body.
+    pub(super) fn refusal(status: u16, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let body = json!({ "data": null, "message": format!("{text}\n") });
+        Self {
+            status,
+            reason: text.replace('\n', " "),
+            body: body.to_string().into_bytes(),
+            json: true,
+        }
+    }
+
+    /// The usual refusal of a handler.
+    pub(super) fn failed(text: impl Into<String>) -> Self {
+        Self::refusal(500, text)
+    }
+
+    /// A refusal without a body, as the HTTP layer and the proxy give it.
+    pub(super) fn bare(status: u16, reason: &str) -> Self {
+        Self {
+            status,
+            reason: reason.to_owned(),
+            body: Vec::new(),
+            json: false,
+        }
+    }
+
+    /// A refusal of parameters.
+    pub(super) fn parameters(errors: Map<String, Value>) -> Self {
+        let body = json!({
+            "data": null, "message": "Parameter verification failed.\n", "errors": errors,
+        });
+        Self {
+            status: 400,
+            reason: "Parameter verification failed.".to_owned(),
+            body: body.to_string().into_bytes(),
+            json: true,
+        }
+    }
+
+    pub(super) fn parameter(name: &str, why: impl Into<String>) -> Self {
+        let mut errors = Map::new();
+        errors.insert(name.to_owned(), Value::String(why.into()));
+        Self::parameters(errors)
+    }
+}

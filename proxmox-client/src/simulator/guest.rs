@@ -1,0 +1,277 @@
+//! A virtual machine in the world.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use sha1::{Digest, Sha1};
+
+/// Whether a machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Power {
+    /// Off.
+    Off,
+    /// On since this modelled moment; a reboot changes it.
+    On {
+        /// When its firmware began.
+        since: SystemTime,
+    },
+}
+
+/// A virtual machine.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    pub(super) vmid: u32,
+    pub(super) node: String,
+    /// What is in effect.
+    pub(super) config: Map<String, Value>,
+    /// What waits for the next start; null removes the key.
+    pub(super) pending: Map<String, Value>,
+    pub(super) snapshots: BTreeMap<String, StoredSnapshot>,
+    pub(super) parent: Option<String>,
+    pub(super) power: Power,
+    pub(super) pid: u32,
+    pub(super) paused: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct StoredSnapshot {
+    pub(super) config: Map<String, Value>,
+    pub(super) taken: u64,
+    pub(super) parent: Option<String>,
+}
+
+impl Guest {
+    pub(super) fn new(vmid: u32, node: &str) -> Self {
+        Self {
+            vmid,
+            node: node.to_owned(),
+            config: Map::new(),
+            pending: Map::new(),
+            snapshots: BTreeMap::new(),
+            parent: None,
+            power: Power::Off,
+            pid: 0,
+            paused: false,
+        }
+    }
+
+    /// Its id.
+    pub fn vmid(&self) -> u32 {
+        self.vmid
+    }
+
+    /// The node it is on.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Option<&str> {
+        self.config.get("name").and_then(Value::as_str)
+    }
+
+    /// A configuration value in effect, as text: `net0`, `scsi0`, `smbios1`, `tags`, …
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.config.get(key).map(text_of)
+    }
+
+    /// All configuration values in effect.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
+    /// Whether it runs, and since when.
+    pub fn power(&self) -> Power {
+        self.power
+    }
+
+    /// Since when it runs.
+    pub fn started_at(&self) -> Option<SystemTime> {
+        match self.power {
+            Power::On { since } => Some(since),
+            Power::Off => None,
+        }
+    }
+
+    /// The MAC address of a card, in upper case.
+    pub fn mac(&self, index: u8) -> Option<String> {
+        let net = self.text(&format!("net{index}"))?;
+        net.split(',').find_map(|part| {
+            let (_, value) = part.split_once('=')?;
+            let shaped =
+                value.len() == 17 && value.split(':').filter(|p| p.len() == 2).count() == 6;
+            shaped.then(|| value.to_ascii_uppercase())
+        })
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        matches!(self.power, Power::On { .. })
+    }
+
+    pub(super) fn lock(&self) -> Option<String> {
+        self.text("lock")
+    }
+
+    pub(super) fn is_template(&self) -> bool {
+        self.text("template").as_deref() == Some("1")
+    }
+
+    /// Configuration with what waits for the next start.
+    pub(super) fn merged(&self) -> Map<String, Value> {
+        let mut merged = self.config.clone();
+        for (key, value) in &self.pending {
+            if value.is_null() {
+                merged.shift_remove(key);
+            } else {
+                merged.insert(key.clone(), value.clone());
+            }
+        }
+        merged
+    }
+
+    /// SHA-1 over everything that the file on disk would hold.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha1::new();
+        let mut section = |name: &str, values: &Map<String, Value>| {
+            hash.update(format!("[{name}]\n"));
+            let mut lines: Vec<String> = values
+                .iter()
+                .map(|(key, value)| format!("{key}: {}\n", text_of(value)))
+                .collect();
+            lines.sort();
+            lines.iter().for_each(|line| hash.update(line));
+        };
+        section("", &self.config);
+        section("PENDING", &self.pending);
+        for (name, snapshot) in &self.snapshots {
+            section(name, &snapshot.config);
+        }
+        hash.update(self.parent.as_deref().unwrap_or(""));
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// What waits takes effect.
+    pub(super) fn commit_pending(&mut self) {
+        self.config = self.merged();
+        self.pending.clear();
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let memory = self.text("memory").unwrap_or_else(|| "512".to_owned());
+        memory
+            .trim_start_matches("current=")
+            .parse::<u64>()
+            .unwrap_or(512)
+            << 20
+    }
+
+    pub(super) fn processors(&self) -> u64 {
+        let number = |key: &str| {
+            self.text(key)
+                .and_then(|text| text.parse::<u64>().ok())
+                .unwrap_or(1)
+        };
+        number("cores") * number("sockets")
+    }
+
+    pub(super) fn uptime(&self, now: SystemTime) -> u64 {
+        self.started_at()
+            .and_then(|since| now.duration_since(since).ok())
+            .map_or(0, |up| up.as_secs())
+    }
+
+    /// The entry in lists.
+    pub(super) fn summary(&self, now: SystemTime, max_disk: u64) -> Map<String, Value> {
+        let mut entry = Map::new();
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("vmid", self.vmid.into());
+        put(
+            "name",
+            self.name()
+                .map_or_else(|| format!("VM {}", self.vmid), str::to_owned)
+                .into(),
+        );
+        put(
+            "status",
+            if self.is_on() { "running" } else { "stopped" }.into(),
+        );
+        put("uptime", self.uptime(now).into());
+        put("maxmem", self.memory_bytes().into());
+        put("maxdisk", max_disk.into());
+        put(
+            "mem",
+            if self.is_on() {
+                self.memory_bytes() / 4
+            } else {
+                0
+            }
+            .into(),
+        );
+        for zero in ["memhost", "cpu", "disk", "netin", "netout"] {
+            put(zero, 0.into());
+        }
+        if let Some(tags) = self.text("tags") {
+            put("tags", tags.into());
+        }
+        if let Some(lock) = self.lock() {
+            put("lock", lock.into());
+        }
+        if self.is_template() {
+            put("template", 1.into());
+        }
+        entry
+    }
+
+    /// The answer of `status/current`.
+    pub(super) fn current(&self, now: SystemTime, max_disk: u64) -> Map<String, Value> {
+        let mut entry = self.summary(now, max_disk);
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("cpus", self.processors().into());
+        put(
+            "qmpstatus",
+            match (self.is_on(), self.paused) {
+                (true, true) => "paused",
+                (true, false) => "running",
+                (false, _) => "stopped",
+            }
+            .into(),
+        );
+        put("ha", json!({ "managed": 0 }));
+        put("clipboard", Value::Null);
+        if self
+            .text("agent")
+            .is_some_and(|agent| agent == "1" || agent.contains("enabled=1"))
+        {
+            put("agent", 1.into());
+        }
+        if self.text("serial0").is_some() {
+            put("serial", 1.into());
+        }
+        if self.is_on() {
+            put("pid", self.pid.into());
+            put(
+                "nics",
+                json!({ format!("tap{}i0", self.vmid): { "netin": 0, "netout": 0 } }),
+            );
+            for kind in ["cpu", "io", "memory"] {
+                for share in ["some", "full"] {
+                    put(&format!("pressure{kind}{share}"), 0.into());
+                }
+            }
+        }
+        entry
+    }
+}
+
+/// A configuration value as a file shows it.
+pub(super) fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

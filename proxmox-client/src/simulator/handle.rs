@@ -1,0 +1,327 @@
+//! The handle around a world.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::answer::Reply;
+use super::clock::Clock;
+use super::engine::{Key, Verdict};
+use super::fault::{Fault, JournalEntry, RequestInfo};
+use super::http::{Arrived, Call};
+use super::route::Handled;
+use super::world::World;
+use crate::client::Client;
+use crate::error::{Error, Kind, Result, Sent};
+use crate::task::PollPolicy;
+use crate::transport::{Body, BoxFuture, Carrier, Outgoing};
+use crate::wire::Answer;
+
+type Hook = Arc<dyn Fn(&RequestInfo) -> Fault + Send + Sync>;
+
+/// A handle around a [`World`]; clones share it.
+#[derive(Clone)]
+pub struct Simulator(Arc<Shared>);
+
+struct Shared {
+    world: Mutex<World>,
+    clock: Clock,
+    hook: Mutex<Option<Hook>>,
+    journal: Mutex<Vec<JournalEntry>>,
+    count: std::sync::atomic::AtomicU64,
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulator")
+            .field("clock", &self.0.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What came out of a request.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    Answer(Reply),
+    /// The connection broke; whether the request was executed is not told.
+    Broken,
+}
+
+impl Simulator {
+    /// A world whose clock runs a hundred times as fast as tokio's, from the world's own moment on.
+    pub fn new(world: World) -> Self {
+        let clock = Clock::accelerated(world.now(), 100.0);
+        Self::with_clock(world, clock)
+    }
+
+    /// A world under a clock.
+    pub fn with_clock(world: World, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            world: Mutex::new(world),
+            clock,
+            hook: Mutex::new(None),
+            journal: Mutex::default(),
+            count: std::sync::atomic::AtomicU64::new(0),
+        }))
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Looks at the world, or changes it, at the present moment.
+    pub fn with<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = held(&self.0.world);
+        world.advance(self.0.clock.now());
+        look(&mut world)
+    }
+
+    /// A copy of the world at the present moment.
+    pub fn snapshot(&self) -> World {
+        self.with(|world| world.clone())
+    }
+
+    /// Puts a copy back; requests that wait keep waiting for answers of the new world and end as broken.
+    pub fn restore(&self, world: World) {
+        *held(&self.0.world) = world;
+    }
+
+    /// Asks `hook` before each request what shall go wrong with it.
+    pub fn on_request(&self, hook: impl Fn(&RequestInfo) -> Fault + Send + Sync + 'static) {
+        *held(&self.0.hook) = Some(Arc::new(hook));
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        *held(&self.0.hook) = None;
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        held(&self.0.journal).clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_journal(&self) {
+        held(&self.0.journal).clear();
+    }
+
+    /// A client of this world, connected in process: no socket, no TLS.
+    ///
+    /// It presents the first token of the world, and polls tasks as fast as the clock allows.
+    ///
+    /// # Panics
+    /// If the world has no token.
+    pub fn connect(&self) -> Client {
+        let token = held(&self.0.world).users.iter().find_map(|(user, known)| {
+            known
+                .tokens
+                .iter()
+                .next()
+                .map(|(name, secret)| format!("{user}!{name}={secret}"))
+        });
+        let token =
+            token.expect("a world needs a token before anyone can connect: World::with_token");
+        let builder = self
+            .builder()
+            .token(token)
+            .poll(PollPolicy::every(Duration::from_millis(2)));
+        builder
+            .build()
+            .expect("a client in process needs no address")
+    }
+
+    /// A client builder connected in process, for other credentials and policies.
+    pub fn builder(&self) -> crate::ClientBuilder {
+        Client::builder().carrier(Arc::new(InProcess(self.clone())))
+    }
+
+    /// Handles one request to its answer.
+    pub(super) async fn exchange(&self, arrived: Arrived) -> Exchange {
+        let number = self
+            .0
+            .count
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            + 1;
+        let now = self.0.clock.now();
+        let call = match arrived.decode() {
+            Ok(call) => call,
+            Err(refusal) => return Exchange::Answer(refusal),
+        };
+        let info = RequestInfo {
+            number,
+            method: call.method.clone(),
+            path: call.path.clone(),
+            at: now,
+        };
+        let hook = held(&self.0.hook).clone();
+        let fault = hook.map_or(Fault::None, |hook| hook(&info));
+        let entry = {
+            let mut journal = held(&self.0.journal);
+            journal.push(JournalEntry {
+                at: now,
+                method: call.method.clone(),
+                path: call.path.clone(),
+                parameters: call.params.keys().cloned().collect(),
+                status: None,
+            });
+            journal.len() - 1
+        };
+        let exchange = self.faulty(&arrived, &call, fault).await;
+        if let Exchange::Answer(reply) = &exchange
+            && let Some(entry) = held(&self.0.journal).get_mut(entry)
+        {
+            entry.status = Some(reply.status);
+        }
+        exchange
+    }
+
+    async fn faulty(&self, arrived: &Arrived, call: &Call, fault: Fault) -> Exchange {
+        let verdict = match &fault {
+            Fault::TaskFails(text) => Verdict::Fails(text.clone()),
+            Fault::TaskWarns(count) => Verdict::Warns(*count),
+            Fault::TaskKilled => Verdict::Killed,
+            _ => Verdict::Natural,
+        };
+        match fault {
+            Fault::ResetBefore => Exchange::Broken,
+            Fault::Refuse { status, reason } => Exchange::Answer(Reply::bare(status, &reason)),
+            Fault::BrokenPipe => Exchange::Answer(Reply::bare(596, "Broken pipe")),
+            Fault::LockTimeout => {
+                self.pause(Duration::from_secs(10)).await;
+                Exchange::Answer(Reply::failed(lock_of(call).timeout_text()))
+            }
+            Fault::Unauthorized => {
+                self.pause(Duration::from_secs(3)).await;
+                Exchange::Answer(Reply::bare(401, "Authentication failed!"))
+            }
+            Fault::ProxyTimeout { executed } => {
+                if executed {
+                    self.handle(arrived, call, verdict).await;
+                }
+                self.pause(Duration::from_secs(30)).await;
+                Exchange::Answer(Reply::bare(596, "Connection timed out"))
+            }
+            Fault::ResetAfter => {
+                self.handle(arrived, call, verdict).await;
+                Exchange::Broken
+            }
+            Fault::Delay(time) => {
+                let exchange = self.handle(arrived, call, verdict).await;
+                self.pause(time).await;
+                exchange
+            }
+            _ => self.handle(arrived, call, verdict).await,
+        }
+    }
+
+    async fn pause(&self, time: Duration) {
+        let until = self.0.clock.now() + time;
+        while self.0.clock.now() < until {
+            self.0.clock.wait_for(until).await;
+        }
+    }
+
+    fn enter(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Handled {
+        let mut world = held(&self.0.world);
+        world.advance(self.0.clock.now());
+        world.engine.verdict_for_next = verdict;
+        let handled = world.handle(call, &arrived.headers);
+        // What begins at this moment goes as far as it can before anyone looks.
+        let now = world.now;
+        world.advance(now);
+        world.engine.verdict_for_next = Verdict::Natural;
+        handled
+    }
+
+    async fn handle(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Exchange {
+        let job = match self.enter(arrived, call, verdict) {
+            Handled::Now(reply) => {
+                // Every refused login, and every question to an agent that is not there, takes three seconds.
+                if reply.status == 401 || reply.reason == "QEMU guest agent is not running" {
+                    self.pause(Duration::from_secs(3)).await;
+                }
+                return Exchange::Answer(reply);
+            }
+            Handled::Job(job) => job,
+        };
+        loop {
+            let next = {
+                let mut world = held(&self.0.world);
+                world.advance(self.0.clock.now());
+                if let Some(reply) = world.take_answer(job) {
+                    return Exchange::Answer(reply);
+                }
+                if !world.engine.jobs.contains_key(&job) {
+                    return Exchange::Broken;
+                }
+                world.next_event()
+            };
+            match next {
+                Some(next) => self.0.clock.wait_for(next).await,
+                None => return Exchange::Broken,
+            }
+        }
+    }
+}
+
+fn lock_of(call: &Call) -> Key {
+    let vmid = call
+        .segments
+        .iter()
+        .skip_while(|part| *part != "qemu")
+        .nth(1);
+    let vmid = vmid.and_then(|vmid| vmid.parse().ok());
+    let asked = || {
+        call.number("vmid")
+            .and_then(|vmid| u32::try_from(vmid).ok())
+    };
+    match vmid.or_else(asked) {
+        Some(vmid) => Key::Guest(vmid),
+        None => Key::LocalStorage("local".to_owned()),
+    }
+}
+
+/// Carries requests into the world without a socket.
+struct InProcess(Simulator);
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl Carrier for InProcess {
+    fn send(&self, _endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
+        Box::pin(async move {
+            let mut arrived = Arrived {
+                method: outgoing.method.as_str().to_owned(),
+                target: outgoing.target,
+                ..Arrived::default()
+            };
+            for (name, value) in outgoing.headers {
+                arrived.headers.insert(name.to_owned(), value);
+            }
+            if let Some(kind) = outgoing.content_type {
+                arrived.headers.insert("content-type".to_owned(), kind);
+            }
+            arrived.body = match outgoing.body {
+                Some(Body::Text(text)) => text.into_bytes(),
+                None => Vec::new(),
+            };
+            match self.0.exchange(arrived).await {
+                Exchange::Answer(reply) => Ok(Answer::new(reply.status, reply.reason, reply.body)),
+                Exchange::Broken => Err(Error::new(
+                    Kind::Interrupted,
+                    "the connection broke before the whole answer came",
+                )
+                .with_sent(Sent::Maybe)),
+            }
+        })
+    }
+}

@@ -1,0 +1,443 @@
+//! What requests and tasks do to the world: when they may, what they change, what they undo.
+
+mod config;
+mod disk;
+mod lifecycle;
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::answer::Reply;
+use super::engine::{Key, Step, Verdict};
+use super::guest::{Guest, Power};
+use super::task::{SimTask, seconds};
+use super::world::World;
+
+pub(super) use config::is_drive;
+pub(super) use disk::DriveText;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) user: String,
+    pub(super) token: Option<String>,
+}
+
+impl Caller {
+    /// `user@realm` or `user@realm!token`.
+    pub(super) fn full(&self) -> String {
+        match &self.token {
+            Some(token) => format!("{}!{token}", self.user),
+            None => self.user.clone(),
+        }
+    }
+
+    /// Only the user itself counts as root, none of its tokens.
+    pub(super) fn is_root(&self) -> bool {
+        self.user == "root@pam" && self.token.is_none()
+    }
+}
+
+/// Work in progress.
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    /// The part of a creation that its request waits for.
+    ClaimId {
+        vmid: u32,
+        node: String,
+        params: Map<String, Value>,
+        caller: Caller,
+    },
+    Create {
+        vmid: u32,
+        params: Map<String, Value>,
+    },
+    SetConfig {
+        vmid: u32,
+        params: Map<String, Value>,
+        caller: Caller,
+    },
+    SetConfigTask {
+        vmid: u32,
+        params: Map<String, Value>,
+        caller: Caller,
+    },
+    Start {
+        vmid: u32,
+    },
+    Stop {
+        vmid: u32,
+    },
+    Shutdown {
+        vmid: u32,
+        force: bool,
+    },
+    Reboot {
+        vmid: u32,
+    },
+    Reset {
+        vmid: u32,
+    },
+    Pause {
+        vmid: u32,
+        on: bool,
+    },
+    Delete {
+        vmid: u32,
+    },
+    Resize {
+        vmid: u32,
+        disk: String,
+        size: String,
+        digest: Option<String>,
+    },
+    Snapshot {
+        vmid: u32,
+        name: String,
+        description: Option<String>,
+    },
+    DeleteSnapshot {
+        vmid: u32,
+        name: String,
+    },
+    Rollback {
+        vmid: u32,
+        name: String,
+    },
+    Template {
+        vmid: u32,
+    },
+    Clone(Box<CloneWork>),
+    Download {
+        volid: String,
+        url: String,
+        content: String,
+        checksum: Option<(String, String)>,
+    },
+    DeleteVolume {
+        volid: String,
+    },
+}
+
+/// A clone in progress.
+#[derive(Debug, Clone)]
+pub(super) struct CloneWork {
+    pub(super) source: u32,
+    pub(super) target: u32,
+    pub(super) full: bool,
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) storage: Option<String>,
+    pub(super) snapshot: Option<String>,
+    pub(super) node: String,
+}
+
+/// How long tasks wait for a guest's or storage's lock file.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) fn missing(vmid: u32, node: &str) -> Reply {
+    Reply::failed(format!(
+        "Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
+    ))
+}
+
+pub(super) fn locked(lock: &str) -> Reply {
+    Reply::failed(format!("VM is locked ({lock})"))
+}
+
+pub(super) fn lock_guest(vmid: u32) -> Step {
+    Step::Lock {
+        key: Key::Guest(vmid),
+        shared: false,
+        wait: LOCK_WAIT,
+        prefix: String::new(),
+    }
+}
+
+impl World {
+    /// The guest, or the usual text.
+    pub(super) fn guest_or(&self, vmid: u32, node: &str) -> Result<&Guest, Reply> {
+        self.guests
+            .get(&vmid)
+            .filter(|guest| guest.node == node)
+            .ok_or_else(|| missing(vmid, node))
+    }
+
+    fn require(&self, vmid: u32) -> Result<&Guest, Reply> {
+        let node = self.nodes.keys().next().map_or("pve1", String::as_str);
+        self.guests.get(&vmid).ok_or_else(|| missing(vmid, node))
+    }
+
+    fn require_unlocked(&self, vmid: u32) -> Result<&Guest, Reply> {
+        let guest = self.require(vmid)?;
+        match guest.lock() {
+            Some(lock) => Err(locked(&lock)),
+            None => Ok(guest),
+        }
+    }
+
+    fn guest_mut(&mut self, vmid: u32) -> Result<&mut Guest, Reply> {
+        self.require(vmid)?;
+        self.guests
+            .get_mut(&vmid)
+            .ok_or_else(|| missing(vmid, "pve1"))
+    }
+
+    /// Starts a task; gives the answer with its identifier.
+    pub(super) fn start_task(
+        &mut self,
+        node: &str,
+        kind: &str,
+        id: &str,
+        caller: &Caller,
+        operation: Operation,
+        steps: Vec<Step>,
+    ) -> Reply {
+        let pid = self.next_pid;
+        self.next_pid += 4 + (self.draw() % 7) as u32;
+        let ticks = self
+            .now
+            .duration_since(self.booted)
+            .unwrap_or_default()
+            .as_millis()
+            / 10;
+        let pstart = ticks as u64;
+        let upid = format!(
+            "UPID:{node}:{pid:08X}:{pstart:08X}:{:08X}:{kind}:{id}:{}:",
+            seconds(self.now),
+            caller.full()
+        );
+        self.tasks.push(SimTask {
+            upid: upid.clone(),
+            node: node.to_owned(),
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            user: caller.user.clone(),
+            token: caller.token.clone(),
+            pid,
+            pstart,
+            started: self.now,
+            ended: None,
+            log: Vec::new(),
+            phantom: false,
+        });
+        let task = self.tasks.len() - 1;
+        let cleanup = match &operation {
+            Operation::Clone(_) => Duration::from_secs(1),
+            _ => Duration::ZERO,
+        };
+        let job = self.begin(Some(task), operation, steps);
+        let verdict = std::mem::take(&mut self.engine.verdict_for_next);
+        if let Some(job) = self.engine.jobs.get_mut(&job) {
+            if let Verdict::Fails(_) | Verdict::Killed = verdict {
+                // The work is not done; the time passes all the same.
+                job.steps.retain(|step| !matches!(step, Step::Check(_)));
+            }
+            job.verdict = verdict;
+            job.cleanup = cleanup;
+        }
+        Reply::data(upid)
+    }
+
+    pub(super) fn log(&mut self, job: u64, line: impl Into<String>) {
+        if let Some(task) = self.engine.jobs.get(&job).and_then(|job| job.task) {
+            self.tasks[task].log.push(line.into());
+        }
+    }
+
+    /// Whether an operation may go on.
+    pub(super) fn check(
+        &mut self,
+        job: u64,
+        operation: &Operation,
+        stage: u8,
+    ) -> Result<(), Reply> {
+        match operation {
+            Operation::Start { vmid } => {
+                let guest = self.require_unlocked(*vmid)?;
+                if guest.is_template() {
+                    return Err(Reply::failed("you can't start a vm if it's a template"));
+                }
+                if guest.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} already running")));
+                }
+                let cloud_init = guest.config.values().any(|value| {
+                    value.as_str().is_some_and(|text| {
+                        text.contains("cloudinit") && text.contains("media=cdrom")
+                    })
+                });
+                if cloud_init {
+                    self.log(job, "generating cloud-init ISO");
+                }
+                Ok(())
+            }
+            Operation::Stop { vmid }
+            | Operation::Shutdown { vmid, .. }
+            | Operation::Reboot { vmid }
+            | Operation::Reset { vmid }
+            | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
+            Operation::Delete { vmid } => self.check_delete(*vmid),
+            Operation::Resize { vmid, digest, .. } => {
+                let guest = self.require_unlocked(*vmid)?;
+                match digest {
+                    Some(digest) if *digest != guest.digest() => Err(Reply::failed(CHECKSUM)),
+                    _ => Ok(()),
+                }
+            }
+            Operation::Snapshot { vmid, name, .. } => self.check_snapshot(*vmid, name),
+            Operation::DeleteSnapshot { vmid, name } | Operation::Rollback { vmid, name } => {
+                let guest = self.require_unlocked(*vmid)?;
+                if guest.snapshots.contains_key(name) {
+                    Ok(())
+                } else {
+                    Err(Reply::failed(format!("snapshot '{name}' does not exist")))
+                }
+            }
+            Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
+            Operation::Clone(work) => self.check_clone(job, work, stage),
+            Operation::Download { volid, .. } => self.check_download(volid),
+            Operation::ClaimId { .. }
+            | Operation::Create { .. }
+            | Operation::SetConfig { .. }
+            | Operation::SetConfigTask { .. }
+            | Operation::DeleteVolume { .. } => Ok(()),
+        }
+    }
+
+    /// Does the work.
+    pub(super) fn finish(&mut self, job: u64, operation: &Operation) -> Result<Reply, Reply> {
+        let now = self.now;
+        match operation {
+            Operation::ClaimId {
+                vmid,
+                node,
+                params,
+                caller,
+            } => {
+                return self.claim_id(*vmid, node, params, caller);
+            }
+            Operation::Create { vmid, params } => self.create(job, *vmid, params)?,
+            Operation::SetConfig {
+                vmid,
+                params,
+                caller,
+            }
+            | Operation::SetConfigTask {
+                vmid,
+                params,
+                caller,
+            } => {
+                self.set_guest_config(job, *vmid, params, caller)?;
+            }
+            Operation::Start { vmid } => {
+                let pid = self.next_pid;
+                self.next_pid += 9;
+                let guest = self.guest_mut(*vmid)?;
+                guest.commit_pending();
+                guest.power = Power::On { since: now };
+                guest.paused = false;
+                guest.pid = pid;
+            }
+            Operation::Stop { vmid } => self.power_off(*vmid)?,
+            Operation::Shutdown { vmid, force } => {
+                let listens = self.durations.guests_listen;
+                if self.require(*vmid)?.is_on() && !listens && !force {
+                    return Err(Reply::failed("VM quit/powerdown failed - got timeout"));
+                }
+                self.power_off(*vmid)?;
+            }
+            Operation::Reboot { vmid } => {
+                let guest = self.guest_mut(*vmid)?;
+                if !guest.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                guest.commit_pending();
+                guest.power = Power::On { since: now };
+            }
+            Operation::Reset { vmid } => {
+                let guest = self.guest_mut(*vmid)?;
+                if !guest.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                guest.power = Power::On { since: now };
+            }
+            Operation::Pause { vmid, on } => {
+                let guest = self.guest_mut(*vmid)?;
+                if !guest.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                guest.paused = *on;
+            }
+            Operation::Delete { vmid } => self.delete_guest(job, *vmid)?,
+            Operation::Resize {
+                vmid, disk, size, ..
+            } => self.resize(job, *vmid, disk, size)?,
+            Operation::Snapshot {
+                vmid,
+                name,
+                description,
+            } => {
+                self.take_snapshot(job, *vmid, name, description.as_deref())?;
+            }
+            Operation::DeleteSnapshot { vmid, name } => self.drop_snapshot(*vmid, name)?,
+            Operation::Rollback { vmid, name } => self.roll_back(*vmid, name)?,
+            Operation::Template { vmid } => self.make_template(*vmid)?,
+            Operation::Clone(work) => self.finish_clone(work)?,
+            Operation::Download {
+                volid,
+                url,
+                content,
+                checksum,
+            } => {
+                self.finish_download(job, volid, url, content, checksum.as_ref())?;
+            }
+            Operation::DeleteVolume { volid } => {
+                let removed = self
+                    .storages
+                    .get_mut(volid.split(':').next().unwrap_or(""))
+                    .and_then(|storage| storage.volumes.remove(volid));
+                // Removing what is not there is a success, told as such.
+                if removed.is_some() {
+                    self.log(job, format!("Removed volume '{volid}'"));
+                }
+            }
+        }
+        Ok(Reply::data(()))
+    }
+
+    /// Takes back what a failed operation had begun.
+    pub(super) fn undo(&mut self, job: u64, operation: &Operation) {
+        let owned = self
+            .engine
+            .jobs
+            .get(&job)
+            .is_some_and(|job| job.cleanup_owned);
+        match operation {
+            Operation::Create { vmid, .. } => self.forget_guest(*vmid),
+            // Only the clone that made the configuration removes it.
+            Operation::Clone(work) if owned => self.forget_guest(work.target),
+            _ => {}
+        }
+    }
+
+    fn power_off(&mut self, vmid: u32) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        guest.power = Power::Off;
+        guest.paused = false;
+        guest.commit_pending();
+        Ok(())
+    }
+
+    fn forget_guest(&mut self, vmid: u32) {
+        self.guests.remove(&vmid);
+        for storage in self.storages.values_mut() {
+            storage
+                .volumes
+                .retain(|_, volume| volume.vmid != Some(vmid));
+        }
+    }
+}
+
+/// The text of a digest that does not match a guest's.
+pub(super) const CHECKSUM: &str = "checksum mismatch (file change by other user?)";

@@ -1,0 +1,424 @@
+//! Setting configuration keys: what is stored how, what takes effect at once, what waits.
+
+use serde_json::{Map, Value};
+
+use super::disk::DriveText;
+use super::{CHECKSUM, Caller, locked};
+use crate::simulator::answer::Reply;
+use crate::simulator::guest::text_of;
+use crate::simulator::world::World;
+
+/// Keys that are stored as numbers; all others are text, `memory` too.
+const NUMBERS: [&str; 17] = [
+    "cores",
+    "sockets",
+    "vcpus",
+    "onboot",
+    "protection",
+    "numa",
+    "balloon",
+    "tablet",
+    "acpi",
+    "kvm",
+    "localtime",
+    "freeze",
+    "template",
+    "autostart",
+    "reboot",
+    "ciupgrade",
+    "tdf",
+];
+
+/// Parameters of a call that are not configuration.
+const NOT_CONFIG: [&str; 16] = [
+    "vmid",
+    "node",
+    "storage",
+    "pool",
+    "start",
+    "force",
+    "archive",
+    "unique",
+    "live-restore",
+    "digest",
+    "delete",
+    "revert",
+    "skiplock",
+    "background_delay",
+    "import-working-storage",
+    "ha-managed",
+];
+
+/// Keys that a running machine takes without a restart (with the default hotplug setting).
+const LIVE: [&str; 14] = [
+    "name",
+    "description",
+    "tags",
+    "onboot",
+    "startup",
+    "protection",
+    "hookscript",
+    "ciuser",
+    "cipassword",
+    "sshkeys",
+    "nameserver",
+    "searchdomain",
+    "boot",
+    "shares",
+];
+
+/// Whether a key names a drive.
+pub(in super::super) fn is_drive(key: &str) -> bool {
+    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    stem.len() < key.len()
+        && ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate"].contains(&stem)
+}
+
+fn is_indexed(key: &str, stem: &str) -> bool {
+    key.strip_prefix(stem)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A value as the configuration keeps it.
+fn stored(key: &str, text: &str) -> Value {
+    let whole = key == "cpuunits" || NUMBERS.contains(&key);
+    match text.parse::<i64>() {
+        Ok(number) if whole => number.into(),
+        _ => text.into(),
+    }
+}
+
+/// Tags as a change stores them: sorted, each once.
+fn sorted_tags(text: &str) -> String {
+    let mut tags: Vec<&str> = text
+        .split([';', ',', ' '])
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags.join(";")
+}
+
+impl World {
+    /// The configuration part of a call's parameters.
+    pub(in super::super) fn config_params(
+        params: &Map<String, Value>,
+    ) -> impl Iterator<Item = (&str, String)> {
+        params
+            .iter()
+            .filter(|(key, _)| !NOT_CONFIG.contains(&key.as_str()))
+            .map(|(key, value)| (key.as_str(), text_of(value)))
+    }
+
+    /// What is refused before any work begins.
+    pub(in super::super) fn refuse_config(
+        &self,
+        params: &Map<String, Value>,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
+        let mut errors = Map::new();
+        for (key, text) in Self::config_params(params) {
+            if let Err(why) = check_value(key, &text) {
+                errors.insert(key.to_owned(), why.into());
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Reply::parameters(errors));
+        }
+        for (key, text) in Self::config_params(params) {
+            if matches!(key, "args" | "lock" | "hookscript") && !caller.is_root() {
+                return Err(Reply::failed(format!("only root can set '{key}' config")));
+            }
+            if is_drive(key) {
+                self.refuse_drive(&DriveText::parse(&text))?;
+            }
+            if key == "sshkeys" {
+                check_ssh_keys(&text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One value as it will be stored; allocates what a drive asks for.
+    pub(super) fn store_value(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        key: &str,
+        text: &str,
+    ) -> Result<Value, Reply> {
+        if is_drive(key) {
+            return self
+                .place_drive(job, vmid, key, &DriveText::parse(text))
+                .map(Value::from);
+        }
+        if is_indexed(key, "net") {
+            return Ok(self.complete_net(text).into());
+        }
+        Ok(stored(key, text))
+    }
+
+    /// A card gets a MAC address if it has none; the model names it.
+    fn complete_net(&mut self, text: &str) -> String {
+        let mut model = String::new();
+        let mut mac = None;
+        let mut rest: Vec<String> = Vec::new();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            match part.split_once('=') {
+                None => model = part.to_owned(),
+                Some(("model", value)) => model = value.to_owned(),
+                Some(("macaddr", value)) => mac = Some(value.to_owned()),
+                Some((key, value)) if value.len() == 17 && value.matches(':').count() == 5 => {
+                    model = key.to_owned();
+                    mac = Some(value.to_owned());
+                }
+                Some(_) => rest.push(part.to_owned()),
+            }
+        }
+        let mac = mac.unwrap_or_else(|| self.draw_mac());
+        rest.sort();
+        let mut parts = vec![format!("{model}={mac}")];
+        parts.extend(rest);
+        parts.join(",")
+    }
+
+    /// PUT and POST of a configuration.
+    pub(super) fn set_guest_config(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        params: &Map<String, Value>,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
+        let skip_lock =
+            params.get("skiplock").map(text_of).as_deref() == Some("1") && caller.is_root();
+        let guest = self.require(vmid)?;
+        if let Some(lock) = guest.lock().filter(|_| !skip_lock) {
+            return Err(locked(&lock));
+        }
+        if let Some(digest) = params.get("digest").map(text_of)
+            && digest != guest.digest()
+        {
+            return Err(Reply::failed(CHECKSUM));
+        }
+        let list = |name: &str| -> Vec<String> {
+            let text = params.get(name).map(text_of).unwrap_or_default();
+            text.split([',', ';', ' ', '\0'])
+                .filter(|key| !key.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        for key in list("revert") {
+            self.guest_mut(vmid)?.pending.shift_remove(&key);
+        }
+        for key in list("delete") {
+            self.delete_key(vmid, &key)?;
+        }
+        let sets: Vec<(String, String)> = Self::config_params(params)
+            .map(|(key, text)| (key.to_owned(), text))
+            .collect();
+        for (key, text) in sets {
+            let text = if key == "tags" {
+                sorted_tags(&text)
+            } else {
+                text
+            };
+            self.set_key(job, vmid, &key, &text)?;
+        }
+        self.normalise(vmid)
+    }
+
+    /// What the first change of a configuration tidies up.
+    fn normalise(&mut self, vmid: u32) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        if let Some(tags) = guest.text("tags") {
+            guest
+                .config
+                .insert("tags".to_owned(), sorted_tags(&tags).into());
+        }
+        Ok(())
+    }
+
+    fn delete_key(&mut self, vmid: u32, key: &str) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        if is_indexed(key, "unused") {
+            let volume = guest.config.shift_remove(key).map(|value| text_of(&value));
+            if let Some(volume) = volume
+                && let Some(storage) = self
+                    .storages
+                    .get_mut(volume.split(':').next().unwrap_or(""))
+            {
+                storage.volumes.remove(&volume);
+            }
+            return Ok(());
+        }
+        guest.pending.shift_remove(key);
+        if guest.is_on() && !LIVE.contains(&key) && !is_drive(key) && !is_indexed(key, "net") {
+            if guest.config.contains_key(key) {
+                guest.pending.insert(key.to_owned(), Value::Null);
+            }
+            return Ok(());
+        }
+        let removed = guest.config.shift_remove(key).map(|value| text_of(&value));
+        if let Some(text) = removed.filter(|_| is_drive(key)) {
+            self.keep_as_unused(vmid, &text)?;
+        }
+        Ok(())
+    }
+
+    /// A volume that no drive uses any more.
+    fn keep_as_unused(&mut self, vmid: u32, text: &str) -> Result<(), Reply> {
+        let file = DriveText::parse(text).file;
+        let owned = self
+            .volume(&file)
+            .is_some_and(|volume| volume.vmid == Some(vmid));
+        let cloud_init = file.contains("-cloudinit");
+        if cloud_init {
+            if let Some(storage) = self.storages.get_mut(file.split(':').next().unwrap_or("")) {
+                storage.volumes.remove(&file);
+            }
+        } else if owned {
+            let guest = self.guest_mut(vmid)?;
+            let free = (0..256)
+                .map(|i| format!("unused{i}"))
+                .find(|key| !guest.config.contains_key(key));
+            if let Some(key) = free {
+                guest.config.insert(key, file.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_key(&mut self, job: u64, vmid: u32, key: &str, text: &str) -> Result<(), Reply> {
+        let before = self.require(vmid)?.text(key);
+        let value = self.store_value(job, vmid, key, text)?;
+        if let Some(before) = before.filter(|_| is_drive(key)) {
+            let (old, new) = (
+                DriveText::parse(&before).file,
+                DriveText::parse(&text_of(&value)).file,
+            );
+            if old != new {
+                self.keep_as_unused(vmid, &before)?;
+            }
+        }
+        let attached = is_drive(key).then(|| DriveText::parse(&text_of(&value)).file);
+        let guest = self.guest_mut(vmid)?;
+        if let Some(volume) = attached {
+            let unused: Vec<String> = guest
+                .config
+                .iter()
+                .filter(|(key, value)| key.starts_with("unused") && text_of(value) == volume)
+                .map(|(key, _)| key.clone())
+                .collect();
+            unused.iter().for_each(|key| {
+                guest.config.shift_remove(key);
+            });
+        }
+        let live = !guest.is_on()
+            || LIVE.contains(&key)
+            || is_drive(key)
+            || is_indexed(key, "net")
+            || is_indexed(key, "ipconfig");
+        let same = guest
+            .config
+            .get(key)
+            .is_some_and(|have| text_of(have) == text_of(&value));
+        if live {
+            guest.config.insert(key.to_owned(), value);
+            guest.pending.shift_remove(key);
+        } else if same {
+            guest.pending.shift_remove(key);
+        } else {
+            guest.pending.insert(key.to_owned(), value);
+        }
+        Ok(())
+    }
+}
+
+/// Checks that do not depend on the world.
+fn check_value(key: &str, text: &str) -> Result<(), String> {
+    let number = key == "cpuunits" || NUMBERS.contains(&key);
+    if number && text.parse::<i64>().is_err() {
+        let kind = if [
+            "onboot",
+            "protection",
+            "numa",
+            "tablet",
+            "acpi",
+            "kvm",
+            "localtime",
+            "freeze",
+            "template",
+            "autostart",
+            "reboot",
+            "ciupgrade",
+            "tdf",
+        ]
+        .contains(&key)
+        {
+            "boolean"
+        } else {
+            "integer"
+        };
+        return Err(format!("type check ('{kind}') failed - got '{text}'"));
+    }
+    if is_indexed(key, "net") {
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            if let Some(("macaddr", mac)) = part.split_once('=')
+                && !is_unicast(mac)
+            {
+                return Err(format!(
+                    "invalid format - format error\n{key}.macaddr: invalid format - value does not look like a valid unicast MAC address\n\n"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_unicast(mac: &str) -> bool {
+    let bytes: Vec<&str> = mac.split(':').collect();
+    bytes.len() == 6
+        && bytes
+            .iter()
+            .all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
+        && u8::from_str_radix(bytes[0], 16).is_ok_and(|first| first & 1 == 0)
+}
+
+/// Keys must be of a known kind with a blob that is base64.
+fn check_ssh_keys(encoded: &str) -> Result<(), Reply> {
+    let mut text = Vec::new();
+    let mut bytes = encoded.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let pair = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
+                let pair = String::from_utf8_lossy(&pair).into_owned();
+                text.push(u8::from_str_radix(&pair, 16).unwrap_or(b'?'));
+            }
+            other => text.push(other),
+        }
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let mut words = line.split_whitespace();
+        let good = words.any(|word| {
+            word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-")
+        }) && words.next().is_some_and(|blob| {
+            let body = blob.trim_end_matches('=');
+            blob.len() % 4 == 0
+                && blob.starts_with("AAAA")
+                && body
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+        });
+        if !good {
+            return Err(Reply::failed("SSH public key validation error"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,498 @@
+//! Making, cloning, snapshotting and removing machines.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::disk::DriveText;
+use super::{Caller, CloneWork, LOCK_WAIT, Operation, is_drive, lock_guest, locked};
+use crate::simulator::answer::Reply;
+use crate::simulator::engine::{Key, Step};
+use crate::simulator::guest::{Guest, StoredSnapshot, text_of};
+use crate::simulator::task::seconds;
+use crate::simulator::world::World;
+
+impl World {
+    /// The steps of a creation's request: the id's lock, five seconds at most.
+    pub(in super::super) fn claim_steps(vmid: u32) -> Vec<Step> {
+        vec![
+            Step::Lock {
+                key: Key::Guest(vmid),
+                shared: false,
+                wait: Duration::from_secs(5),
+                prefix: format!("unable to create VM {vmid} - "),
+            },
+            Step::Finish,
+        ]
+    }
+
+    /// The id is ours from here on: others see a locked configuration.
+    pub(super) fn claim_id(
+        &mut self,
+        vmid: u32,
+        node: &str,
+        params: &Map<String, Value>,
+        caller: &Caller,
+    ) -> Result<Reply, Reply> {
+        if let Some(guest) = self.guests.get(&vmid) {
+            return Err(Reply::failed(format!(
+                "unable to create VM {vmid} - VM {vmid} already exists on node '{}'",
+                guest.node
+            )));
+        }
+        let mut guest = Guest::new(vmid, node);
+        guest.config.insert("lock".to_owned(), "create".into());
+        self.guests.insert(vmid, guest);
+        let mut steps = vec![lock_guest(vmid)];
+        for (key, text) in Self::config_params(params) {
+            if is_drive(key) {
+                let prefix = format!("unable to create VM {vmid} - ");
+                steps.extend(self.drive_steps(&DriveText::parse(&text), &prefix));
+            }
+        }
+        steps.push(Step::Work(self.durations.create));
+        steps.push(Step::Finish);
+        let operation = Operation::Create {
+            vmid,
+            params: params.clone(),
+        };
+        Ok(self.start_task(
+            node,
+            "qmcreate",
+            &vmid.to_string(),
+            caller,
+            operation,
+            steps,
+        ))
+    }
+
+    pub(super) fn create(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        params: &Map<String, Value>,
+    ) -> Result<(), Reply> {
+        let mut config = Map::new();
+        // The cloud-init drive is made before the disks.
+        let mut entries: Vec<(String, String)> = Self::config_params(params)
+            .map(|(key, text)| (key.to_owned(), text))
+            .collect();
+        entries.sort_by_key(|(_, text)| !text.ends_with(":cloudinit"));
+        for (key, text) in &entries {
+            let value = self.store_value(job, vmid, key, text)?;
+            config.insert(key.clone(), value);
+        }
+        let now = seconds(self.now);
+        config.insert(
+            "meta".to_owned(),
+            format!("creation-qemu=10.0.13,ctime={now}").into(),
+        );
+        if !config.contains_key("smbios1") {
+            config.insert(
+                "smbios1".to_owned(),
+                format!("uuid={}", self.draw_uuid()).into(),
+            );
+        }
+        if !config.contains_key("vmgenid") {
+            config.insert("vmgenid".to_owned(), self.draw_uuid().into());
+        }
+        if !config.contains_key("boot") {
+            config.insert("boot".to_owned(), default_boot(&config).into());
+        }
+        let start = params.get("start").map(text_of).as_deref() == Some("1");
+        let now = self.now;
+        let guest = self.guest_mut(vmid)?;
+        guest.config = config;
+        if start {
+            guest.power = crate::simulator::guest::Power::On { since: now };
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_delete(&mut self, vmid: u32) -> Result<(), Reply> {
+        let guest = self.require_unlocked(vmid)?;
+        if guest.text("protection").as_deref() == Some("1") {
+            return Err(Reply::failed(format!(
+                "can't remove VM {vmid} - protection mode enabled"
+            )));
+        }
+        if guest.is_on() {
+            return Err(Reply::failed(format!(
+                "VM {vmid} is running - destroy failed"
+            )));
+        }
+        for (volid, storage) in self.volumes_of(vmid) {
+            let base = volid
+                .split_once(':')
+                .map_or("", |(_, name)| name)
+                .to_owned();
+            let used = self.storages[&storage]
+                .volumes
+                .values()
+                .any(|v| v.parent.as_deref() == Some(&base));
+            if used {
+                return Err(Reply::failed(format!(
+                    "base volume '{volid}' is still in use by linked cloned"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn volumes_of(&self, vmid: u32) -> Vec<(String, String)> {
+        self.storages
+            .values()
+            .flat_map(|storage| {
+                storage
+                    .volumes
+                    .iter()
+                    .filter(|(_, volume)| volume.vmid == Some(vmid))
+                    .map(|(volid, _)| (volid.clone(), storage.name.clone()))
+            })
+            .collect()
+    }
+
+    pub(super) fn delete_guest(&mut self, job: u64, vmid: u32) -> Result<(), Reply> {
+        self.check_delete(vmid)?;
+        self.forget_guest(vmid);
+        self.log(
+            job,
+            format!("purging VM {vmid} from related configurations.."),
+        );
+        Ok(())
+    }
+
+    pub(super) fn check_snapshot(&mut self, vmid: u32, name: &str) -> Result<(), Reply> {
+        let guest = self.require_unlocked(vmid)?;
+        if guest.snapshots.contains_key(name) {
+            return Err(Reply::failed(format!(
+                "snapshot name '{name}' already used"
+            )));
+        }
+        for (slot, drive) in self.drives_of(vmid) {
+            let cdrom = drive.get("media") == Some("cdrom");
+            let Some(volume) = self.volume(&drive.file).filter(|_| !cdrom) else {
+                continue;
+            };
+            let files = self
+                .storage_of(&drive.file)
+                .is_some_and(super::super::volume::Storage::is_files);
+            if files && volume.format == "raw" {
+                let _ = slot;
+                return Err(Reply::failed("snapshot feature is not available"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_snapshot(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<(), Reply> {
+        let taken = seconds(self.now);
+        for (slot, drive) in self.drives_of(vmid) {
+            if drive.get("media") != Some("cdrom") {
+                self.log(job, format!("snapshotting 'drive-{slot}' ({})", drive.file));
+            }
+        }
+        let guest = self.guest_mut(vmid)?;
+        let mut config = guest.config.clone();
+        if let Some(text) = description {
+            config.insert("description".to_owned(), text.into());
+        }
+        let snapshot = StoredSnapshot {
+            config,
+            taken,
+            parent: guest.parent.take(),
+        };
+        guest.snapshots.insert(name.to_owned(), snapshot);
+        guest.parent = Some(name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn drop_snapshot(&mut self, vmid: u32, name: &str) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        let Some(removed) = guest.snapshots.remove(name) else {
+            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
+        };
+        if guest.parent.as_deref() == Some(name) {
+            guest.parent = removed.parent.clone();
+        }
+        for snapshot in guest.snapshots.values_mut() {
+            if snapshot.parent.as_deref() == Some(name) {
+                snapshot.parent = removed.parent.clone();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self, vmid: u32, name: &str) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        let Some(snapshot) = guest.snapshots.get(name) else {
+            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
+        };
+        guest.config = snapshot.config.clone();
+        guest.pending.clear();
+        guest.parent = Some(name.to_owned());
+        guest.power = crate::simulator::guest::Power::Off;
+        Ok(())
+    }
+
+    pub(super) fn make_template(&mut self, vmid: u32) -> Result<(), Reply> {
+        for (slot, mut drive) in self.drives_of(vmid) {
+            if drive.get("media") == Some("cdrom") {
+                continue;
+            }
+            let renamed = drive
+                .file
+                .replace(&format!("vm-{vmid}-disk-"), &format!("base-{vmid}-disk-"));
+            if let Some(storage) = self
+                .storages
+                .get_mut(drive.file.split(':').next().unwrap_or(""))
+                && let Some(volume) = storage.volumes.remove(&drive.file)
+            {
+                storage.volumes.insert(renamed.clone(), volume);
+            }
+            drive.file = renamed;
+            self.guest_mut(vmid)?
+                .config
+                .insert(slot, drive.print().into());
+        }
+        self.guest_mut(vmid)?
+            .config
+            .insert("template".to_owned(), 1.into());
+        Ok(())
+    }
+
+    /// The steps of a clone's task.
+    pub(in super::super) fn clone_steps(&self, work: &CloneWork) -> Vec<Step> {
+        let running = self.guests.get(&work.source).is_some_and(Guest::is_on);
+        let second = Duration::from_secs(1);
+        let lock = |vmid, shared| Step::Lock {
+            key: Key::Guest(vmid),
+            shared,
+            wait: second,
+            prefix: String::new(),
+        };
+        let mut steps = vec![
+            lock(work.source, !running),
+            Step::Check(0),
+            lock(work.target, false),
+            Step::Check(1),
+        ];
+        for (_, drive) in self.drives_of(work.source) {
+            let Some(volume) = self.volume(&drive.file) else {
+                continue;
+            };
+            let storage = work
+                .storage
+                .clone()
+                .or_else(|| drive.file.split_once(':').map(|(s, _)| s.to_owned()));
+            let Some((storage, key)) =
+                storage.and_then(|s| self.storage_key(&s).map(|key| (s, key)))
+            else {
+                continue;
+            };
+            let hold = self
+                .storages
+                .get(&storage)
+                .map_or(Duration::ZERO, |storage| storage.hold);
+            steps.push(Step::Lock {
+                key: key.clone(),
+                shared: false,
+                wait: LOCK_WAIT,
+                prefix: "clone failed: ".to_owned(),
+            });
+            steps.push(Step::Work(hold));
+            steps.push(Step::Unlock(key));
+            if work.full && !drive.file.contains("-cloudinit") {
+                let copy = volume.used as f64 / self.durations.copy_speed.max(1) as f64;
+                steps.push(Step::Work(Duration::from_secs_f64(copy)));
+            }
+        }
+        steps.push(Step::Work(if work.full {
+            self.durations.full_clone
+        } else {
+            self.durations.linked_clone
+        }));
+        steps.push(Step::Finish);
+        steps
+    }
+
+    pub(super) fn check_clone(
+        &mut self,
+        job: u64,
+        work: &CloneWork,
+        stage: u8,
+    ) -> Result<(), Reply> {
+        if stage == 0 {
+            let guest = self.require(work.source)?;
+            return match guest.lock() {
+                Some(lock) => Err(locked(&lock)),
+                None => Ok(()),
+            };
+        }
+        if self.guests.contains_key(&work.target) {
+            return Err(Reply::failed(format!(
+                "unable to create VM {}: config file already exists",
+                work.target
+            )));
+        }
+        self.log(
+            job,
+            format!(
+                "creating a clone of VM {} with ID {}",
+                work.source, work.target
+            ),
+        );
+        let mut guest = Guest::new(work.target, &work.node);
+        guest.config.insert("lock".to_owned(), "clone".into());
+        self.guests.insert(work.target, guest);
+        if let Some(job) = self.engine.jobs.get_mut(&job) {
+            job.cleanup_owned = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish_clone(&mut self, work: &CloneWork) -> Result<(), Reply> {
+        let source = self.require(work.source)?;
+        let mut config = match &work.snapshot {
+            Some(name) => source
+                .snapshots
+                .get(name)
+                .map(|s| s.config.clone())
+                .unwrap_or_default(),
+            None => source.config.clone(),
+        };
+        for dropped in ["template", "lock", "parent", "snaptime"] {
+            config.shift_remove(dropped);
+        }
+        config.retain(|key, _| !key.starts_with("unused"));
+        let slots: Vec<(String, String)> = config
+            .iter()
+            .filter(|(key, _)| is_drive(key))
+            .map(|(k, v)| (k.clone(), text_of(v)))
+            .collect();
+        for (slot, text) in slots {
+            let placed = self.clone_drive(work, &DriveText::parse(&text))?;
+            config.insert(slot, placed.into());
+        }
+        let nets: Vec<String> = config
+            .keys()
+            .filter(|key| key.starts_with("net"))
+            .cloned()
+            .collect();
+        for net in nets {
+            let text = text_of(&config[&net]);
+            let fresh = self.draw_mac();
+            let parts: Vec<String> = text
+                .split(',')
+                .map(|part| match part.split_once('=') {
+                    Some((model, mac)) if mac.len() == 17 && mac.matches(':').count() == 5 => {
+                        format!("{model}={fresh}")
+                    }
+                    _ => part.to_owned(),
+                })
+                .collect();
+            config.insert(net, parts.join(",").into());
+        }
+        config.insert(
+            "smbios1".to_owned(),
+            format!("uuid={}", self.draw_uuid()).into(),
+        );
+        config.insert("vmgenid".to_owned(), self.draw_uuid().into());
+        if let Some(name) = &work.name {
+            config.insert("name".to_owned(), name.as_str().into());
+        } else if !config.contains_key("name") {
+            config.insert(
+                "name".to_owned(),
+                format!("Copy-of-VM-{}", work.source).into(),
+            );
+        }
+        if let Some(text) = &work.description {
+            config.insert("description".to_owned(), text.as_str().into());
+        }
+        let guest = self.guest_mut(work.target)?;
+        guest.config = config;
+        Ok(())
+    }
+
+    fn clone_drive(&mut self, work: &CloneWork, drive: &DriveText) -> Result<String, Reply> {
+        let Some(volume) = self
+            .volume(&drive.file)
+            .filter(|v| v.content == "images")
+            .cloned()
+        else {
+            return Ok(drive.print());
+        };
+        let own = drive.file.split(':').next().unwrap_or("").to_owned();
+        let mut drive = drive.clone();
+        if drive.file.contains("-cloudinit") {
+            let storage = work.storage.clone().filter(|_| work.full).unwrap_or(own);
+            let text = DriveText {
+                file: format!("{storage}:cloudinit"),
+                rest: Vec::new(),
+            };
+            let placed = self.place_drive(0, work.target, "ide2", &text)?;
+            drive.file = DriveText::parse(&placed).file;
+            return Ok(drive.print());
+        }
+        if work.full {
+            let storage = work.storage.clone().unwrap_or(own);
+            drive.file = self.make_volume(
+                0,
+                work.target,
+                &storage,
+                &volume.format,
+                volume.size,
+                volume.used,
+            )?;
+        } else {
+            let base = drive
+                .file
+                .split_once(':')
+                .map_or("", |(_, name)| name)
+                .to_owned();
+            let made = self.make_volume(0, work.target, &own, &volume.format, volume.size, 4096)?;
+            let name = made.split_once(':').map_or("", |(_, name)| name).to_owned();
+            let linked = format!("{own}:{base}/{name}");
+            if let Some(storage) = self.storages.get_mut(&own)
+                && let Some(mut volume) = storage.volumes.remove(&made)
+            {
+                volume.parent = Some(base);
+                storage.volumes.insert(linked.clone(), volume);
+            }
+            drive.file = linked;
+        }
+        Ok(drive.print())
+    }
+}
+
+/// The boot order that is written where none is asked for.
+fn default_boot(config: &Map<String, Value>) -> String {
+    let text = |key: &str| config.get(key).map(text_of);
+    let mut order = Vec::new();
+    let disk = ["ide", "scsi", "virtio", "sata"].iter().find_map(|bus| {
+        (0..31)
+            .map(|index| format!("{bus}{index}"))
+            .find(|slot| text(slot).is_some_and(|text| !text.contains("media=cdrom")))
+    });
+    order.extend(disk);
+    let cdrom = (0..4).map(|index| format!("ide{index}")).find(|slot| {
+        text(slot).is_some_and(|text| text.contains("media=cdrom") && !text.contains("-cloudinit"))
+    });
+    order.extend(cdrom);
+    order.extend(
+        (0..32)
+            .map(|index| format!("net{index}"))
+            .find(|net| config.contains_key(net)),
+    );
+    if order.is_empty() {
+        " ".to_owned()
+    } else {
+        format!("order={}", order.join(";"))
+    }
+}

@@ -1,0 +1,92 @@
+//! Which handler answers which path.
+
+mod access;
+mod cluster;
+mod node;
+mod qemu;
+mod storage;
+mod task;
+
+use serde_json::Value;
+
+use super::answer::Reply;
+use super::http::Call;
+use super::operation::Caller;
+use super::world::World;
+
+/// An answer now, or a job whose end brings it.
+pub(super) enum Handled {
+    Now(Reply),
+    Job(u64),
+}
+
+impl From<Result<Reply, Reply>> for Handled {
+    fn from(result: Result<Reply, Reply>) -> Self {
+        Self::Now(result.unwrap_or_else(|refusal| refusal))
+    }
+}
+
+impl World {
+    /// Handles a call at the present modelled moment.
+    pub(super) fn handle(
+        &mut self,
+        call: &Call,
+        headers: &std::collections::BTreeMap<String, String>,
+    ) -> Handled {
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        let method = call.method.as_str();
+        if (method, segments.as_slice()) == ("POST", &["access", "ticket"]) {
+            return self.log_in(call).into();
+        }
+        if (method, segments.as_slice()) == ("GET", &["access", "domains"]) {
+            return Handled::Now(Self::realms());
+        }
+        let caller = match self.authenticate(method, headers) {
+            Ok(caller) => caller,
+            Err(refusal) => return Handled::Now(refusal),
+        };
+        self.dispatch(method, &segments, call, &caller)
+    }
+
+    fn dispatch(
+        &mut self,
+        method: &str,
+        segments: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        match (method, segments) {
+            ("GET", ["version"]) => Handled::Now(Self::version()),
+            (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
+            ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),
+            ("GET", ["storage", name]) => self.storage_definition(name).into(),
+            (_, ["pools", rest @ ..]) => self.pools(method, rest, call).into(),
+            ("GET", ["nodes"]) => Handled::Now(self.node_list()),
+            (_, ["nodes", node, rest @ ..]) => {
+                if !self.nodes.contains_key(*node) {
+                    return Handled::Now(Reply::failed(format!(
+                        "hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+                    )));
+                }
+                match rest {
+                    ["qemu", rest @ ..] => self.qemu(method, node, rest, call, caller),
+                    ["storage", rest @ ..] => {
+                        self.node_storage(method, node, rest, call, caller).into()
+                    }
+                    ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),
+                    _ => self.node(method, node, rest, call).into(),
+                }
+            }
+            _ => Handled::Now(not_simulated(call)),
+        }
+    }
+}
+
+/// What is not modelled says so.
+pub(super) fn not_simulated(call: &Call) -> Reply {
+    Reply::refusal(501, format!("not simulated: {} {}", call.method, call.path))
+}
+
+pub(super) fn list(entries: impl IntoIterator<Item = serde_json::Map<String, Value>>) -> Value {
+    entries.into_iter().map(Value::Object).collect()
+}

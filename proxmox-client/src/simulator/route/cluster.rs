@@ -1,0 +1,156 @@
+//! `/version`, `/cluster`, `/pools`.
+
+use serde_json::{Map, Value, json};
+
+use super::{list, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::http::Call;
+use crate::simulator::world::World;
+
+impl World {
+    pub(super) fn version() -> Reply {
+        Reply::data(json!({ "version": "9.1.9", "release": "9.1", "repoid": "f40095996bcb6bf7" }))
+    }
+
+    pub(super) fn cluster(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
+        match (method, rest) {
+            ("GET", ["status"]) => Ok(Reply::data(self.members())),
+            ("GET", ["resources"]) => self.resources(call),
+            ("GET", ["nextid"]) => self.next_id(call),
+            ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
+            ("GET", ["options"]) => Ok(Reply::data(
+                json!({ "mac_prefix": "BC:24:11", "keyboard": "en-us" }),
+            )),
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    fn members(&self) -> Value {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, (name, node))| {
+                json!({
+                    "id": format!("node/{name}"), "name": name, "type": "node", "ip": node.address,
+                    "local": u8::from(index == 0), "nodeid": index, "online": 1, "level": "",
+                })
+            })
+            .collect()
+    }
+
+    fn resources(&self, call: &Call) -> Outcome {
+        let kind = call.text("type");
+        if let Some(kind) = &kind
+            && !["vm", "storage", "node", "sdn"].contains(&kind.as_str())
+        {
+            return Err(Reply::parameter(
+                "type",
+                format!(
+                    "value '{kind}' does not have a value in the enumeration 'vm, storage, node, sdn'"
+                ),
+            ));
+        }
+        let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
+        let mut out: Vec<Map<String, Value>> = Vec::new();
+        if wanted("vm") {
+            for guest in self.guests.values() {
+                let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
+                let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+                put("id", format!("qemu/{}", guest.vmid()).into());
+                put("type", "qemu".into());
+                put("node", guest.node().into());
+                put("maxcpu", guest.processors().into());
+                put("template", u8::from(guest.is_template()).into());
+                put("diskread", 0.into());
+                put("diskwrite", 0.into());
+                out.push(entry);
+            }
+        }
+        if wanted("node") {
+            for name in self.nodes.keys() {
+                let mut entry = self.node_entry(name);
+                entry.shift_remove("ssl_fingerprint");
+                entry.insert("cgroup-mode".to_owned(), 2.into());
+                out.push(entry);
+            }
+        }
+        if wanted("storage") {
+            for node in self.nodes.keys() {
+                for storage in self.storages.values() {
+                    let entry = json!({
+                        "id": format!("storage/{node}/{}", storage.name), "type": "storage", "node": node,
+                        "storage": storage.name, "plugintype": storage.kind, "status": "available",
+                        "content": storage.content.join(","), "shared": u8::from(storage.shared),
+                        "maxdisk": storage.total, "disk": storage.used(),
+                    });
+                    if let Value::Object(entry) = entry {
+                        out.push(entry);
+                    }
+                }
+            }
+        }
+        Ok(Reply::data(list(out)))
+    }
+
+    fn next_id(&self, call: &Call) -> Outcome {
+        if let Some(asked) = call.text("vmid") {
+            let Some(vmid) = asked.parse::<u32>().ok().filter(|vmid| *vmid >= 100) else {
+                return Err(Reply::parameter(
+                    "vmid",
+                    "invalid format - value does not look like a valid VM ID\n",
+                ));
+            };
+            return if self.guests.contains_key(&vmid) {
+                Err(Reply::parameter(
+                    "vmid",
+                    format!("VM {vmid} already exists"),
+                ))
+            } else {
+                Ok(Reply::data(vmid.to_string()))
+            };
+        }
+        match (100..1_000_000).find(|vmid| !self.guests.contains_key(vmid)) {
+            Some(vmid) => Ok(Reply::data(vmid.to_string())),
+            None => Err(Reply::failed(
+                "unable to get any free VMID in range [100, 999999]",
+            )),
+        }
+    }
+
+    pub(super) fn pools(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
+        match (method, rest) {
+            ("GET", []) => Ok(Reply::data(
+                self.pools
+                    .iter()
+                    .map(|(id, comment)| json!({ "poolid": id, "comment": comment }))
+                    .collect::<Value>(),
+            )),
+            ("POST", []) => {
+                let Some(id) = call.text("poolid") else {
+                    return Err(Reply::parameter(
+                        "poolid",
+                        "property is missing and it is not optional",
+                    ));
+                };
+                if self.pools.contains_key(&id) {
+                    return Err(Reply::failed(format!(
+                        "create pool failed: pool '{id}' already exists"
+                    )));
+                }
+                self.pools
+                    .insert(id, call.text("comment").unwrap_or_default());
+                Ok(Reply::data(()))
+            }
+            ("DELETE", []) => {
+                let id = call.text("poolid").unwrap_or_default();
+                match self.pools.remove(&id) {
+                    Some(_) => Ok(Reply::data(())),
+                    None => Err(Reply::failed(format!(
+                        "delete pool failed: pool '{id}' does not exist"
+                    ))),
+                }
+            }
+            _ => Err(not_simulated(call)),
+        }
+    }
+}

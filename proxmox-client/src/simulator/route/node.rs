@@ -1,0 +1,128 @@
+//! `/nodes` and what is directly below a node.
+
+use serde_json::{Map, Value, json};
+
+use super::{list, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::guest::Guest;
+use crate::simulator::http::Call;
+use crate::simulator::world::World;
+
+impl World {
+    pub(super) fn node_list(&self) -> Reply {
+        Reply::data(list(self.nodes.keys().map(|name| self.node_entry(name))))
+    }
+
+    fn uptime(&self) -> u64 {
+        self.now
+            .duration_since(self.booted)
+            .unwrap_or_default()
+            .as_secs()
+    }
+
+    fn used_memory(&self, node: &str) -> u64 {
+        let on = |guest: &&Guest| guest.is_on() && guest.node() == node;
+        (2 << 30)
+            + self
+                .guests
+                .values()
+                .filter(on)
+                .map(Guest::memory_bytes)
+                .sum::<u64>()
+    }
+
+    fn root_disk(&self) -> (u64, u64) {
+        self.storages
+            .values()
+            .find(|storage| storage.is_files())
+            .map_or((100 << 30, 8 << 30), |storage| {
+                (storage.total, storage.used())
+            })
+    }
+
+    pub(super) fn node_entry(&self, name: &str) -> Map<String, Value> {
+        let Some(node) = self.nodes.get(name) else {
+            return Map::new();
+        };
+        let (total, used) = self.root_disk();
+        let entry = json!({
+            "id": format!("node/{name}"), "node": name, "type": "node", "status": "online", "level": "",
+            "maxcpu": node.cores, "cpu": 0.01, "maxmem": node.memory, "mem": self.used_memory(name),
+            "maxdisk": total, "disk": used, "uptime": self.uptime(), "ssl_fingerprint": node.fingerprint,
+        });
+        match entry {
+            Value::Object(entry) => entry,
+            _ => Map::new(),
+        }
+    }
+
+    pub(super) fn node(&mut self, method: &str, name: &str, rest: &[&str], call: &Call) -> Outcome {
+        match (method, rest) {
+            ("GET", ["status"]) => Ok(Reply::data(self.node_status(name))),
+            ("GET", ["network"]) => Ok(Reply::data(self.networks(name, call))),
+            ("GET", ["lxc"]) => Ok(Reply::data(json!([]))),
+            ("GET", ["version"]) => Ok(Self::version()),
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    fn node_status(&self, name: &str) -> Value {
+        let Some(node) = self.nodes.get(name) else {
+            return Value::Null;
+        };
+        let used = self.used_memory(name);
+        let (disk_total, disk_used) = self.root_disk();
+        json!({
+            "memory": {
+                "total": node.memory, "used": used, "free": node.memory.saturating_sub(used),
+                "available": node.memory.saturating_sub(used),
+            },
+            "swap": { "total": 0, "used": 0, "free": 0 },
+            "rootfs": {
+                "total": disk_total, "used": disk_used, "free": disk_total - disk_used,
+                "avail": disk_total - disk_used,
+            },
+            "cpuinfo": {
+                "cpus": node.cores, "cores": node.cores, "sockets": 1, "model": "x86-64 CPU",
+                "mhz": "2596.122", "hvm": "1", "user_hz": 100, "flags": "fpu sse sse2 aes",
+                "vendor": "AuthenticAMD", "family": "26",
+            },
+            "cpu": 0, "wait": 0, "idle": 0, "loadavg": ["0.10", "0.10", "0.10"], "uptime": self.uptime(),
+            "pveversion": "pve-manager/9.1.9/f40095996bcb6bf7", "kversion": "Linux 6.x",
+            "boot-info": { "mode": "legacy-bios" }, "ksm": { "shared": 0 },
+            "current-kernel": { "sysname": "Linux", "release": "6.x", "version": "#1 SMP", "machine": "x86_64" },
+        })
+    }
+
+    fn networks(&self, name: &str, call: &Call) -> Value {
+        let kind = call.text("type");
+        if !kind
+            .as_deref()
+            .is_none_or(|kind| ["bridge", "any_bridge", "any_local_bridge"].contains(&kind))
+        {
+            return json!([]);
+        }
+        let Some(node) = self.nodes.get(name) else {
+            return json!([]);
+        };
+        let bridges = node.bridges.iter().enumerate().map(|(index, (bridge, vlan_aware))| {
+            let mut entry = json!({
+                "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "priority": 3 + index,
+                "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
+                "method": if index == 0 { "static" } else { "manual" }, "method6": "manual",
+                "families": ["inet"],
+            });
+            if index == 0 {
+                entry["address"] = node.address.as_str().into();
+                entry["netmask"] = "24".into();
+                entry["cidr"] = format!("{}/24", node.address).into();
+            }
+            if *vlan_aware {
+                entry["bridge_vlan_aware"] = 1.into();
+                entry["bridge_vids"] = "2-4094".into();
+            }
+            entry
+        });
+        bridges.collect()
+    }
+}

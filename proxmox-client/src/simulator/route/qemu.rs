@@ -1,0 +1,574 @@
+//! Virtual machines.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Handled, list, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::engine::{Key, Step};
+use crate::simulator::guest::Guest;
+use crate::simulator::http::Call;
+use crate::simulator::operation::{
+    Caller, CloneWork, LOCK_WAIT, Operation, is_drive, lock_guest, locked, missing,
+};
+use crate::simulator::world::World;
+
+impl World {
+    pub(super) fn qemu(
+        &mut self,
+        method: &str,
+        node: &str,
+        rest: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        match (method, rest) {
+            ("GET", []) => {
+                let here = self.guests.values().filter(|guest| guest.node() == node);
+                let entries = here.map(|guest| {
+                    let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
+                    entry.insert("cpus".to_owned(), guest.processors().into());
+                    entry
+                });
+                Handled::Now(Reply::data(list(entries)))
+            }
+            ("POST", []) => self.create_request(node, call, caller),
+            (_, [vmid, rest @ ..]) => match vmid.parse::<u32>().ok().filter(|vmid| *vmid >= 100) {
+                Some(vmid) => self.one_qemu(method, node, vmid, rest, call, caller),
+                None => Handled::Now(Reply::parameter(
+                    "vmid",
+                    "invalid format - value does not look like a valid VM ID\n",
+                )),
+            },
+            _ => Handled::Now(not_simulated(call)),
+        }
+    }
+
+    fn create_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
+        let Some(vmid) = call.text("vmid") else {
+            return Handled::Now(Reply::parameter(
+                "vmid",
+                "property is missing and it is not optional",
+            ));
+        };
+        let Some(vmid) = vmid
+            .parse::<u32>()
+            .ok()
+            .filter(|vmid| (100..=999_999_999).contains(vmid))
+        else {
+            return Handled::Now(Reply::parameter(
+                "vmid",
+                "invalid format - value does not look like a valid VM ID\n",
+            ));
+        };
+        if let Err(refusal) = self.refuse_config(&call.params, caller) {
+            return Handled::Now(refusal);
+        }
+        let operation = Operation::ClaimId {
+            vmid,
+            node: node.to_owned(),
+            params: call.params.clone(),
+            caller: caller.clone(),
+        };
+        Handled::Job(self.begin(None, operation, Self::claim_steps(vmid)))
+    }
+
+    fn one_qemu(
+        &mut self,
+        method: &str,
+        node: &str,
+        vmid: u32,
+        rest: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        match (method, rest) {
+            ("PUT" | "POST", ["config"]) => self.config_request(method, node, vmid, call, caller),
+            ("GET", _) => self.read_qemu(node, vmid, rest, call).into(),
+            _ => self
+                .act_on_qemu(method, node, vmid, rest, call, caller)
+                .into(),
+        }
+    }
+
+    fn read_qemu(&mut self, node: &str, vmid: u32, rest: &[&str], call: &Call) -> Outcome {
+        match rest {
+            ["config"] => {
+                let guest = self.guest_or(vmid, node)?;
+                if let Some(name) = call.text("snapshot") {
+                    let snapshot = guest.snapshots.get(&name).ok_or_else(|| {
+                        Reply::failed(format!("snapshot '{name}' does not exist"))
+                    })?;
+                    let mut config = masked(snapshot.config.clone());
+                    config.insert("snaptime".to_owned(), snapshot.taken.into());
+                    config.insert("digest".to_owned(), guest.digest().into());
+                    return Ok(Reply::data(Value::Object(config)));
+                }
+                let config = if call.flag("current") {
+                    guest.config.clone()
+                } else {
+                    guest.merged()
+                };
+                let mut config = masked(config);
+                config.insert("digest".to_owned(), guest.digest().into());
+                if let Some(parent) = &guest.parent {
+                    config.insert("parent".to_owned(), parent.as_str().into());
+                }
+                Ok(Reply::data(Value::Object(config)))
+            }
+            ["pending"] => self.pending(node, vmid),
+            ["status", "current"] => {
+                let size = self.boot_disk_size(vmid);
+                let guest = self.guest_or(vmid, node)?;
+                Ok(Reply::data(Value::Object(guest.current(self.now, size))))
+            }
+            ["snapshot"] => self.snapshots(node, vmid),
+            ["agent", "network-get-interfaces"] => {
+                self.agent(node, vmid)?;
+                let guest = self.guest_or(vmid, node)?;
+                Ok(Reply::data(json!({ "result": interfaces(guest) })))
+            }
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    fn pending(&self, node: &str, vmid: u32) -> Outcome {
+        let guest = self.guest_or(vmid, node)?;
+        let live = masked(guest.config.clone());
+        let waiting = masked(guest.pending.clone());
+        let mut out: Vec<Value> = Vec::new();
+        for (key, value) in &live {
+            let mut entry = json!({ "key": key, "value": value });
+            match waiting.get(key) {
+                Some(Value::Null) => entry["delete"] = 1.into(),
+                // What waits is told as text, whatever it is.
+                Some(value) => {
+                    entry["pending"] = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
+                        .into()
+                }
+                None => {}
+            }
+            out.push(entry);
+        }
+        for (key, value) in waiting
+            .iter()
+            .filter(|(key, value)| !live.contains_key(*key) && !value.is_null())
+        {
+            out.push(json!({ "key": key, "pending": value }));
+        }
+        out.push(json!({ "key": "digest", "value": guest.digest() }));
+        Ok(Reply::data(out))
+    }
+
+    fn snapshots(&self, node: &str, vmid: u32) -> Outcome {
+        let guest = self.guest_or(vmid, node)?;
+        let mut out: Vec<Value> = guest
+            .snapshots
+            .iter()
+            .map(|(name, snapshot)| {
+                let mut entry = json!({
+                    "name": name, "snaptime": snapshot.taken, "vmstate": 0,
+                    "description": snapshot.config.get("description").cloned().unwrap_or_else(|| "".into()),
+                });
+                if let Some(parent) = &snapshot.parent {
+                    entry["parent"] = parent.as_str().into();
+                }
+                entry
+            })
+            .collect();
+        let mut current = json!({
+            "name": "current", "description": "You are here!", "digest": guest.digest(),
+            "running": u8::from(guest.is_on()),
+        });
+        if let Some(parent) = &guest.parent {
+            current["parent"] = parent.as_str().into();
+        }
+        out.push(current);
+        Ok(Reply::data(out))
+    }
+
+    fn agent(&self, node: &str, vmid: u32) -> Result<(), Reply> {
+        let guest = self.guest_or(vmid, node)?;
+        let configured = guest.text("agent").is_some_and(|agent| {
+            agent == "1" || agent.contains("enabled=1") || agent.starts_with("1,")
+        });
+        if !guest.is_on() {
+            return Err(Reply::failed(format!("VM {vmid} is not running")));
+        }
+        if !configured {
+            return Err(Reply::failed("No QEMU guest agent configured"));
+        }
+        let up = guest
+            .started_at()
+            .and_then(|since| self.now.duration_since(since).ok())
+            .unwrap_or_default();
+        match self.durations.agent_up {
+            Some(after) if up >= after => Ok(()),
+            _ => Err(Reply::failed("QEMU guest agent is not running")),
+        }
+    }
+
+    fn config_request(
+        &mut self,
+        method: &str,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        if let Err(refusal) = self.refuse_change(node, vmid, call, caller) {
+            return Handled::Now(refusal);
+        }
+        let params = call.params.clone();
+        let caller_of = caller.clone();
+        let wait = Step::Lock {
+            key: Key::Guest(vmid),
+            shared: false,
+            wait: LOCK_WAIT,
+            prefix: String::new(),
+        };
+        let mut steps = vec![wait];
+        for (key, text) in Self::config_params(&call.params) {
+            if is_drive(key) {
+                steps.extend(
+                    self.drive_steps(&crate::simulator::operation::DriveText::parse(&text), ""),
+                );
+            }
+        }
+        steps.push(Step::Finish);
+        if method == "PUT" {
+            let operation = Operation::SetConfig {
+                vmid,
+                params,
+                caller: caller_of,
+            };
+            return Handled::Job(self.begin(None, operation, steps));
+        }
+        let operation = Operation::SetConfigTask {
+            vmid,
+            params,
+            caller: caller_of,
+        };
+        Handled::Now(self.start_task(
+            node,
+            "qmconfig",
+            &vmid.to_string(),
+            caller,
+            operation,
+            steps,
+        ))
+    }
+
+    /// What a change is refused for before it waits for the lock.
+    fn refuse_change(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
+        let list = |name: &str| -> Vec<String> {
+            let text = call.text(name).unwrap_or_default();
+            text.split([',', ';', ' '])
+                .filter(|key| !key.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        if call.flag("skiplock") && !caller.is_root() {
+            return Err(Reply::parameter(
+                "skiplock",
+                "Only root may use this option.",
+            ));
+        }
+        let deletes = list("delete");
+        for key in &deletes {
+            if call.params.contains_key(key) {
+                return Err(Reply::parameter(
+                    "delete",
+                    format!("you can't use '-{key}' and -delete {key}' at the same time"),
+                ));
+            }
+            if matches!(key.as_str(), "args" | "hookscript" | "lock") && !caller.is_root() {
+                return Err(Reply::failed(format!("only root can set '{key}' config")));
+            }
+        }
+        let nothing = Self::config_params(&call.params).next().is_none()
+            && deletes.is_empty()
+            && list("revert").is_empty();
+        if nothing {
+            return Err(Reply::failed("no options specified"));
+        }
+        self.refuse_config(&call.params, caller)?;
+        self.guest_or(vmid, node).map(|_| ())
+    }
+
+    fn act_on_qemu(
+        &mut self,
+        method: &str,
+        node: &str,
+        vmid: u32,
+        rest: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Outcome {
+        let id = vmid.to_string();
+        let times = self.durations.clone();
+        let worked = |time: Duration| {
+            vec![
+                lock_guest(vmid),
+                Step::Check(0),
+                Step::Work(time),
+                Step::Finish,
+            ]
+        };
+        let running = self.guests.get(&vmid).is_some_and(Guest::is_on);
+        let (kind, operation, steps) = match (method, rest) {
+            ("DELETE", []) => {
+                let guest = self.guest_or(vmid, node)?;
+                if guest.is_on() {
+                    return Err(Reply::failed(format!(
+                        "VM {vmid} is running - destroy failed"
+                    )));
+                }
+                if guest.text("protection").as_deref() == Some("1") {
+                    return Err(Reply::failed(format!(
+                        "can't remove VM {vmid} - protection mode enabled"
+                    )));
+                }
+                (
+                    "qmdestroy",
+                    Operation::Delete { vmid },
+                    worked(times.delete),
+                )
+            }
+            ("POST", ["status", "start"]) => {
+                ("qmstart", Operation::Start { vmid }, worked(times.start))
+            }
+            ("POST", ["status", "stop"]) => {
+                let time = if running { times.stop } else { Duration::ZERO };
+                ("qmstop", Operation::Stop { vmid }, worked(time))
+            }
+            ("POST", ["status", "shutdown"]) => {
+                let limit = Duration::from_secs(call.number("timeout").unwrap_or(60) + 3);
+                let time = match (running, times.guests_listen) {
+                    (false, _) => Duration::ZERO,
+                    (true, true) => times.shutdown,
+                    (true, false) => limit,
+                };
+                let force = call.flag("forceStop");
+                (
+                    "qmshutdown",
+                    Operation::Shutdown { vmid, force },
+                    worked(time),
+                )
+            }
+            ("POST", ["status", "reboot"]) => (
+                "qmreboot",
+                Operation::Reboot { vmid },
+                worked(times.shutdown + times.start),
+            ),
+            ("POST", ["status", "reset"]) => {
+                ("qmreset", Operation::Reset { vmid }, worked(Duration::ZERO))
+            }
+            ("POST", ["status", "suspend"]) => (
+                "qmpause",
+                Operation::Pause { vmid, on: true },
+                worked(Duration::ZERO),
+            ),
+            ("POST", ["status", "resume"]) => (
+                "qmresume",
+                Operation::Pause { vmid, on: false },
+                worked(Duration::ZERO),
+            ),
+            ("PUT", ["resize"]) => {
+                let (Some(disk), Some(size)) = (call.text("disk"), call.text("size")) else {
+                    return Err(Reply::parameter(
+                        "size",
+                        "property is missing and it is not optional",
+                    ));
+                };
+                self.guest_or(vmid, node)?;
+                let digest = call.text("digest");
+                (
+                    "resize",
+                    Operation::Resize {
+                        vmid,
+                        disk,
+                        size,
+                        digest,
+                    },
+                    worked(times.resize),
+                )
+            }
+            ("POST", ["snapshot"]) => {
+                let Some(name) = call.text("snapname") else {
+                    return Err(Reply::parameter(
+                        "snapname",
+                        "property is missing and it is not optional",
+                    ));
+                };
+                if name == "current" {
+                    return Err(Reply::failed(
+                        "unable to use snapshot name 'current' (reserved name)",
+                    ));
+                }
+                let description = call.text("description");
+                (
+                    "qmsnapshot",
+                    Operation::Snapshot {
+                        vmid,
+                        name,
+                        description,
+                    },
+                    worked(times.snapshot),
+                )
+            }
+            ("DELETE", ["snapshot", name]) => {
+                let name = (*name).to_owned();
+                (
+                    "qmdelsnapshot",
+                    Operation::DeleteSnapshot { vmid, name },
+                    worked(times.snapshot),
+                )
+            }
+            ("POST", ["snapshot", name, "rollback"]) => {
+                let name = (*name).to_owned();
+                (
+                    "qmrollback",
+                    Operation::Rollback { vmid, name },
+                    worked(times.snapshot),
+                )
+            }
+            ("POST", ["template"]) => {
+                let guest = self.guest_or(vmid, node)?;
+                if let Some(lock) = guest.lock() {
+                    return Err(locked(&lock));
+                }
+                if guest.is_on() {
+                    return Err(Reply::failed(format!(
+                        "you can't convert a VM to template if VM is running vm {vmid}"
+                    )));
+                }
+                (
+                    "qmtemplate",
+                    Operation::Template { vmid },
+                    worked(times.template),
+                )
+            }
+            ("POST", ["clone"]) => {
+                let work = self.clone_request(node, vmid, call)?;
+                let steps = self.clone_steps(&work);
+                ("qmclone", Operation::Clone(Box::new(work)), steps)
+            }
+            ("POST", ["agent", "ping"]) => {
+                self.agent(node, vmid)?;
+                return Ok(Reply::data(json!({ "result": {} })));
+            }
+            _ => return Err(not_simulated(call)),
+        };
+        Ok(self.start_task(node, kind, &id, caller, operation, steps))
+    }
+
+    fn clone_request(&mut self, node: &str, vmid: u32, call: &Call) -> Result<CloneWork, Reply> {
+        let target = call
+            .number("newid")
+            .and_then(|id| u32::try_from(id).ok())
+            .filter(|id| *id >= 100);
+        let Some(target) = target else {
+            return Err(Reply::parameter(
+                "newid",
+                "property is missing and it is not optional",
+            ));
+        };
+        let source = self.guests.get(&vmid).ok_or_else(|| missing(vmid, node))?;
+        if let Some(lock) = source.lock() {
+            return Err(locked(&lock));
+        }
+        let snapshot = call.text("snapname");
+        if let Some(name) = &snapshot
+            && !source.snapshots.contains_key(name)
+        {
+            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
+        }
+        let full = match call.text("full").as_deref() {
+            Some(flag) => flag == "1",
+            None => !source.is_template(),
+        };
+        let storage = call.text("storage");
+        if !full && storage.is_some() {
+            return Err(Reply::failed(
+                "parameter 'storage' not allowed for linked clones",
+            ));
+        }
+        if let Some(storage) = storage
+            .as_ref()
+            .filter(|storage| !self.storages.contains_key(*storage))
+        {
+            return Err(Reply::failed(format!("storage '{storage}' does not exist")));
+        }
+        if !full && !source.is_template() {
+            return Err(Reply::failed(
+                "Linked clone feature is not supported for drive 'scsi0'",
+            ));
+        }
+        if self.guests.contains_key(&target) {
+            return Err(Reply::failed(format!(
+                "unable to create VM {target}: config file already exists"
+            )));
+        }
+        Ok(CloneWork {
+            source: vmid,
+            target,
+            full,
+            name: call.text("name"),
+            description: call.text("description"),
+            storage,
+            snapshot,
+            node: call.text("target").unwrap_or_else(|| node.to_owned()),
+        })
+    }
+}
+
+/// A password reads as ten stars.
+fn masked(mut config: Map<String, Value>) -> Map<String, Value> {
+    if let Some(password) = config
+        .get_mut("cipassword")
+        .filter(|value| !value.is_null())
+    {
+        *password = "**********".into();
+    }
+    config
+}
+
+fn interfaces(guest: &Guest) -> Value {
+    let address = guest.text("ipconfig0").and_then(|text| {
+        text.split(',')
+            .find_map(|part| part.strip_prefix("ip="))
+            .map(str::to_owned)
+    });
+    let mut cards = vec![json!({
+        "name": "lo", "hardware-address": "00:00:00:00:00:00",
+        "ip-addresses": [
+            { "ip-address-type": "ipv4", "ip-address": "127.0.0.1", "prefix": 8 },
+            { "ip-address-type": "ipv6", "ip-address": "::1", "prefix": 128 },
+        ],
+    })];
+    if let Some(mac) = guest.mac(0) {
+        let mut addresses = Vec::new();
+        if let Some((ip, prefix)) = address
+            .as_deref()
+            .and_then(|address| address.split_once('/'))
+        {
+            let prefix: u8 = prefix.parse().unwrap_or(24);
+            addresses
+                .push(json!({ "ip-address-type": "ipv4", "ip-address": ip, "prefix": prefix }));
+        }
+        cards.push(json!({
+            "name": "eth0", "hardware-address": mac.to_lowercase(), "ip-addresses": addresses,
+        }));
+    }
+    cards.into()
+}

@@ -1,0 +1,136 @@
+//! Tasks: state, log, lists, stopping.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::{list, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::http::Call;
+use crate::simulator::task::seconds;
+use crate::simulator::world::World;
+
+impl World {
+    /// All running tasks, then the newest finished ones, 25 at most.
+    pub(super) fn cluster_tasks(&self) -> Reply {
+        let newest = || self.tasks.iter().rev();
+        let running = newest().filter(|task| task.ended.is_none());
+        let ended = newest().filter(|task| task.ended.is_some());
+        Reply::data(list(
+            running
+                .chain(ended)
+                .take(25)
+                .map(|task| task.cluster_entry()),
+        ))
+    }
+
+    pub(super) fn node_tasks(
+        &mut self,
+        method: &str,
+        node: &str,
+        rest: &[&str],
+        call: &Call,
+    ) -> Outcome {
+        match (method, rest) {
+            ("GET", []) => Ok(self.task_list(node, call)),
+            ("GET", [upid, "status"]) => {
+                let task = self.find_task(upid)?;
+                Ok(Reply::data(Value::Object(self.tasks[task].status())))
+            }
+            ("GET", [upid, "log"]) => self.task_log(upid, call),
+            ("DELETE", [upid]) => {
+                let task = self.find_task(upid)?;
+                if let Some(job) = self.job_of(task) {
+                    let kind = self.tasks[task].kind.clone();
+                    if kind == "qmclone" {
+                        self.interrupt(job, "clone failed: copy failed: interrupted by signal");
+                    } else {
+                        self.end_job(job, "unexpected status");
+                    }
+                }
+                Ok(Reply::data(()))
+            }
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    fn find_task(&self, upid: &str) -> Result<usize, Reply> {
+        if !upid.starts_with("UPID:") || upid.split(':').count() != 9 {
+            return Err(Reply::parameter("upid", "unable to parse worker upid"));
+        }
+        self.tasks
+            .iter()
+            .position(|task| task.upid == upid && !task.phantom)
+            .ok_or_else(|| Reply::parameter("upid", "no such task"))
+    }
+
+    fn task_log(&self, upid: &str, call: &Call) -> Outcome {
+        let Ok(task) = self.find_task(upid) else {
+            if !upid.starts_with("UPID:") {
+                return Err(Reply::parameter("upid", "unable to parse worker upid"));
+            }
+            let line = json!({ "n": 1, "t": "unable to open file - No such file or directory" });
+            return Ok(Reply::page(json!([line]), 1));
+        };
+        let lines = &self.tasks[task].log;
+        if lines.is_empty() {
+            return Ok(Reply::page(json!([{ "n": 1, "t": "no content" }]), 1));
+        }
+        let start = call.number("start").unwrap_or(0) as usize;
+        let limit = match call.number("limit").unwrap_or(50) {
+            0 => usize::MAX,
+            limit => limit as usize,
+        };
+        let page: Vec<Value> = lines
+            .iter()
+            .enumerate()
+            .skip(start)
+            .take(limit)
+            .map(|(index, line)| json!({ "n": index + 1, "t": line }))
+            .collect();
+        Ok(Reply::page(page, lines.len()))
+    }
+
+    fn task_list(&self, node: &str, call: &Call) -> Reply {
+        let source = call.text("source").unwrap_or_else(|| "archive".to_owned());
+        let vmid = call.text("vmid");
+        let kind = call.text("typefilter");
+        let moment = |name: &str| {
+            call.number(name)
+                .map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at))
+        };
+        let (since, until) = (moment("since"), moment("until"));
+        let errors = call.flag("errors");
+        let all: Vec<_> = self
+            .tasks
+            .iter()
+            .rev()
+            .filter(|task| task.node == node)
+            .filter(|task| match source.as_str() {
+                "active" => task.ended.is_none(),
+                "all" => true,
+                _ => task.ended.is_some(),
+            })
+            .filter(|task| vmid.as_ref().is_none_or(|vmid| *vmid == task.id))
+            .filter(|task| kind.as_ref().is_none_or(|kind| *kind == task.kind))
+            .filter(|task| since.is_none_or(|since| seconds(task.started) >= seconds(since)))
+            .filter(|task| until.is_none_or(|until| seconds(task.started) <= seconds(until)))
+            .filter(|task| {
+                !errors
+                    || task
+                        .ended
+                        .as_ref()
+                        .is_some_and(|(_, status)| status != "OK")
+            })
+            .collect();
+        let start = call.number("start").unwrap_or(0) as usize;
+        let limit = call.number("limit").unwrap_or(50) as usize;
+        let page = list(
+            all.iter()
+                .skip(start)
+                .take(limit)
+                .map(|task| task.node_entry()),
+        );
+        Reply::page(page, all.len())
+    }
+}

@@ -1,0 +1,191 @@
+//! HTTPS on loopback.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::ext::ReasonPhrase;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::handle::{Exchange, Simulator};
+use super::http::Arrived;
+use crate::error::{Error, Kind, Result};
+
+/// A running server; stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    certificate: String,
+    fingerprint: String,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a client's endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Its certificate as PEM, which also serves as its authority.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate
+    }
+
+    /// SHA-256 fingerprint of its certificate.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Simulator {
+    /// Serves this world over HTTPS on a free port of 127.0.0.1, until the server is dropped.
+    pub async fn serve(&self) -> Result<Server> {
+        self.serve_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Serves this world over HTTPS on an address.
+    pub async fn serve_on(&self, address: SocketAddr) -> Result<Server> {
+        let failed = |what: &str| {
+            Error::new(
+                Kind::InvalidInput,
+                format!("the simulator cannot serve: {what}"),
+            )
+        };
+        let names = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            address.ip().to_string(),
+        ];
+        let made = rcgen::generate_simple_self_signed(names)
+            .map_err(|error| failed("no certificate").with_source(error))?;
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
+            .map_err(|error| failed("no key").with_source(error))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                builder
+                    .with_no_client_auth()
+                    .with_single_cert(vec![made.cert.der().clone()], key)
+            })
+            .map_err(|error| failed("no TLS").with_source(error))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| failed("no port").with_source(error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| failed("no address").with_source(error))?;
+        let digest = Sha256::digest(made.cert.der());
+        let fingerprint: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let simulator = self.clone();
+        let accepting = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    continue;
+                };
+                while connections.try_join_next().is_some() {}
+                let (acceptor, simulator) = (acceptor.clone(), simulator.clone());
+                connections.spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let service = service_fn(|request| answer(&simulator, request));
+                    // A client that goes away ends its connection, nothing else.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Ok(Server {
+            address,
+            certificate: made.cert.pem(),
+            fingerprint: fingerprint.join(":"),
+            accepting,
+        })
+    }
+}
+
+/// The connection is broken without an answer.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection is broken on purpose")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+async fn answer(
+    simulator: &Simulator,
+    request: Request<Incoming>,
+) -> std::result::Result<Response<Full<Bytes>>, Broken> {
+    let (parts, body) = request.into_parts();
+    let mut headers = BTreeMap::new();
+    for (name, value) in &parts.headers {
+        headers.insert(
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        );
+    }
+    let chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|value| value.contains("chunked"));
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+        .to_owned();
+    let arrived = Arrived {
+        method: parts.method.as_str().to_owned(),
+        target,
+        headers,
+        body: body.to_vec(),
+        chunked,
+    };
+    match simulator.exchange(arrived).await {
+        Exchange::Broken => Err(Broken),
+        Exchange::Answer(reply) => {
+            let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+            *response.status_mut() =
+                StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if let Ok(reason) = ReasonPhrase::try_from(reply.reason.into_bytes()) {
+                response.extensions_mut().insert(reason);
+            }
+            let headers = response.headers_mut();
+            let value = hyper::header::HeaderValue::from_static;
+            headers.insert(hyper::header::SERVER, value("pve-api-daemon/3.0"));
+            if reply.json {
+                headers.insert(
+                    hyper::header::CONTENT_TYPE,
+                    value("application/json;charset=UTF-8"),
+                );
+            }
+            Ok(response)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Storages and volumes in the world.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// A storage.
+#[derive(Debug, Clone)]
+pub(super) struct Storage {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) path: Option<String>,
+    pub(super) content: Vec<String>,
+    pub(super) shared: bool,
+    pub(super) total: u64,
+    pub(super) base_used: u64,
+    pub(super) volumes: BTreeMap<String, Volume>,
+    /// How long an allocation holds the storage's lock.
+    pub(super) hold: std::time::Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Volume {
+    pub(super) content: String,
+    pub(super) format: String,
+    pub(super) size: u64,
+    pub(super) used: u64,
+    pub(super) ctime: u64,
+    pub(super) vmid: Option<u32>,
+    pub(super) parent: Option<String>,
+}
+
+impl Storage {
+    /// Whether volumes are files in a directory.
+    pub(super) fn is_files(&self) -> bool {
+        self.path.is_some()
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.base_used + self.volumes.values().map(|volume| volume.used).sum::<u64>()
+    }
+
+    pub(super) fn available(&self) -> u64 {
+        self.total.saturating_sub(self.used())
+    }
+
+    /// The name of the next image of a guest, without the storage.
+    pub(super) fn next_image(&self, vmid: u32, format: &str, base: bool) -> String {
+        let prefix = if base { "base" } else { "vm" };
+        for index in 0u32.. {
+            let stem = format!("{prefix}-{vmid}-disk-{index}");
+            let taken = self.volumes.keys().any(|volid| {
+                volid.contains(&format!("vm-{vmid}-disk-{index}."))
+                    || volid.ends_with(&format!("vm-{vmid}-disk-{index}"))
+                    || volid.contains(&format!("base-{vmid}-disk-{index}."))
+                    || volid.ends_with(&format!("base-{vmid}-disk-{index}"))
+            });
+            if !taken {
+                return self.image_name(vmid, &stem, format);
+            }
+        }
+        unreachable!("the loop ends at the first free index")
+    }
+
+    /// An image's name as this kind of storage spells it.
+    pub(super) fn image_name(&self, vmid: u32, stem: &str, format: &str) -> String {
+        if self.is_files() {
+            format!("{vmid}/{stem}.{format}")
+        } else {
+            stem.to_owned()
+        }
+    }
+
+    /// Where a volume lies on the node.
+    pub(super) fn path_of(&self, volume: &str) -> String {
+        let name = volume.split_once(':').map_or(volume, |(_, name)| name);
+        match &self.path {
+            Some(path) => match name.split_once('/') {
+                Some(("iso" | "vztmpl", file)) => {
+                    let folder = if name.starts_with("iso") {
+                        "iso"
+                    } else {
+                        "cache"
+                    };
+                    format!("{path}/template/{folder}/{file}")
+                }
+                Some(("import", file)) => format!("{path}/import/{file}"),
+                Some(("snippets", file)) => format!("{path}/snippets/{file}"),
+                _ => format!("{path}/images/{name}"),
+            },
+            None => format!("/dev/{}/{name}", self.name),
+        }
+    }
+
+    pub(super) fn entry(&self) -> Map<String, Value> {
+        let mut entry = self.status();
+        entry.insert("storage".to_owned(), self.name.as_str().into());
+        entry.insert(
+            "used_fraction".to_owned(),
+            json!(self.used() as f64 / self.total.max(1) as f64),
+        );
+        entry
+    }
+
+    pub(super) fn status(&self) -> Map<String, Value> {
+        let mut entry = Map::new();
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("type", self.kind.as_str().into());
+        put("content", self.content.join(",").into());
+        put("shared", u8::from(self.shared).into());
+        put("enabled", 1.into());
+        put("active", 1.into());
+        put("total", self.total.into());
+        put("used", self.used().into());
+        put("avail", self.available().into());
+        entry
+    }
+
+    /// The entry of `GET /storage`.
+    pub(super) fn definition(&self, digest: &str) -> Map<String, Value> {
+        let mut entry = Map::new();
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("storage", self.name.as_str().into());
+        put("type", self.kind.as_str().into());
+        put("content", self.content.join(",").into());
+        if let Some(path) = &self.path {
+            put("path", path.as_str().into());
+            put("prune-backups", "keep-all=1".into());
+        }
+        if self.shared {
+            put("shared", 1.into());
+        }
+        put("digest", digest.into());
+        entry
+    }
+}
+
+impl Volume {
+    pub(super) fn entry(&self, volid: &str) -> Map<String, Value> {
+        let mut entry = Map::new();
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("volid", volid.into());
+        put("content", self.content.as_str().into());
+        put("format", self.format.as_str().into());
+        put("size", self.size.into());
+        put("ctime", self.ctime.into());
+        if let Some(vmid) = self.vmid {
+            put("vmid", vmid.into());
+            put("used", self.used.into());
+            put(
+                "parent",
+                self.parent.as_deref().map_or(Value::Null, Value::from),
+            );
+        }
+        entry
+    }
+}

@@ -1,0 +1,492 @@
+//! Everything that exists, as plain data.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::engine::Engine;
+use super::guest::{Guest, Power};
+use super::task::SimTask;
+use super::volume::{Storage, Volume};
+
+/// A whole Proxmox VE installation as plain data: clone it to take a snapshot.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The latest modelled moment that anyone asked about.
+    pub(super) now: SystemTime,
+    pub(super) booted: SystemTime,
+    pub(super) random: u64,
+    pub(super) next_pid: u32,
+    pub(super) nodes: BTreeMap<String, NodeState>,
+    pub(super) storages: BTreeMap<String, Storage>,
+    pub(super) guests: BTreeMap<u32, Guest>,
+    pub(super) tasks: Vec<SimTask>,
+    pub(super) users: BTreeMap<String, User>,
+    pub(super) tickets: BTreeMap<String, (String, SystemTime)>,
+    pub(super) pools: BTreeMap<String, String>,
+    pub(super) remote: BTreeMap<String, RemoteFile>,
+    pub(super) any_remote: Option<RemoteFile>,
+    pub(super) durations: Durations,
+    pub(super) engine: Engine,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct NodeState {
+    pub(super) cores: u32,
+    pub(super) memory: u64,
+    pub(super) address: String,
+    pub(super) fingerprint: String,
+    pub(super) bridges: Vec<(String, bool)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct User {
+    pub(super) password: Option<String>,
+    pub(super) tokens: BTreeMap<String, String>,
+}
+
+/// A node to be put into a world.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NodeSpec {
+    name: String,
+    cores: u32,
+    memory: u64,
+    address: String,
+    bridges: Vec<(String, bool)>,
+}
+
+impl NodeSpec {
+    /// A node with logical processors and memory in bytes, and no bridge.
+    pub fn new(name: &str, cores: u32, memory: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            cores,
+            memory,
+            address: "192.0.2.10".to_owned(),
+            bridges: Vec::new(),
+        }
+    }
+
+    /// Adds a bridge; a VLAN-aware one passes tags to guests.
+    #[must_use]
+    pub fn with_bridge(mut self, name: &str, vlan_aware: bool) -> Self {
+        self.bridges.push((name.to_owned(), vlan_aware));
+        self
+    }
+
+    /// The node's address, as `/cluster/status` tells it.
+    #[must_use]
+    pub fn with_address(mut self, address: &str) -> Self {
+        self.address = address.to_owned();
+        self
+    }
+}
+
+/// A storage to be put into a world; all nodes see it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StorageSpec(Storage);
+
+impl StorageSpec {
+    fn new(name: &str, kind: &str, total: u64, path: Option<&str>, content: &[&str]) -> Self {
+        Self(Storage {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            path: path.map(str::to_owned),
+            content: content.iter().map(|kind| (*kind).to_owned()).collect(),
+            shared: false,
+            total,
+            base_used: 0,
+            volumes: BTreeMap::new(),
+            hold: Duration::ZERO,
+        })
+    }
+
+    /// A directory that holds everything; size in bytes.
+    pub fn directory(name: &str, path: &str, total: u64) -> Self {
+        let all = [
+            "images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import",
+        ];
+        Self::new(name, "dir", total, Some(path), &all)
+    }
+
+    /// An LVM thin pool, which holds images only; size in bytes.
+    pub fn lvm_thin(name: &str, total: u64) -> Self {
+        Self::new(name, "lvmthin", total, None, &["images", "rootdir"])
+    }
+
+    /// Limits what it may hold: `images`, `iso`, `import`, …
+    #[must_use]
+    pub fn with_content(mut self, content: &[&str]) -> Self {
+        self.0.content = content.iter().map(|kind| (*kind).to_owned()).collect();
+        self
+    }
+
+    /// Marks it as the same on all nodes; then allocations take a cluster lock.
+    #[must_use]
+    pub fn with_shared(mut self) -> Self {
+        self.0.shared = true;
+        self
+    }
+
+    /// How long one allocation holds the storage's lock.
+    #[must_use]
+    pub fn with_allocation_time(mut self, hold: Duration) -> Self {
+        self.0.hold = hold;
+        self
+    }
+
+    /// Bytes in use by things that nobody lists.
+    #[must_use]
+    pub fn with_used(mut self, bytes: u64) -> Self {
+        self.0.base_used = bytes;
+        self
+    }
+}
+
+/// A file on the modelled internet, for `download-url`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteFile {
+    /// Bytes.
+    pub size: u64,
+    /// Bytes per second.
+    pub speed: u64,
+    /// Its SHA-256 in hexadecimal; none accepts any checksum asked for.
+    pub sha256: Option<String>,
+}
+
+impl RemoteFile {
+    /// A file of that size, at 100 MiB/s.
+    pub fn new(size: u64) -> Self {
+        Self {
+            size,
+            speed: 100 << 20,
+            sha256: None,
+        }
+    }
+
+    /// Its SHA-256 in hexadecimal.
+    #[must_use]
+    pub fn with_sha256(mut self, digest: &str) -> Self {
+        self.sha256 = Some(digest.to_ascii_lowercase());
+        self
+    }
+
+    /// Bytes per second.
+    #[must_use]
+    pub fn with_speed(mut self, bytes_per_second: u64) -> Self {
+        self.speed = bytes_per_second.max(1);
+        self
+    }
+}
+
+/// How long modelled work takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Durations {
+    /// Making a machine, without its disks.
+    pub create: Duration,
+    /// Filling a disk from an image.
+    pub import: Duration,
+    /// Starting.
+    pub start: Duration,
+    /// Stopping hard.
+    pub stop: Duration,
+    /// Shutting down, if the guest listens.
+    pub shutdown: Duration,
+    /// Removing.
+    pub delete: Duration,
+    /// Growing a disk.
+    pub resize: Duration,
+    /// Taking or removing a snapshot, rolling back.
+    pub snapshot: Duration,
+    /// Making a template.
+    pub template: Duration,
+    /// A linked clone.
+    pub linked_clone: Duration,
+    /// A full clone, without the copying.
+    pub full_clone: Duration,
+    /// Bytes per second of a copy.
+    pub copy_speed: u64,
+    /// From the start until the guest agent answers; none means never.
+    pub agent_up: Option<Duration>,
+    /// Whether guests listen to a shutdown.
+    pub guests_listen: bool,
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            create: ms(20),
+            import: ms(280),
+            start: ms(1000),
+            stop: ms(1200),
+            shutdown: ms(400),
+            delete: ms(120),
+            resize: ms(70),
+            snapshot: ms(60),
+            template: ms(50),
+            linked_clone: ms(180),
+            full_clone: ms(200),
+            copy_speed: 200 << 20,
+            agent_up: Some(ms(12_000)),
+            guests_listen: true,
+        }
+    }
+}
+
+impl World {
+    /// An empty cluster without nodes; the seed decides MAC addresses, UUIDs and process ids.
+    pub fn new(seed: u64, start: SystemTime) -> Self {
+        Self {
+            now: start,
+            booted: start - Duration::from_secs(5663),
+            random: seed ^ 0x9E37_79B9_7F4A_7C15,
+            next_pid: 5302,
+            nodes: BTreeMap::new(),
+            storages: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            tasks: Vec::new(),
+            users: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            remote: BTreeMap::new(),
+            any_remote: None,
+            durations: Durations::default(),
+            engine: Engine::default(),
+        }
+    }
+
+    /// One node `pve1` (24 processors, 96 GiB, VLAN-aware `vmbr0`), storages `local` (100 GiB),
+    /// `local-lvm` (1 TiB) and `local-hdd` (4 TiB), any download a file of 64 MiB, and the token
+    /// `root@pam!lab=lab-secret`, with the clock at 2026-01-01.
+    pub fn lab() -> Self {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        let mut world = Self::new(1, start)
+            .with_node(NodeSpec::new("pve1", 24, 96 << 30).with_bridge("vmbr0", true))
+            .with_storage(StorageSpec::directory("local", "/var/lib/vz", 100 << 30))
+            .with_storage(StorageSpec::lvm_thin("local-lvm", 1 << 40))
+            .with_storage(StorageSpec::lvm_thin("local-hdd", 4 << 40))
+            .with_token("root@pam!lab", "lab-secret");
+        world.any_remote = Some(RemoteFile::new(64 << 20));
+        world
+    }
+
+    /// Adds a node.
+    #[must_use]
+    pub fn with_node(mut self, node: NodeSpec) -> Self {
+        let bytes: Vec<String> = (0..4)
+            .flat_map(|_| self.draw().to_be_bytes())
+            .map(|b| format!("{b:02X}"))
+            .collect();
+        let state = NodeState {
+            cores: node.cores,
+            memory: node.memory,
+            address: node.address,
+            fingerprint: bytes.join(":"),
+            bridges: node.bridges,
+        };
+        self.nodes.insert(node.name, state);
+        self
+    }
+
+    /// Adds a storage.
+    #[must_use]
+    pub fn with_storage(mut self, storage: StorageSpec) -> Self {
+        self.storages.insert(storage.0.name.clone(), storage.0);
+        self
+    }
+
+    /// Adds a user who may do everything, with a password.
+    #[must_use]
+    pub fn with_user(mut self, user: &str, password: &str) -> Self {
+        self.users.entry(user.to_owned()).or_default().password = Some(password.to_owned());
+        self
+    }
+
+    /// Adds a token that may do everything: `user@realm!name` and its secret.
+    #[must_use]
+    pub fn with_token(mut self, id: &str, secret: &str) -> Self {
+        let (user, name) = id.split_once('!').unwrap_or((id, "token"));
+        let user = self.users.entry(user.to_owned()).or_default();
+        user.tokens.insert(name.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// Puts a file on the modelled internet.
+    #[must_use]
+    pub fn with_remote_file(mut self, url: &str, file: RemoteFile) -> Self {
+        self.remote.insert(url.to_owned(), file);
+        self
+    }
+
+    /// What addresses that nobody named give: a file of this kind, or nothing.
+    #[must_use]
+    pub fn with_any_remote_file(mut self, file: Option<RemoteFile>) -> Self {
+        self.any_remote = file;
+        self
+    }
+
+    /// Puts a file on a storage, such as `local:import/talos.qcow2` with its size in bytes.
+    #[must_use]
+    pub fn with_volume(mut self, volid: &str, size: u64) -> Self {
+        let created = super::task::seconds(self.now);
+        if let Some((storage, name)) = volid.split_once(':')
+            && let Some(storage) = self.storages.get_mut(storage)
+        {
+            let content = name.split_once('/').map_or("images", |(folder, _)| folder);
+            let volume = Volume {
+                content: content.to_owned(),
+                format: file_format(name).to_owned(),
+                size,
+                used: size,
+                ctime: created,
+                vmid: None,
+                parent: None,
+            };
+            storage.volumes.insert(volid.to_owned(), volume);
+        }
+        self
+    }
+
+    /// How long work takes.
+    #[must_use]
+    pub fn with_durations(mut self, durations: Durations) -> Self {
+        self.durations = durations;
+        self
+    }
+
+    /// How long work takes, to change it.
+    pub fn durations_mut(&mut self) -> &mut Durations {
+        &mut self.durations
+    }
+
+    /// The latest modelled moment that anyone asked about.
+    pub fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// The virtual machines, by id.
+    pub fn guests(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.values()
+    }
+
+    /// A virtual machine.
+    pub fn guest(&self, vmid: u32) -> Option<&Guest> {
+        self.guests.get(&vmid)
+    }
+
+    /// Volume ids on a storage.
+    pub fn volumes(&self, storage: &str) -> Vec<String> {
+        self.storages
+            .get(storage)
+            .map_or_else(Vec::new, |s| s.volumes.keys().cloned().collect())
+    }
+
+    /// The machine went off by itself (its guest shut down, or crashed). False if it was off or is not there.
+    pub fn mark_stopped(&mut self, vmid: u32) -> bool {
+        let Some(guest) = self.guests.get_mut(&vmid).filter(|guest| guest.is_on()) else {
+            return false;
+        };
+        guest.power = Power::Off;
+        guest.paused = false;
+        guest.commit_pending();
+        true
+    }
+
+    /// The guest rebooted by itself: the machine stays on, its firmware begins anew at this moment. QEMU keeps
+    /// running, so waiting changes go on waiting.
+    pub fn mark_rebooted(&mut self, vmid: u32, at: SystemTime) -> bool {
+        match self.guests.get_mut(&vmid) {
+            Some(guest) if guest.is_on() => {
+                guest.power = Power::On { since: at };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The machine was started by something outside, such as its node at boot.
+    pub fn mark_started(&mut self, vmid: u32, at: SystemTime) -> bool {
+        match self.guests.get_mut(&vmid) {
+            Some(guest) if !guest.is_on() => {
+                guest.power = Power::On { since: at };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sets a configuration key in effect, as an administrator with an editor would.
+    pub fn set_config(&mut self, vmid: u32, key: &str, value: &str) -> bool {
+        match self.guests.get_mut(&vmid) {
+            Some(guest) => {
+                guest.config.insert(key.to_owned(), value.into());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A number that follows from the seed.
+    pub(super) fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn draw_uuid(&mut self) -> String {
+        let (a, b) = (self.draw(), self.draw());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xFFFF,
+            a & 0xFFF,
+            0x8000 | (b >> 48) & 0x3FFF,
+            b & 0xFFFF_FFFF_FFFF
+        )
+    }
+
+    pub(super) fn draw_mac(&mut self) -> String {
+        let n = self.draw();
+        format!(
+            "BC:24:11:{:02X}:{:02X}:{:02X}",
+            n & 0xFF,
+            (n >> 8) & 0xFF,
+            (n >> 16) & 0xFF
+        )
+    }
+
+    pub(super) fn storage_of(&self, volid: &str) -> Option<&Storage> {
+        self.storages.get(volid.split_once(':')?.0)
+    }
+
+    pub(super) fn volume(&self, volid: &str) -> Option<&Volume> {
+        self.storage_of(volid)?.volumes.get(volid)
+    }
+}
+
+/// The format that a file's name tells.
+pub(super) fn file_format(name: &str) -> &str {
+    let known = [
+        (".qcow2", "qcow2"),
+        (".raw", "raw"),
+        (".img", "iso"),
+        (".iso", "iso"),
+        (".vmdk", "vmdk"),
+        (".tar.zst", "tzst"),
+        (".tar.gz", "tgz"),
+        (".tar.xz", "txz"),
+        (".ova", "ova"),
+        (".yaml", "snippet"),
+        (".yml", "snippet"),
+    ];
+    known
+        .iter()
+        .find(|(end, _)| name.ends_with(end))
+        .map_or("raw", |(_, format)| format)
+}

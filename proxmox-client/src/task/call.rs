@@ -1,0 +1,138 @@
+//! Calls that start a task.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::task::{Finish, Outcome, PollPolicy, Progress, Task, TaskReport};
+use crate::wire::Request;
+
+type Seen = Box<dyn FnMut(&Progress) + Send>;
+type Refused<T> = Box<dyn FnOnce(Error) -> Result<T> + Send>;
+
+/// A call whose work is a task: await it to send it and wait for the end, or [`submit`](Self::submit) it
+/// for a handle.
+#[must_use = "nothing is sent until the call is awaited or submitted"]
+pub struct TaskCall<T> {
+    client: Client,
+    request: Result<Request>,
+    doing: String,
+    finish: Finish<T>,
+    refused: Option<Refused<T>>,
+    seen: Option<Seen>,
+    poll: Option<PollPolicy>,
+}
+
+impl<T> fmt::Debug for TaskCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskCall")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> TaskCall<T> {
+    pub(crate) fn new(
+        client: Client,
+        doing: impl Into<String>,
+        request: Result<Request>,
+        finish: impl FnOnce(TaskReport) -> Result<T> + Send + 'static,
+    ) -> Self {
+        Self {
+            client,
+            request,
+            doing: doing.into(),
+            finish: Box::new(finish),
+            refused: None,
+            seen: None,
+            poll: None,
+        }
+    }
+
+    /// Some refusals of the call itself are a result too (for example: it is gone already).
+    pub(crate) fn or_refused(
+        mut self,
+        refused: impl FnOnce(Error) -> Result<T> + Send + 'static,
+    ) -> Self {
+        self.refused = Some(Box::new(refused));
+        self
+    }
+
+    /// Calls `seen` with every state of the task that is seen while waiting.
+    pub fn on_progress(mut self, seen: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.seen = Some(Box::new(seen));
+        self
+    }
+
+    /// Polls otherwise than the client does by default.
+    pub fn with_poll(mut self, poll: PollPolicy) -> Self {
+        self.poll = Some(poll);
+        self
+    }
+
+    /// Sends the call and gives the task, without waiting for its end.
+    ///
+    /// # Errors
+    /// The call itself was refused. Some calls end so quickly that there is no task
+    /// (deleting a volume with a delay); then the answer is [`Submitted::Done`].
+    pub async fn submit(self) -> Result<Submitted<T>> {
+        let doing = self.doing;
+        let request = self.request.map_err(|error| error.doing(doing.clone()))?;
+        let upid: Option<String> = match self.client.fetch(request).await {
+            Ok(upid) => upid,
+            Err(error) => {
+                let error = error.doing(doing);
+                return match self.refused {
+                    Some(refused) => refused(error).map(Submitted::Done),
+                    None => Err(error),
+                };
+            }
+        };
+        match upid {
+            None => {
+                // No task: the work was done within the call.
+                let report = TaskReport {
+                    upid: None,
+                    outcome: Outcome::Done,
+                    log: Vec::new(),
+                };
+                (self.finish)(report).map(Submitted::Done)
+            }
+            Some(upid) => {
+                let mut task = Task::new(self.client, upid.parse()?, self.finish);
+                if let Some(poll) = self.poll {
+                    task = task.with_poll(poll);
+                }
+                Ok(Submitted::Task(task))
+            }
+        }
+    }
+}
+
+/// What became of a submitted call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Submitted<T> {
+    /// It goes on as a task.
+    Task(Task<T>),
+    /// It is over already.
+    Done(T),
+}
+
+impl<T: Send + 'static> IntoFuture for TaskCall<T> {
+    type Output = Result<T>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        let seen = self.seen.take();
+        Box::pin(async move {
+            match (self.submit().await?, seen) {
+                (Submitted::Done(value), _) => Ok(value),
+                (Submitted::Task(task), None) => task.await,
+                (Submitted::Task(task), Some(seen)) => task.wait_with(seen).await,
+            }
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! Sends requests: over HTTPS here, or into a simulator of the same process.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result, Sent};
+use crate::trust::Trust;
+use crate::wire::{Answer, Method};
+
+/// A boxed future, so that carriers are objects.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One HTTP exchange, ready to be sent.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    /// Path and query, from `/api2/json` on.
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Option<Body>,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// A request body.
+pub(crate) enum Body {
+    /// A form.
+    Text(String),
+}
+
+/// Something that carries a request to a server and its answer back.
+pub(crate) trait Carrier: Send + Sync + fmt::Debug {
+    /// `endpoint` counts the addresses that the client was given.
+    fn send(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>>;
+}
+
+/// HTTPS through reqwest.
+pub(crate) struct Https {
+    client: reqwest::Client,
+    endpoints: Vec<String>,
+}
+
+impl fmt::Debug for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Https")
+            .field("endpoints", &self.endpoints)
+            .finish()
+    }
+}
+
+impl Https {
+    /// `endpoints` are origins without a trailing slash.
+    pub(crate) fn new(endpoints: Vec<String>, trust: &Trust, connect: Duration) -> Result<Self> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(trust.client_config()?)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(connect)
+            // The server closes idle connections after five seconds.
+            .pool_idle_timeout(Duration::from_secs(3))
+            .build()
+            .map_err(|error| {
+                Error::invalid("the HTTP client cannot be built").with_source(error)
+            })?;
+        Ok(Self { client, endpoints })
+    }
+}
+
+impl Carrier for Https {
+    fn send(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
+        Box::pin(async move {
+            let method = match outgoing.method {
+                Method::Get => reqwest::Method::GET,
+                Method::Post => reqwest::Method::POST,
+                Method::Put => reqwest::Method::PUT,
+                Method::Delete => reqwest::Method::DELETE,
+            };
+            let origin = &self.endpoints[endpoint % self.endpoints.len()];
+            let mut request = self
+                .client
+                .request(method, format!("{origin}{}", outgoing.target));
+            for (name, value) in outgoing.headers {
+                let mut value = reqwest::header::HeaderValue::from_str(&value).map_err(|_| {
+                    Error::invalid(format!("header {name} cannot hold the given credentials"))
+                })?;
+                value.set_sensitive(true);
+                request = request.header(name, value);
+            }
+            if let Some(kind) = outgoing.content_type {
+                request = request.header(reqwest::header::CONTENT_TYPE, kind);
+            }
+            if let Some(deadline) = outgoing.deadline {
+                request = request.timeout(deadline);
+            }
+            match outgoing.body {
+                Some(Body::Text(text)) => request = request.body(text),
+                None => {}
+            }
+            let response = request.send().await.map_err(failure)?;
+            let status = response.status();
+            let reason = response
+                .extensions()
+                .get::<hyper::ext::ReasonPhrase>()
+                .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned())
+                .or_else(|| status.canonical_reason().map(str::to_owned))
+                .unwrap_or_default();
+            let body = response.bytes().await.map_err(failure)?;
+            Ok(Answer::new(status.as_u16(), reason, body))
+        })
+    }
+}
+
+/// Sorts a failure of reqwest by what is known about the request's fate.
+fn failure(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let (kind, sent, message) = if certificate(&error) {
+        (
+            Kind::Certificate,
+            Sent::No,
+            "the server's certificate is not accepted",
+        )
+    } else if error.is_connect() {
+        (Kind::Connect, Sent::No, "no connection to the server")
+    } else if error.is_timeout() {
+        (Kind::Deadline, Sent::Maybe, "no answer in time")
+    } else if error.is_builder() {
+        (Kind::InvalidInput, Sent::No, "the request cannot be built")
+    } else {
+        (
+            Kind::Interrupted,
+            Sent::Maybe,
+            "the connection broke before the whole answer came",
+        )
+    };
+    Error::new(kind, message).with_sent(sent).with_source(error)
+}
+
+fn certificate(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(inner) = source {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return matches!(
+                tls,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)
+            );
+        }
+        // TLS errors travel inside io::Error, which shows them as its inner error, not as its source.
+        let wrapped = inner
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        source = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
+    }
+    false
+}

@@ -1,0 +1,154 @@
+//! An answer as it came, and the envelope inside.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Kind, Result, Sent, classify};
+
+/// An HTTP answer: status, reason phrase and body.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    status: u16,
+    reason: String,
+    body: Vec<u8>,
+}
+
+/// The members of a successful answer.
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct Envelope<T = Value> {
+    /// What was asked for.
+    #[serde(
+        default = "Option::default",
+        bound(deserialize = "T: Deserialize<'de>")
+    )]
+    pub data: Option<T>,
+    /// Number of all entries, where the list is a page of it.
+    pub total: Option<u64>,
+    /// Other members beside `data`, such as `changes`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Typed<T> {
+    data: T,
+}
+
+#[derive(Deserialize, Default)]
+struct Failure {
+    message: Option<String>,
+    #[serde(default)]
+    errors: Option<BTreeMap<String, Value>>,
+}
+
+impl Answer {
+    /// An answer from its parts.
+    pub fn new(status: u16, reason: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            body: body.into(),
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether the status is a success.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The failure that this answer reports, if it does.
+    ///
+    /// The body's `message` wins over the reason phrase, which a proxy in between may have rewritten;
+    /// servers before 9 and refusals of the HTTP layer have the reason phrase only.
+    pub fn failure(&self) -> Option<Error> {
+        if self.is_success() {
+            return None;
+        }
+        let failure: Failure = serde_json::from_slice(&self.body).unwrap_or_default();
+        let plain = std::str::from_utf8(&self.body)
+            .ok()
+            .map(str::trim)
+            .filter(|text| !text.is_empty() && !text.starts_with('{') && !text.starts_with('<'));
+        let text = failure
+            .message
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .or((!self.reason.trim().is_empty()).then(|| self.reason.trim()))
+            .or(plain)
+            .unwrap_or("no reason given");
+        let parameters: BTreeMap<String, String> = failure
+            .errors
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, why)| {
+                (
+                    name,
+                    why.as_str().map_or_else(|| why.to_string(), str::to_owned),
+                )
+            })
+            .collect();
+        let kind = classify(
+            self.status,
+            text,
+            parameters
+                .iter()
+                .map(|(name, why)| (name.as_str(), why.as_str())),
+        );
+        let sent = match kind {
+            Kind::ProxyTimeout | Kind::Proxy => Sent::Maybe,
+            Kind::ProxyBroken | Kind::NodeUnreachable => Sent::No,
+            _ => Sent::Answered,
+        };
+        Some(
+            Error::new(kind, text)
+                .with_status(self.status)
+                .with_sent(sent)
+                .with_parameters(parameters),
+        )
+    }
+
+    /// The envelope of a successful answer.
+    pub fn envelope(&self) -> Result<Envelope> {
+        match self.failure() {
+            Some(error) => Err(error),
+            None => self.parse(),
+        }
+    }
+
+    /// `data` of a successful answer, decoded from the bytes without a step in between.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T> {
+        match self.failure() {
+            Some(error) => Err(error),
+            None => self.parse::<Typed<T>>().map(|typed| typed.data),
+        }
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Error::new(Kind::Decode, "the answer does not have the promised form")
+                .with_status(self.status)
+                .with_sent(Sent::Answered)
+                .with_source(error.to_string())
+        })
+    }
+}

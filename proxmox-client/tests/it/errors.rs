@@ -1,0 +1,207 @@
+//! Which answer is which kind of failure, and what is repeated.
+
+use std::time::Duration;
+
+use proxmox_client::error::classify;
+use proxmox_client::retry::{Decision, RetryPolicy, decide};
+use proxmox_client::wire::Answer;
+use proxmox_client::{Kind, Sent};
+
+/// Texts as a 9.1 server gives them, with the place in the upstream sources that makes them.
+const TEXTS: &[(u16, &str, Kind)] = &[
+    (
+        500,
+        "Configuration file 'nodes/pve1/qemu-server/999.conf' does not exist",
+        Kind::NotFound,
+    ), // PVE::AbstractConfig
+    (
+        500,
+        "unable to create VM 100 - VM 100 already exists on node 'pve1'",
+        Kind::AlreadyExists,
+    ), // PVE::Cluster
+    (
+        500,
+        "unable to create VM 110: config file already exists",
+        Kind::AlreadyExists,
+    ), // PVE::API2::Qemu clone
+    (
+        500,
+        "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout",
+        Kind::LockTimeout,
+    ), // PVE::Tools
+    (
+        0,
+        "clone failed: cfs-lock 'storage-x' error: got lock request timeout",
+        Kind::LockTimeout,
+    ), // PVE::Cluster
+    (500, "VM is locked (backup)", Kind::Locked), // PVE::AbstractConfig
+    (
+        500,
+        "checksum mismatch (file change by other user?)",
+        Kind::Conflict,
+    ), // PVE::API2::Qemu
+    (
+        500,
+        "update storage failed: detected modified configuration - file changed by other user? Try again.",
+        Kind::Conflict,
+    ), // PVE::SectionConfig
+    (500, "only root can set 'args' config", Kind::RootOnly), // PVE::API2::Qemu
+    (
+        403,
+        "Permission check failed (user != root@pam)",
+        Kind::RootOnly,
+    ), // PVE::RPCEnvironment
+    (
+        403,
+        "Permission check failed (/vms/555, VM.Audit)",
+        Kind::Permission,
+    ), // PVE::RPCEnvironment
+    (401, "Authentication failed!", Kind::Authentication), // PVE::APIServer
+    (
+        500,
+        "QEMU guest agent is not running",
+        Kind::AgentNotRunning,
+    ), // PVE::QemuServer::Agent
+    (
+        500,
+        "No QEMU guest agent configured",
+        Kind::AgentNotConfigured,
+    ), // PVE::QemuServer::Agent
+    (
+        500,
+        "got no worker upid - start worker failed",
+        Kind::WorkerNotStarted,
+    ), // PVE::RESTEnvironment
+    (595, "No route to host", Kind::NodeUnreachable), // PVE::APIServer::AnyEvent
+    (596, "Broken pipe", Kind::ProxyBroken),      // PVE::APIServer::AnyEvent
+    (596, "Connection timed out", Kind::ProxyTimeout), // PVE::APIServer::AnyEvent
+    (599, "Too many redirections", Kind::Proxy),  // AnyEvent::HTTP
+    (0, "VM 100 already running", Kind::PowerState), // PVE::QemuServer
+    (500, "VM 100 is running - destroy failed", Kind::PowerState), // PVE::API2::Qemu
+    (
+        0,
+        "base volume 'local:9000/base-9000-disk-0.qcow2' is still in use by linked cloned",
+        Kind::InUse,
+    ), // PVE::Storage
+    (500, "cluster not ready - no quorum?", Kind::NoQuorum), // PVE::Cluster
+    (500, "storage 'nope' does not exist", Kind::NotFound), // PVE::Storage
+    (500, "no such user ('bob@pve')", Kind::NotFound), // PVE::AccessControl
+    (
+        424,
+        "node is not in a cluster, no join info available!",
+        Kind::NotFound,
+    ), // PVE::API2::ClusterConfig
+    (404, "endpoint 'g1' not found", Kind::NotFound), // proxmox-notify
+    (501, "Method 'GET /x' not implemented", Kind::NotImplemented), // PVE::RESTHandler
+    (501, "for data too large", Kind::Refused),   // PVE::APIServer::AnyEvent
+    (
+        501,
+        "chunked transfer encoding not supported",
+        Kind::Refused,
+    ), // PVE::APIServer::AnyEvent
+    (506, "upload text/plain not supported", Kind::Refused), // PVE::APIServer::AnyEvent
+    (500, "no options specified", Kind::Parameter), // PVE::API2::Qemu
+    (500, "a text nobody knows", Kind::Server),
+    (0, "a task's text nobody knows", Kind::TaskFailed),
+];
+
+#[test]
+fn every_known_text_has_its_kind() {
+    for (status, text, kind) in TEXTS {
+        assert_eq!(classify(*status, text, []), *kind, "{status} {text}");
+        if *status != 0 {
+            let by_reason = Answer::new(*status, *text, "").failure().unwrap();
+            assert_eq!(by_reason.kind(), *kind);
+            let body = format!(r#"{{"data":null,"message":"{text}\n"}}"#);
+            let by_body = Answer::new(*status, "rewritten by a proxy", body)
+                .failure()
+                .unwrap();
+            if !(500..600).contains(status) || *status == 500 {
+                assert_eq!(by_body.kind(), *kind, "{text}");
+            }
+            assert_eq!(by_body.message(), *text);
+        }
+    }
+}
+
+#[test]
+fn parameters_are_named_in_the_error() {
+    let body = r#"{"data":null,"message":"Parameter verification failed.\n","errors":{"vmid":"invalid format - value does not look like a valid VM ID\n"}}"#;
+    let error = Answer::new(400, "Parameter verification failed.", body)
+        .failure()
+        .unwrap();
+    assert_eq!(error.kind(), Kind::Parameter);
+    assert_eq!(
+        error.to_string(),
+        "Parameter verification failed.; vmid: invalid format - value does not look like a valid VM ID"
+    );
+    let taken = r#"{"data":null,"message":"Parameter verification failed.\n","errors":{"vmid":"VM 100 already exists"}}"#;
+    assert!(
+        Answer::new(400, "", taken)
+            .failure()
+            .unwrap()
+            .is_already_exists()
+    );
+}
+
+#[test]
+fn only_what_was_not_executed_or_does_no_harm_is_repeated() {
+    let policy = RetryPolicy::default();
+    let ask = |kind, sent, idempotent| decide(&policy, kind, sent, 1, idempotent);
+    for idempotent in [false, true] {
+        for kind in [
+            Kind::Connect,
+            Kind::ProxyBroken,
+            Kind::WorkerNotStarted,
+            Kind::LockTimeout,
+        ] {
+            assert!(
+                matches!(ask(kind, Sent::No, idempotent), Decision::After(_)),
+                "{kind:?}"
+            );
+        }
+        for kind in [
+            Kind::NotFound,
+            Kind::Parameter,
+            Kind::Permission,
+            Kind::Conflict,
+            Kind::Server,
+        ] {
+            assert_eq!(
+                ask(kind, Sent::Answered, idempotent),
+                Decision::Stop,
+                "{kind:?}"
+            );
+        }
+    }
+    for kind in [Kind::Interrupted, Kind::ProxyTimeout, Kind::Deadline] {
+        assert_eq!(ask(kind, Sent::Maybe, false), Decision::Stop, "{kind:?}");
+        assert!(
+            matches!(ask(kind, Sent::Maybe, true), Decision::After(_)),
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn pauses_grow_to_a_limit_and_attempts_end() {
+    let policy = RetryPolicy::default()
+        .with_attempts(4)
+        .with_pauses(Duration::from_millis(100), Duration::from_millis(250));
+    let pauses: Vec<Decision> = (1..=5)
+        .map(|attempt| decide(&policy, Kind::Connect, Sent::No, attempt, true))
+        .collect();
+    let after = |ms| Decision::After(Duration::from_millis(ms));
+    assert_eq!(
+        pauses,
+        [
+            after(100),
+            after(200),
+            after(250),
+            Decision::Stop,
+            Decision::Stop
+        ]
+    );
+    let timed_out = decide(&policy, Kind::ProxyTimeout, Sent::Maybe, 1, true);
+    assert_eq!(timed_out, Decision::After(Duration::from_secs(10)));
+}

@@ -1,0 +1,9 @@
+//! Specifications of the crate, one module per subject.
+
+mod decode;
+mod errors;
+#[cfg(feature = "simulator")]
+mod lifecycle;
+mod properties;
+#[cfg(feature = "simulator")]
+mod transport;
