@@ -1,9 +1,10 @@
 //! Answers as the real server gives them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// An answer on its way out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) reason: String,

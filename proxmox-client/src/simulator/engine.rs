@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::answer::Reply;
 use super::operation::Operation;
 use super::world::World;
 
 /// What is locked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// A guest's lock file.
     Guest(u32),
@@ -42,7 +44,7 @@ impl Key {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) enum Step {
     /// Takes a lock, or fails with a prefix before the lock's own text.
     Lock {
@@ -63,7 +65,7 @@ pub(super) enum Step {
     Fail(Reply),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) enum State {
     Ready,
     Waiting {
@@ -75,7 +77,7 @@ pub(super) enum State {
     },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct Job {
     pub(super) id: u64,
     /// Index of the task; none for a request.
@@ -91,7 +93,7 @@ pub(super) struct Job {
 }
 
 /// What a fault makes of a task's end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
     #[default]
     Natural,
@@ -100,14 +102,14 @@ pub(super) enum Verdict {
     Killed,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct Lock {
     holders: Vec<(u64, bool)>,
     queue: VecDeque<(u64, bool)>,
 }
 
 /// Jobs, locks and answers that wait to be fetched.
-#[derive(Debug, Clone, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct Engine {
     next_id: u64,
     pub(super) jobs: BTreeMap<u64, Job>,

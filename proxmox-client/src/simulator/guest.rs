@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
 /// Whether a machine runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Power {
     /// Off.
@@ -20,7 +21,7 @@ pub enum Power {
 }
 
 /// A virtual machine.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct Guest {
     pub(super) vmid: u32,
     pub(super) node: String,
@@ -35,7 +36,7 @@ pub struct Guest {
     pub(super) paused: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct StoredSnapshot {
     pub(super) config: Map<String, Value>,
     pub(super) taken: u64,

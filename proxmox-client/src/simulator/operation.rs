@@ -6,6 +6,7 @@ mod lifecycle;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
@@ -18,7 +19,7 @@ pub(super) use config::is_drive;
 pub(super) use disk::DriveText;
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) user: String,
     pub(super) token: Option<String>,
@@ -40,7 +41,7 @@ impl Caller {
 }
 
 /// Work in progress.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) enum Operation {
     /// The part of a creation that its request waits for.
     ClaimId {
@@ -121,7 +122,7 @@ pub(super) enum Operation {
 }
 
 /// A clone in progress.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct CloneWork {
     pub(super) source: u32,
     pub(super) target: u32,

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A task, running or ended.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct SimTask {
     pub(super) upid: String,
     pub(super) node: String,

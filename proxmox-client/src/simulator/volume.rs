@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// A storage.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct Storage {
     pub(super) name: String,
     pub(super) kind: String,
@@ -19,7 +20,7 @@ pub(super) struct Storage {
     pub(super) hold: std::time::Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct Volume {
     pub(super) content: String,
     pub(super) format: String,

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::engine::Engine;
 use super::guest::{Guest, Power};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
-/// A whole Proxmox VE installation as plain data: clone it to take a snapshot.
-#[derive(Debug, Clone)]
+/// A whole Proxmox VE installation as plain data: clone it to take a snapshot, serialize it to keep it.
+///
+/// Some maps have keys that are not text: a self-describing format such as CBOR holds them, JSON does not.
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct World {
     /// The latest modelled moment that anyone asked about.
     pub(super) now: SystemTime,
@@ -29,7 +33,7 @@ pub struct World {
     pub(super) engine: Engine,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct NodeState {
     pub(super) cores: u32,
     pub(super) memory: u64,
@@ -38,14 +42,14 @@ pub(super) struct NodeState {
     pub(super) bridges: Vec<(String, bool)>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct User {
     pub(super) password: Option<String>,
     pub(super) tokens: BTreeMap<String, String>,
 }
 
 /// A node to be put into a world.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 #[non_exhaustive]
 pub struct NodeSpec {
     name: String,
@@ -83,7 +87,7 @@ impl NodeSpec {
 }
 
 /// A storage to be put into a world; all nodes see it.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 #[non_exhaustive]
 pub struct StorageSpec(Storage);
 
@@ -145,7 +149,7 @@ impl StorageSpec {
 }
 
 /// A file on the modelled internet, for `download-url`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteFile {
     /// Bytes.
@@ -182,7 +186,7 @@ impl RemoteFile {
 }
 
 /// How long modelled work takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Durations {
     /// Making a machine, without its disks.
