@@ -6,6 +6,7 @@ use std::str::FromStr;
 /// A restic version such as `0.18.1`. Ordered; a development build (`0.19.1-dev`) counts as newer than the release
 /// it is named after, because it holds what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "simulator", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
     major: u32,
     minor: u32,

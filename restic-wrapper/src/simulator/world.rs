@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::commands::Script;
@@ -12,7 +13,7 @@ use crate::timestamp::Timestamp;
 use crate::version::Version;
 
 /// How long simulated commands take.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Pace {
     /// From the start to the first message: opening a repository costs a password hash.
@@ -45,7 +46,7 @@ impl Pace {
 }
 
 /// A file of the simulated machine or of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimulatedFile {
     /// Its bytes.
@@ -78,7 +79,7 @@ impl SimulatedFile {
 }
 
 /// A lock in a simulated repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimulatedLock {
     /// 64 hexadecimal digits.
@@ -96,7 +97,7 @@ pub struct SimulatedLock {
 }
 
 /// A simulated snapshot.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct StoredSnapshot {
     pub(super) id: String,
     pub(super) time: Timestamp,
@@ -110,7 +111,7 @@ pub(super) struct StoredSnapshot {
 }
 
 /// A simulated repository.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct StoredRepository {
     pub(super) id: String,
     pub(super) password: [u8; 32],
@@ -122,7 +123,7 @@ pub(super) struct StoredRepository {
 }
 
 /// What a command does when its time has come.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     Nothing,
     AddSnapshot(Box<StoredSnapshot>),
@@ -130,7 +131,7 @@ pub(super) enum Effect {
     WriteFiles(Vec<(PathBuf, SimulatedFile)>),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct Operation {
     pub(super) pid: u32,
     pub(super) repository: String,
@@ -140,7 +141,7 @@ pub(super) struct Operation {
 }
 
 /// A command that is about to be simulated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInfo {
     /// `backup`, `key list`, …
@@ -192,7 +193,7 @@ impl Fault {
 }
 
 /// A command that was simulated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Journal {
     /// When it started.
@@ -204,7 +205,7 @@ pub struct Journal {
 }
 
 /// The state of the simulated restic: plain data, without clocks, locks, tasks or timers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct World {
     /// The version that it says it is.
