@@ -185,7 +185,7 @@ impl Disk {
         if percentage == 0 || self.maximum == 0 {
             return false;
         }
-        let free = i128::from(self.available) - i128::from(self.reserved);
+        let free = i128::from(self.available.saturating_sub(self.reserved));
         free * 100 / i128::from(self.maximum) < 100 - i128::from(percentage)
     }
 

@@ -28,41 +28,7 @@ pub(super) fn find<'a>(
     volume: &VolumeRequest,
     replicas: &[Replica],
 ) -> Found<'a> {
-    find_among(
-        cluster,
-        volume,
-        replicas,
-        volume.hard_node_affinity.as_deref(),
-    )
-}
-
-/// Disks among which the next replica is really placed: the volume controller first tries to have one where the volume
-/// is used.
-pub(super) fn find_local_first<'a>(
-    cluster: &'a Cluster,
-    volume: &VolumeRequest,
-    replicas: &[Replica],
-) -> Found<'a> {
-    let local = volume.attached_node.as_ref().filter(|node| {
-        volume.data_locality == DataLocality::BestEffort
-            && volume.hard_node_affinity.is_none()
-            && !replicas.iter().any(|r| r.node == **node && r.counts())
-    });
-    if let Some(local) = local {
-        let found = find_among(cluster, volume, replicas, Some(local));
-        if !found.disks.is_empty() {
-            return found;
-        }
-    }
-    find(cluster, volume, replicas)
-}
-
-fn find_among<'a>(
-    cluster: &'a Cluster,
-    volume: &VolumeRequest,
-    replicas: &[Replica],
-    only: Option<&str>,
-) -> Found<'a> {
+    let only = volume.hard_node_affinity.as_deref();
     let mut found = Found::default();
     let is_open = |node: &&Node| node.ready && node.schedulable && node.allow_scheduling;
     let open: Vec<&Node> = cluster.nodes.iter().filter(is_open).collect();
@@ -78,7 +44,18 @@ fn find_among<'a>(
         return found;
     }
     let settings = &cluster.settings;
-    let used = Used::of(&nodes, replicas, |replica| leaves(cluster, volume, replica));
+    let balanced = volume.auto_balance.over(settings.auto_balance) == AutoBalance::BestEffort;
+    let crowded = nodes
+        .iter()
+        .filter(|node| {
+            balanced
+                && node
+                    .disks
+                    .iter()
+                    .any(|d| d.under_pressure(settings.disk_pressure_percentage))
+        })
+        .map(|node| node.name.as_str());
+    let used = Used::of(&nodes, replicas, crowded);
     let tagged = |node: &Node| {
         tags_fit(
             &node.tags,
@@ -104,7 +81,7 @@ fn find_among<'a>(
         for node in chosen {
             node_disks(node, settings, volume, &mut disks, &mut found.reasons);
         }
-        found.disks = fewest_replicas(
+        found.disks = unshared_first(
             disks,
             replicas,
             volume
@@ -114,6 +91,26 @@ fn find_among<'a>(
         if !found.disks.is_empty() {
             break;
         }
+    }
+    found
+}
+
+/// Disks among which the next replica is really placed: those of the node where the volume is used win, if one of them
+/// is possible and none holds a replica yet.
+pub(super) fn find_local_first<'a>(
+    cluster: &'a Cluster,
+    volume: &VolumeRequest,
+    replicas: &[Replica],
+) -> Found<'a> {
+    let mut found = find(cluster, volume, replicas);
+    let local = volume.attached_node.as_ref().filter(|node| {
+        volume.data_locality == DataLocality::BestEffort
+            && !replicas.iter().any(|r| r.node == **node && !r.failed)
+    });
+    if let Some(local) = local
+        && found.disks.iter().any(|c| c.node.name == *local)
+    {
+        found.disks.retain(|c| c.node.name == *local);
     }
     found
 }
@@ -136,18 +133,12 @@ impl Step {
     }
 }
 
-/// Whether a replica is on its way out: it is to be evicted, or balancing wants it off a full disk.
-fn leaves(cluster: &Cluster, volume: &VolumeRequest, replica: &Replica) -> bool {
-    let settings = &cluster.settings;
-    let balanced = volume.auto_balance.over(settings.auto_balance) == AutoBalance::BestEffort;
-    let pressed = |disk: &Disk| disk.under_pressure(settings.disk_pressure_percentage);
-    replica.eviction_requested || (balanced && cluster.disk(&replica.disk).is_some_and(pressed))
-}
-
 /// Nodes and zones where the volume has replicas already.
 struct Used<'a> {
     nodes: BTreeMap<&'a str, bool>,
     zones: BTreeMap<&'a str, bool>,
+    /// Nodes with a full disk, if balancing with best effort is on; another disk there is as good as a new node.
+    crowded: BTreeSet<&'a str>,
 }
 
 impl<'a> Used<'a> {
@@ -155,14 +146,19 @@ impl<'a> Used<'a> {
     ///
     /// A replica on a node that is not asked about (closed for scheduling, or ruled out by a hard affinity) occupies no
     /// zone: the manager does not look there.
-    fn of(open: &[&'a Node], replicas: &'a [Replica], leaves: impl Fn(&Replica) -> bool) -> Self {
+    fn of(
+        open: &[&'a Node],
+        replicas: &'a [Replica],
+        crowded: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let mut used = Self {
             nodes: BTreeMap::new(),
             zones: BTreeMap::new(),
+            crowded: crowded.collect(),
         };
         for replica in replicas.iter().filter(|r| r.counts()) {
             let node = open.iter().find(|node| node.name == replica.node);
-            let leaving = leaves(replica);
+            let leaving = replica.eviction_requested;
             let note = |map: &mut BTreeMap<&'a str, bool>, key: &'a str| {
                 map.entry(key)
                     .and_modify(|all| *all &= leaving)
@@ -181,7 +177,7 @@ impl<'a> Used<'a> {
         let of_zone = self.zones.get(node.zone.as_str());
         match step {
             Step::NewNodeInNewZone => of_node.is_none() && of_zone.is_none(),
-            Step::NewNode => of_node.is_none(),
+            Step::NewNode => of_node.is_none() || self.crowded.contains(node.name.as_str()),
             Step::LeavingNode => of_node == Some(&true),
             Step::LeavingNodeInLeavingZone => of_node == Some(&true) && of_zone == Some(&true),
             Step::UsedNode => of_node.is_some(),
@@ -196,21 +192,20 @@ fn node_disks<'a>(
     disks: &mut Vec<Candidate<'a>>,
     reasons: &mut BTreeSet<Reason>,
 ) {
-    let mut open = node
-        .disks
-        .iter()
-        .filter(|disk| disk.allow_scheduling && !disk.eviction_requested && disk.schedulable)
-        .peekable();
+    let kind = match volume.engine {
+        DataEngine::V1 => DiskKind::Filesystem,
+        DataEngine::V2 => DiskKind::Block,
+    };
+    let is_open =
+        |disk: &&Disk| disk.allow_scheduling && !disk.eviction_requested && disk.schedulable;
+    let mut open = node.disks.iter().filter(is_open).peekable();
     if open.peek().is_none() {
         reasons.insert(Reason::DisksUnavailable);
         return;
     }
     for disk in open {
-        let engine_fits = match volume.engine {
-            DataEngine::V1 => disk.kind == DiskKind::Filesystem,
-            DataEngine::V2 => disk.kind == DiskKind::Block,
-        };
-        if !engine_fits {
+        if disk.kind != kind {
+            reasons.insert(Reason::DisksUnavailable);
             continue;
         }
         if disk.filesystem == "ext4" && volume.size >= EXT4_LIMIT {
@@ -245,24 +240,15 @@ fn tags_fit(tags: &[String], wishes: &[String], allow_empty: bool) -> bool {
     wishes.iter().all(|wish| tags.contains(wish))
 }
 
-/// Disks without a replica of the volume win; shared ones are taken only where sharing is allowed.
-fn fewest_replicas<'a>(
+/// Disks without a replica of the volume win; where sharing is allowed and none is left, any disk will do.
+fn unshared_first<'a>(
     disks: Vec<Candidate<'a>>,
     replicas: &[Replica],
     soft: bool,
 ) -> Vec<Candidate<'a>> {
-    let count = |disk: &Disk| {
-        replicas
-            .iter()
-            .filter(|r| r.disk == disk.id && r.counts())
-            .count()
-    };
-    let least = disks.iter().map(|c| count(c.disk)).min();
-    match least {
-        Some(least) if least == 0 || soft => disks
-            .into_iter()
-            .filter(|c| count(c.disk) == least)
-            .collect(),
-        _ => Vec::new(),
+    let shared = |disk: &Disk| replicas.iter().any(|r| r.disk == disk.id && r.counts());
+    if soft && disks.iter().all(|c| shared(c.disk)) {
+        return disks;
     }
+    disks.into_iter().filter(|c| !shared(c.disk)).collect()
 }

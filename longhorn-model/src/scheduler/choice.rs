@@ -7,6 +7,9 @@ use super::candidates::Candidate;
 
 /// The best disks; more than one when they are equally good.
 pub(super) fn best(candidates: &[Candidate<'_>], size: u64) -> Vec<Replica> {
+    if let [only] = candidates {
+        return vec![Replica::new(&only.node.name, &only.disk.id)];
+    }
     let mut nodes: BTreeMap<&str, u64> = BTreeMap::new();
     for candidate in candidates {
         let sum = nodes.entry(&candidate.node.name).or_default();
@@ -55,7 +58,8 @@ fn most_even<'a>(
             .iter()
             .enumerate()
             .map(|(n, (_, sum))| if n == at { sum - size } else { *sum });
-        let score = spread(after);
+        // Where nothing usable is left anywhere the manager's division gives no number, and no place wins by it.
+        let Some(score) = spread(after) else { continue };
         match best {
             Some(least) if score > least => {}
             Some(least) if score == least => names.push(*name),
@@ -69,7 +73,7 @@ fn most_even<'a>(
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn spread(values: impl Iterator<Item = u64>) -> f64 {
+fn spread(values: impl Iterator<Item = u64>) -> Option<f64> {
     let (mut least, mut most, mut sum, mut count) = (u64::MAX, 0_u64, 0.0_f64, 0.0_f64);
     for value in values {
         least = least.min(value);
@@ -78,7 +82,7 @@ fn spread(values: impl Iterator<Item = u64>) -> f64 {
         count += 1.0;
     }
     if sum == 0.0 {
-        return 0.0;
+        return None;
     }
-    (most - least) as f64 / (sum / count)
+    Some((most - least) as f64 / (sum / count))
 }
