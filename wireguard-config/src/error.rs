@@ -70,6 +70,12 @@ impl Error {
         }
     }
 
+    pub(crate) fn device(errno: i32, message: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorKind::Device, message);
+        error.inner.errno = Some(errno);
+        error
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
         self

@@ -2,11 +2,15 @@
 
 mod config;
 mod device;
+mod diff;
 mod document;
+mod dump;
 mod endpoint;
 mod error;
+pub mod health;
 mod key;
 pub mod lenient;
+pub mod mtu;
 mod net;
 mod obfuscation;
 pub mod render;
@@ -14,9 +18,12 @@ mod routing;
 mod services;
 mod strict;
 pub mod topology;
+pub mod uapi;
+pub mod why;
 
 pub use config::{Config, Dns, Hook, HookStage, Interface, Peer, Table};
 pub use device::{Device, DevicePeer, Handshake};
+pub use diff::{Changes, LinkState, Operation, PeerUpdate};
 pub use document::{Change, Document, Limits, LineKind, LineView, Section};
 pub use endpoint::{Endpoint, Host};
 pub use error::{Error, ErrorKind, Place, Problem, Result, Severity};
@@ -25,6 +32,6 @@ pub use key::OsRandom;
 pub use key::{PresharedKey, PrivateKey, PublicKey, Random};
 pub use net::{InterfaceAddress, Network};
 pub use obfuscation::{HeaderRange, Obfuscation};
-pub use routing::RoutingTable;
+pub use routing::{Decision, Overlap, RoutingTable};
 pub use strict::{Dialect, Report};
 pub use topology::{Inventory, Keys, Member, Plan, Role, Topology};

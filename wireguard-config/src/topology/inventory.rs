@@ -87,6 +87,8 @@ pub struct Member {
     pub listen_port: Option<u16>,
     /// The MTU of its interface, in bytes.
     pub mtu: Option<u32>,
+    /// The largest packet that its way to the others carries, such as 1492 with PPPoE; the MTU follows from it.
+    pub path_mtu: Option<u32>,
     /// The name servers and search domains that it uses while the tunnel is up.
     pub dns: Vec<Dns>,
     /// Where wg-quick puts its routes.
@@ -110,6 +112,7 @@ impl Member {
             full_tunnel: false,
             listen_port: None,
             mtu: None,
+            path_mtu: None,
             dns: Vec::new(),
             table: None,
             interface: None,
@@ -197,6 +200,13 @@ impl Member {
     #[must_use]
     pub fn mtu(mut self, mtu: u32) -> Self {
         self.mtu = Some(mtu);
+        self
+    }
+
+    /// Sets the largest packet that its way to the others carries, in bytes; see [`mtu`](crate::mtu).
+    #[must_use]
+    pub fn path_mtu(mut self, bytes: u32) -> Self {
+        self.path_mtu = Some(bytes);
         self
     }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::config::{Config, Peer};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, Severity};
 use crate::key::{PresharedKey, PublicKey};
+use crate::mtu::{self, Outer};
 use crate::net::{InterfaceAddress, Network};
 use crate::render::quick;
 
@@ -345,6 +346,15 @@ impl<'a> MemberPlan<'a> {
             .into_iter()
             .map(|(other, allowed)| self.peer(other, allowed))
             .collect();
+        if let (None, Some(path)) = (member.mtu, member.path_mtu) {
+            let outer = Outer::of(
+                config
+                    .peers
+                    .iter()
+                    .filter_map(|peer| peer.endpoint.as_ref()),
+            );
+            config.interface.mtu = Some(mtu::tunnel(path, outer));
+        }
         config
     }
 

@@ -5,6 +5,8 @@
 mod document;
 mod keys;
 mod lenient;
+mod routing;
+mod state;
 mod strict;
 mod support;
 mod topology;

@@ -1,0 +1,156 @@
+//! The tab-separated text of `wg show … dump`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::device::{Device, DevicePeer, Handshake};
+use crate::document::Limits;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{PresharedKey, PrivateKey, PublicKey};
+use crate::net::{Network, parse};
+
+/// Times before this one (2001) are no times of a handshake: boringtun gives its age there.
+const EARLIEST: u64 = 1_000_000_000;
+
+impl Device {
+    /// Reads `wg show INTERFACE dump` (fields of one device) or `wg show all dump` (every line begins with the
+    /// interface's name).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Answer`] with the line; never with the content of a key field. [`ErrorKind::TooLarge`].
+    pub fn parse_dump(text: impl AsRef<[u8]>) -> Result<Vec<Self>> {
+        let text = text.as_ref();
+        Limits {
+            sections: usize::MAX,
+            ..Limits::default()
+        }
+        .check(text)?;
+        let mut devices: Vec<Self> = Vec::new();
+        let mut named = None;
+        for (at, line) in text.split(|&c| c == b'\n').enumerate() {
+            if !line.is_empty() {
+                read_line(&mut devices, &mut named, line)
+                    .ok_or_else(|| answer(format!("line {} of the dump cannot be read", at + 1)))?;
+            }
+        }
+        Ok(devices)
+    }
+}
+
+fn answer(message: String) -> Error {
+    Error::new(ErrorKind::Answer, message).with_hint("hand in the whole output of `wg show … dump`")
+}
+
+/// The most fields that a line can have.
+const FIELDS: usize = 9;
+
+fn read_line(devices: &mut Vec<Device>, named: &mut Option<bool>, line: &[u8]) -> Option<()> {
+    let mut fields = [&line[..0]; FIELDS];
+    let mut count = 0;
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
+        *fields.get_mut(count)? = &line[start..end];
+        count += 1;
+        start = end + 1;
+    }
+    // The first line tells which form it is: 4 fields of a device, or 5 with its name.
+    let with_name = *named.get_or_insert(count == 5);
+    let name = if with_name {
+        Some(std::str::from_utf8(fields[0]).ok()?)
+    } else {
+        None
+    };
+    let fields = &fields[usize::from(with_name).min(count)..count];
+    match fields.len() {
+        4 => {
+            let mut device = Device::default();
+            device.name = name.map(str::to_owned);
+            device.private_key = optional(fields[0], |f| PrivateKey::decode(f).ok())?;
+            device.public_key = optional(fields[1], |f| PublicKey::decode(f).ok())?;
+            device.listen_port = number(fields[2])?.try_into().ok()?;
+            device.fwmark = mark(fields[3])?;
+            devices.push(device);
+        }
+        8 => {
+            let device = devices.last_mut()?;
+            if device.name.as_deref() != name {
+                return None;
+            }
+            device.peers.push(peer(fields)?);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn peer(fields: &[&[u8]]) -> Option<DevicePeer> {
+    let mut peer = DevicePeer::new(PublicKey::decode(fields[0]).ok()?);
+    peer.preshared_key = optional(fields[1], |f| PresharedKey::decode(f).ok())?;
+    peer.endpoint = optional(fields[2], |f| {
+        Some(Endpoint::parse(std::str::from_utf8(f).ok()?).ok()?.0)
+    })?;
+    if fields[3] != b"(none)" {
+        let networks = fields[3].split(|&c| c == b',');
+        peer.allowed_ips = networks
+            .map(|n| Some(parse(n).ok()?.network()))
+            .collect::<Option<Vec<Network>>>()?;
+    }
+    peer.last_handshake = handshake(number(fields[4])?, 0);
+    peer.received = number(fields[5])?;
+    peer.sent = number(fields[6])?;
+    peer.keepalive = if fields[7] == b"off" {
+        0
+    } else {
+        number(fields[7])?.try_into().ok()?
+    };
+    Some(peer)
+}
+
+/// A time since 1970, or an age where it cannot be one; 0 is never.
+pub(crate) fn handshake(seconds: u64, nanoseconds: u32) -> Option<Handshake> {
+    let span = Duration::new(seconds, nanoseconds.min(999_999_999));
+    match seconds {
+        0 if nanoseconds == 0 => None,
+        0..EARLIEST => Some(Handshake::Ago(span)),
+        _ => UNIX_EPOCH.checked_add(span).map(Handshake::At),
+    }
+}
+
+impl Handshake {
+    /// How long ago it was at the time `now`; zero when the clocks disagree.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Duration {
+        match self {
+            Self::At(time) => now.duration_since(*time).unwrap_or_default(),
+            Self::Ago(age) => *age,
+        }
+    }
+}
+
+/// `(none)` is absent; the outer option is the failure.
+#[allow(clippy::option_option, reason = "absent and unreadable are two things")]
+fn optional<T>(field: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<Option<T>> {
+    if field == b"(none)" {
+        Some(None)
+    } else {
+        read(field).map(Some)
+    }
+}
+
+fn number(field: &[u8]) -> Option<u64> {
+    let digits = !field.is_empty() && field.len() <= 20 && field.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(field).ok()?.parse().ok())?
+}
+
+fn mark(field: &[u8]) -> Option<u32> {
+    if field == b"off" {
+        return Some(0);
+    }
+    let text = std::str::from_utf8(field).ok()?;
+    match text.strip_prefix("0x") {
+        Some(hex) if hex.bytes().all(|c| c.is_ascii_hexdigit()) => {
+            u32::from_str_radix(hex, 16).ok()
+        }
+        _ => number(field)?.try_into().ok(),
+    }
+}
