@@ -49,6 +49,51 @@ pub enum Decoded<'a> {
     Document(Document),
 }
 
+impl Decoded<'_> {
+    /// The value as JSON, every key of restic's own message included: for a log, or to hand it on.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        fn value<T: serde::Serialize>(typed: &T) -> Value {
+            serde_json::to_value(typed).unwrap_or_default()
+        }
+        match self {
+            Self::Node(node) => serde_json::from_str(node.raw).unwrap_or_default(),
+            Self::Document(document) => match document {
+                Document::Snapshots(it) => value(it),
+                Document::Groups(it) => value(it),
+                Document::Snapshot(it) => value(it),
+                Document::Forget(it) => value(it),
+                Document::Found(it) => value(it),
+                Document::Stats(it) => value(it),
+                Document::Keys(it) => value(it),
+                Document::Config(it) => value(it),
+                Document::Lock(it) => value(it),
+                Document::Other(it) => it.clone(),
+            },
+            Self::Event(event) => match event {
+                Event::Progress(it) => value(it),
+                Event::Item(it) => value(it),
+                Event::Excluded(it) => value(it),
+                Event::ItemError(it) => value(it),
+                Event::SnapshotChanged(it) => value(it),
+                Event::Change(it) => value(it),
+                Event::Initialized(it) => value(it),
+                Event::BackupSummary(it) => value(it),
+                Event::RestoreSummary(it) => value(it),
+                Event::CheckSummary(it) => value(it),
+                Event::PruneSummary(it) => value(it),
+                Event::DiffStatistics(it) => value(it),
+                Event::TagSummary(it) => value(it),
+                Event::Version(it) => value(it),
+                Event::ExitError(it) => value(it),
+                Event::Notice(it) => Value::String(it.text.clone()),
+                Event::Unknown(it) => it.value.clone(),
+                Event::Missed(count) => Value::from(*count),
+            },
+        }
+    }
+}
+
 /// Turns lines into typed values, in order, one command at a time.
 ///
 /// Give it every line of both streams and call [`Parser::finish`] at the end: a document over several lines is held

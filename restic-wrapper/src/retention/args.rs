@@ -180,6 +180,10 @@ impl ForgetArgs {
                 break;
             }
         }
+        // One empty host is how a default of the environment is unset: all hosts.
+        if read.filter.hosts == [""] {
+            read.filter.hosts.clear();
+        }
         Ok(read)
     }
 
