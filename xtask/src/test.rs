@@ -100,6 +100,15 @@ pub(crate) fn has_nextest() -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
+/// What every test run has in its environment.
+fn prepared(mut command: Command) -> Command {
+    // Servers lie in folders that an ordinary user's PATH lacks; a run leaves the work tree as it was.
+    command
+        .env("PATH", process::search_path())
+        .env("INSTA_UPDATE", "no");
+    command
+}
+
 /// Unit and integration tests of all members; doctests are not nextest's.
 pub(crate) fn nextest(features: &Features, rest: &[String]) -> Command {
     let mut command = workspace::cargo();
@@ -111,32 +120,24 @@ pub(crate) fn nextest(features: &Features, rest: &[String]) -> Command {
         "--no-tests",
         "warn",
     ]);
-    command
-        .args(features.arguments())
-        .args(rest)
-        .env("PATH", process::search_path());
-    command
+    command.args(features.arguments()).args(rest);
+    prepared(command)
 }
 
 /// All doctests; those of READMEs are among them.
 pub(crate) fn doctests(features: &Features) -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--doc", "--workspace", "--no-fail-fast"]);
-    command
-        .args(features.arguments())
-        .env("PATH", process::search_path());
-    command
+    command.args(features.arguments());
+    prepared(command)
 }
 
 /// Everything through cargo alone.
 fn plain(features: &Features, rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command
-        .args(features.arguments())
-        .args(rest)
-        .env("PATH", process::search_path());
-    command
+    command.args(features.arguments()).args(rest);
+    prepared(command)
 }
 
 /// What [`nextest`] runs, through cargo alone.
@@ -151,11 +152,8 @@ pub(crate) fn tests_alone(features: &Features, rest: &[String]) -> Command {
         "--tests",
         "--examples",
     ]);
-    command
-        .args(features.arguments())
-        .args(rest)
-        .env("PATH", process::search_path());
-    command
+    command.args(features.arguments()).args(rest);
+    prepared(command)
 }
 
 /// What a test runner said at its end.

@@ -5,15 +5,22 @@ use super::{Problem, Source};
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Problem> {
+    let left_behind = sources.iter().filter(|source| {
+        source.path.ends_with(".pending-snap") || source.path.ends_with(".snap.new")
+    });
+    let mut problems: Vec<Problem> = left_behind
+        .map(|source| {
+            let remedy = "accept the snapshot or remove the file";
+            Problem::new(&source.path, 1, "an undecided snapshot", remedy)
+        })
+        .collect();
     let rust = sources.iter().filter(|source| source.is_rust());
-    rust.flat_map(|source| {
-        let mut problems = Vec::new();
+    for source in rust {
         problems.extend(name(source));
         problems.extend(test_binary(source));
         problems.extend(heading(source));
-        problems
-    })
-    .collect()
+    }
+    problems
 }
 
 fn name(source: &Source) -> Option<Problem> {
@@ -92,6 +99,11 @@ mod tests {
             assert_eq!(one(path, "//! X.\n").len(), 1, "{path}");
         }
         assert!(one("a/src/commonly.rs", "//! X.\n").is_empty());
+    }
+
+    #[test]
+    fn an_undecided_snapshot_is_found() {
+        assert_eq!(one("a/tests/it/.x.rs.pending-snap", "{}").len(), 1);
     }
 
     #[test]
