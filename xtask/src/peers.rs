@@ -21,7 +21,7 @@ pub(crate) struct Peer {
     /// What does not run without it.
     tests: &'static str,
     /// The package and the part of a test's name that select these tests, for `cargo xtask peers`.
-    select: (&'static str, &'static str),
+    pub(crate) select: (&'static str, &'static str),
 }
 
 #[derive(Debug)]
@@ -49,42 +49,42 @@ pub(crate) const PEERS: &[Peer] = &[
         probe: Probe::Program("rclone", &["version"]),
         package: "rclone",
         tests: "restic-wrapper: repositories behind rclone",
-        select: ("restic-wrapper", "rclone"),
+        select: ("restic-wrapper", "real_rclone"),
     },
     Peer {
         name: "wg",
         probe: Probe::Program("wg", &["--version"]),
         package: "wireguard-tools",
         tests: "wireguard-config: keys and files through wg and wg-quick strip",
-        select: ("wireguard-config", "peer"),
+        select: ("wireguard-config", "real_wg"),
     },
     Peer {
         name: "wireguard-go",
         probe: Probe::Program("wireguard-go", &["--version"]),
         package: "wireguard-go",
         tests: "wireguard-config: a tunnel between two user-space devices",
-        select: ("wireguard-config", "tunnel"),
+        select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
         name: "ip",
         probe: Probe::Program("ip", &["-V"]),
         package: "iproute2",
         tests: "wireguard-config: a tunnel between two network namespaces",
-        select: ("wireguard-config", "tunnel"),
+        select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
         name: "sshd",
         probe: Probe::Found("sshd"),
         package: "openssh-server",
         tests: "proxmox-ve-client: snippets over SSH to a real server",
-        select: ("proxmox-ve-client", "ssh"),
+        select: ("proxmox-ve-client", "real_ssh"),
     },
     Peer {
         name: OPENSSL,
         probe: Probe::Library("openssl"),
         package: "libssl-dev",
         tests: "everything behind the feature `ssh`, which is then not compiled",
-        select: ("proxmox-ve-client", "ssh"),
+        select: ("proxmox-ve-client", "real_ssh"),
     },
     Peer {
         name: "PyYAML",

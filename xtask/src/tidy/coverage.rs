@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Problem, Source};
 use crate::metadata::CRATES;
+use crate::peers;
 
 const INVALID: &str = "examples/tests/it/fixtures/invalid/";
 const ENVIRONMENTS: &str = "examples/environments/";
@@ -13,7 +14,53 @@ pub(super) fn check(sources: &[Source]) -> Vec<Problem> {
     let mut problems = fuzz_tests(sources);
     problems.extend(fixtures_name_rules(sources));
     problems.extend(programs_and_environments(sources));
+    problems.extend(peers_have_tests(
+        sources,
+        peers::PEERS.iter().map(|peer| (peer.name, peer.select)),
+    ));
     problems
+}
+
+/// A peer is worth installing only for tests that talk to it.
+fn peers_have_tests<'a>(
+    sources: &[Source],
+    peers: impl Iterator<Item = (&'a str, (&'a str, &'a str))>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, (package, part)) in peers {
+        let member = CRATES.iter().find(|member| member.package == package);
+        let folder = member.map_or(package, |member| member.folder);
+        let found = sources.iter().any(|source| {
+            source.is_rust() && source.path.starts_with(folder) && has_test(source, part)
+        });
+        if !found {
+            let what =
+                format!("the peer {name:?} has no test: nothing in {folder} is named *{part}*");
+            problems.push(Problem::new(
+                "xtask/src/peers.rs",
+                1,
+                what,
+                "write one, or drop the peer",
+            ));
+        }
+    }
+    problems
+}
+
+/// Whether the path of a test in this file, as the runner prints it, contains `part`.
+fn has_test(source: &Source, part: &str) -> bool {
+    if !source.text.contains("test]") && !source.text.contains("test(") {
+        return false;
+    }
+    let function = |line: &str| {
+        let name = line
+            .trim_start()
+            .trim_start_matches("async ")
+            .strip_prefix("fn ");
+        name.and_then(|name| name.split('(').next())
+            .is_some_and(|name| name.contains(part))
+    };
+    source.path.contains(part) || source.lines().any(|(_, line)| function(line))
 }
 
 /// Every crate parses something, so every crate is fuzzed, on stable Rust as an ordinary test.
@@ -128,6 +175,26 @@ mod tests {
         let problems = fixtures_name_rules(&[rules, good, bad]);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].path.ends_with("vip-wrong.yaml"));
+    }
+
+    #[test]
+    fn a_peer_without_a_test_is_found() {
+        let test = source(
+            "restic-wrapper/tests/it/real.rs",
+            "#[test]\nfn backs_up() {}\n",
+        );
+        let named = source(
+            "talos-client/tests/it/x.rs",
+            "#[tokio::test]\nasync fn over_ssh() {}\n",
+        );
+        let files = [test, named];
+        let peers = [
+            ("restic", ("restic-wrapper", "real")),
+            ("sshd", ("talos-client", "ssh")),
+        ];
+        assert!(peers_have_tests(&files, peers.into_iter()).is_empty());
+        let peers = [("wg", ("wireguard-config", "peer"))];
+        assert_eq!(peers_have_tests(&files, peers.into_iter()).len(), 1);
     }
 
     #[test]
