@@ -15,6 +15,7 @@
 
 mod base;
 mod build;
+pub mod capacity;
 mod definitions;
 mod flow;
 mod manifest;

@@ -12,4 +12,5 @@ pub mod plan;
 pub mod progress;
 pub mod secrets;
 pub mod spec;
+pub mod stage;
 pub mod verify;

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub mod backup;
+mod check;
 pub mod cluster;
 pub mod components;
 pub(crate) mod decode;
@@ -142,6 +143,7 @@ impl Spec {
         let Some(mut spec) = read(&mut cx, tree.as_ref().unwrap_or(&empty)) else {
             return Err(cx.finish(file_name));
         };
+        check::run(&mut cx, &spec);
         let failed = cx.has_errors();
         let problems = cx.finish(file_name);
         if failed {

@@ -171,7 +171,7 @@ pub(super) fn flow(from: Party, to: Party, port: u16, protocol: Protocol, why: &
 /// One component while it is written.
 pub(super) struct Writer<'s> {
     spec: &'s Spec,
-    wishes: Option<Wishes>,
+    wishes: Option<Wishes<'s>>,
     pub(super) component: Component,
     flows: Vec<Flow>,
 }
@@ -352,13 +352,14 @@ impl Writer<'_> {
         self.with(|workload| workload.metrics = Metrics::None(reason.to_owned()))
     }
 
+    /// A volume of each pod; the component's wish for a class goes before `class`.
     pub(super) fn volume(self, class: Option<&str>, size: Bytes) -> Self {
-        self.with(|workload| {
-            workload.volume = Some(Volume {
-                class: class.map(str::to_owned),
-                size,
-            })
-        })
+        let class = self
+            .wishes
+            .and_then(|wishes| wishes.storage_class)
+            .or(class)
+            .map(str::to_owned);
+        self.with(|workload| workload.volume = Some(Volume { class, size }))
     }
 
     /// The last workload as an end of a connection.

@@ -55,12 +55,15 @@ macro_rules! component {
             /// Size of its volume; else by profile.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub size: Option<Bytes>,
+            /// Storage class of its volume; else the default one.
+            #[serde(rename = "storageClass", skip_serializing_if = "Option::is_none")]
+            pub storage_class: Option<String>,
             $($(#[$fmeta])* #[serde(rename = $key)] pub $field: $ty),*
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { enabled: false, profile: None, replicas: None, min_available: None, size: None, $($field: $default),* }
+                Self { enabled: false, profile: None, replicas: None, min_available: None, size: None, storage_class: None, $($field: $default),* }
             }
         }
 
@@ -82,6 +85,7 @@ macro_rules! component {
                     replicas: map.maybe(cx, "replicas"),
                     min_available: map.maybe(cx, "minAvailable"),
                     size: map.maybe(cx, "size"),
+                    storage_class: map.maybe(cx, "storageClass"),
                     $($field: map.or(cx, $key, $default)),*
                 };
                 map.finish(cx);
@@ -94,8 +98,8 @@ macro_rules! component {
         }
 
         impl Wish for $name {
-            fn wish(&self) -> Wishes {
-                Wishes { enabled: self.enabled, profile: self.profile, replicas: self.replicas, min_available: self.min_available, size: self.size }
+            fn wish(&self) -> Wishes<'_> {
+                Wishes { enabled: self.enabled, profile: self.profile, replicas: self.replicas, min_available: self.min_available, size: self.size, storage_class: self.storage_class.as_deref() }
             }
         }
     };
@@ -104,7 +108,7 @@ macro_rules! component {
 /// What every component understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Wishes {
+pub struct Wishes<'s> {
     /// Whether it runs at all.
     pub enabled: bool,
     /// Its own size.
@@ -115,10 +119,12 @@ pub struct Wishes {
     pub min_available: Option<u32>,
     /// Size of its volume.
     pub size: Option<Bytes>,
+    /// Storage class of its volume.
+    pub storage_class: Option<&'s str>,
 }
 
 trait Wish {
-    fn wish(&self) -> Wishes;
+    fn wish(&self) -> Wishes<'_>;
 }
 
 component! {
@@ -198,7 +204,7 @@ macro_rules! components {
         impl Components {
             /// The wishes for a component by its name in the catalogue, with its key in the file.
             #[must_use]
-            pub fn get(&self, name: &str) -> Option<(&'static str, Wishes)> {
+            pub fn get(&self, name: &str) -> Option<(&'static str, Wishes<'_>)> {
                 match name {
                     $($name => Some(($key, self.$field.wish())),)+
                     _ => None,

@@ -158,6 +158,8 @@ record! {
         policy: Enforcement = or "policy" (Enforcement::Enforce),
         /// XDP.
         acceleration: Acceleration = or "acceleration" (Acceleration::Disabled),
+        /// Namespaces of the platform that nothing may enter, whatever else is allowed.
+        isolate: Vec<DnsLabel> = or "isolate" (Vec::new()),
         /// Flow logs.
         hubble: Hubble = or "hubble" (Hubble { relay: true, ui: true }),
     }

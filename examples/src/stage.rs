@@ -1,0 +1,3 @@
+//! One room per crate that is composed: what an environment means for it.
+
+pub mod longhorn;
