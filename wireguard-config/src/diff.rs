@@ -167,6 +167,12 @@ impl Changes {
         self.operations.is_empty()
     }
 
+    /// Operations of one's own making, such as those of a rotation.
+    #[must_use]
+    pub fn from_operations(operations: Vec<Operation>) -> Self {
+        Self { operations }
+    }
+
     fn interface(&mut self, key: Option<&PrivateKey>, port: u16, mark: u32, wanted: &Config) {
         let interface = &wanted.interface;
         let wanted_key = interface
@@ -335,6 +341,69 @@ impl<'a> Holding<'a> {
 }
 
 impl Config {
+    /// Carries out operations on the configuration, as a device would on its state. Routes follow from the rest and
+    /// are passed over.
+    pub fn apply(&mut self, operations: &[Operation]) {
+        for operation in operations {
+            match operation {
+                Operation::SetPrivateKey(key) => self.interface.private_key.clone_from(key),
+                Operation::SetListenPort(port) => self.interface.listen_port = Some(*port),
+                Operation::SetFwmark(mark) => {
+                    self.interface.fwmark = Some(*mark).filter(|&mark| mark != 0)
+                }
+                Operation::RemovePeer(key) => self.peers.retain(|peer| peer.public_key != *key),
+                Operation::AddPeer(peer) => {
+                    self.take_networks(&peer.allowed_ips);
+                    self.peers.retain(|held| held.public_key != peer.public_key);
+                    self.peers.push(peer.clone());
+                }
+                Operation::UpdatePeer(update) => self.update(update),
+                Operation::RemoveAddress(address) => {
+                    self.interface.addresses.retain(|held| held != address)
+                }
+                Operation::AddAddress(address) => self.interface.addresses.push(*address),
+                Operation::SetMtu(mtu) => self.interface.mtu = Some(*mtu),
+                Operation::RemoveRoute(_) | Operation::AddRoute(_) => {}
+            }
+        }
+    }
+
+    /// A network has one owner.
+    fn take_networks(&mut self, networks: &[Network]) {
+        for peer in &mut self.peers {
+            peer.allowed_ips.retain(|held| !networks.contains(held));
+        }
+    }
+
+    fn update(&mut self, update: &PeerUpdate) {
+        if !self
+            .peers
+            .iter()
+            .any(|peer| peer.public_key == update.public_key)
+        {
+            return;
+        }
+        self.take_networks(&update.add);
+        for peer in self
+            .peers
+            .iter_mut()
+            .filter(|peer| peer.public_key == update.public_key)
+        {
+            if let Some(key) = &update.preshared_key {
+                peer.preshared_key.clone_from(key);
+            }
+            if let Some(endpoint) = &update.endpoint {
+                peer.endpoint = Some(endpoint.clone());
+            }
+            if let Some(seconds) = update.keepalive {
+                peer.keepalive = Some(seconds).filter(|&seconds| seconds > 0);
+            }
+            peer.allowed_ips
+                .retain(|held| !update.remove.contains(held));
+            peer.allowed_ips.extend(&update.add);
+        }
+    }
+
     /// The routes that wg-quick makes: every allowed network that no address of the interface covers by itself, the
     /// most specific first; none with `Table = off`.
     #[must_use]

@@ -63,13 +63,14 @@ fn read_line(devices: &mut Vec<Device>, named: &mut Option<bool>, line: &[u8]) -
     let fields = &fields[usize::from(with_name).min(count)..count];
     match fields.len() {
         4 => {
-            let mut device = Device::default();
-            device.name = name.map(str::to_owned);
-            device.private_key = optional(fields[0], |f| PrivateKey::decode(f).ok())?;
-            device.public_key = optional(fields[1], |f| PublicKey::decode(f).ok())?;
-            device.listen_port = number(fields[2])?.try_into().ok()?;
-            device.fwmark = mark(fields[3])?;
-            devices.push(device);
+            devices.push(Device {
+                name: name.map(str::to_owned),
+                private_key: optional(fields[0], |f| PrivateKey::decode(f).ok())?,
+                public_key: optional(fields[1], |f| PublicKey::decode(f).ok())?,
+                listen_port: number(fields[2])?.try_into().ok()?,
+                fwmark: mark(fields[3])?,
+                peers: Vec::new(),
+            });
         }
         8 => {
             let device = devices.last_mut()?;

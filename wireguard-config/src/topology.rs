@@ -16,3 +16,4 @@ pub use inventory::{Inventory, Lan, Member, PresharedPolicy, Role, Topology};
 pub use keys::{CreatedKey, Keys};
 pub use plan::{File, MemberPlan, Plan};
 pub use reachability::{Obstacle, Reachability, Verdict};
+pub(crate) use validate::is_interface_name;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Peer};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, Severity};
-use crate::key::{PresharedKey, PublicKey};
+use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::mtu::{self, Outer};
 use crate::net::{InterfaceAddress, Network};
 use crate::render::quick;
@@ -294,6 +294,18 @@ impl<'a> MemberPlan<'a> {
         self.plan.public[self.at]
     }
 
+    /// Its private key, if the key store has it.
+    #[must_use]
+    pub fn private_key(&self) -> Option<&'a PrivateKey> {
+        self.plan.keys.private(self.name())
+    }
+
+    /// Whether it and the other member peer.
+    #[must_use]
+    pub fn peers_with(&self, other: &Self) -> bool {
+        self.plan.links.adjacent(self.at, other.at)
+    }
+
     /// The members that it peers with, in the inventory's order.
     pub fn peers(&self) -> impl Iterator<Item = MemberPlan<'a>> + 'a {
         let plan = self.plan;
@@ -306,6 +318,12 @@ impl<'a> MemberPlan<'a> {
     #[must_use]
     pub fn needs_forwarding(&self) -> bool {
         self.plan.links.is_forwarder(self.at) || !self.spec().routed.is_empty()
+    }
+
+    /// Whether packets between other members pass through it.
+    #[must_use]
+    pub fn is_forwarder(&self) -> bool {
+        self.plan.links.is_forwarder(self.at)
     }
 
     /// The port on which it listens; none when nobody dials it.

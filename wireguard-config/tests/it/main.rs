@@ -5,6 +5,8 @@
 mod document;
 mod keys;
 mod lenient;
+mod render;
+mod rotation;
 mod routing;
 mod state;
 mod strict;
