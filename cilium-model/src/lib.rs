@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod hubble;
 pub mod model;
 pub mod object;
 pub mod policy;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use cilium_model::ErrorKind;
+use cilium_model::hubble::{FilterSet, Flow as HubbleFlow, FlowFilter};
 use cilium_model::policy::rule::{Entity, Protocol};
 use cilium_model::policy::selector::Label;
 use cilium_model::policy::verdict::{
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Folder, Outputs, Report, Runner, Suite};
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&Verdicts];
+pub(super) const SUITES: &[&dyn Suite] = &[&Verdicts, &HubbleFilters];
 
 fn cases(folder: &Folder, files: &[&str]) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
@@ -216,4 +217,63 @@ fn answer(side: &SideVerdict, direction: Direction) -> Value {
         output["decidedBy"] = json!(decided);
     }
     output
+}
+
+struct HubbleFilters;
+
+const FILTERS: &[&str] = &["hubble-filters.json", "random-hubble-filters.json"];
+
+impl Suite for HubbleFilters {
+    fn name(&self) -> &'static str {
+        "hubble-filters"
+    }
+
+    fn run(&self, folder: &Folder, runner: &mut Runner<'_>) -> anyhow::Result<()> {
+        for case in cases(folder, FILTERS)? {
+            runner.try_case(text(&case, "name"), || filter(&case));
+        }
+        Ok(())
+    }
+
+    fn check(&self, folder: &Folder, outputs: &Outputs, report: &mut Report) -> anyhow::Result<()> {
+        for case in cases(folder, FILTERS)? {
+            let id = text(&case, "name");
+            let output = outputs.get(id);
+            if output.is_some_and(|output| output.get("unsupported").is_some()) {
+                report.note(id, "unsupported");
+            } else if case.get("invalid").is_none() {
+                report.equal(id, &json!({"match": case["match"]}), output);
+            } else if output.is_some_and(|output| output.get("invalid").is_some()) {
+                report.right();
+            } else {
+                report.differs(id, format!("accepted, expected {}", case["invalid"]));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn filter(case: &Value) -> Result<Value, String> {
+    let flow = HubbleFlow::from_json(&case["flow"]).map_err(|error| error.to_string())?;
+    let mut lists = Vec::new();
+    for key in ["whitelist", "blacklist"] {
+        let mut filters = Vec::new();
+        for value in list(case, key) {
+            let cel = value.pointer("/experimental/cel_expression");
+            if cel.is_some() {
+                return Err("CEL expressions are not evaluated".to_owned());
+            }
+            match FlowFilter::from_json(value) {
+                Ok(filter) => filters.push(filter),
+                Err(error) => return Ok(json!({"invalid": error.to_string()})),
+            }
+        }
+        lists.push(filters);
+    }
+    let deny = lists.pop().unwrap_or_default();
+    let allow = lists.pop().unwrap_or_default();
+    match FilterSet::new(allow, deny) {
+        Ok(set) => Ok(json!({"match": set.matches(&flow)})),
+        Err(error) => Ok(json!({"invalid": error.to_string()})),
+    }
 }
