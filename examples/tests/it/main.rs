@@ -1,4 +1,5 @@
 //! Integration tests of the example programs' library.
 
 mod component;
+mod kubernetes;
 mod spec;
