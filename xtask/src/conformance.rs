@@ -288,7 +288,7 @@ fn one(suite: &dyn Suite, folder: &Folder, check: bool) -> anyhow::Result<bool> 
         return Ok(true);
     }
     let report = checked(suite, folder, &outputs)?;
-    for line in report.lines() {
+    for line in report.differences().chain(report.notes()) {
         println!("{line}");
     }
     eprintln!("{}: {}", suite.name(), report.summary());
@@ -318,7 +318,7 @@ fn check_all() -> anyhow::Result<bool> {
             (Some(_), false) => "did not run: no such folder".to_owned(),
             (Some(suite), true) => match run_and_check(suite, &folder) {
                 Ok((report, summary)) => {
-                    for line in report.lines() {
+                    for line in report.differences() {
                         println!("{}: {line}", entry.name);
                     }
                     if !report.is_right() {

@@ -52,17 +52,16 @@ impl Report {
         self.differences.is_empty()
     }
 
-    /// A line for each difference and each note.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let differences = self
-            .differences
-            .iter()
-            .map(|(id, what)| format!("{id}: {what}"));
-        differences.chain(
-            self.notes
-                .iter()
-                .map(|(id, what)| format!("note: {id}: {what}")),
-        )
+    /// A line for each difference.
+    pub(crate) fn differences(&self) -> impl Iterator<Item = String> {
+        let differences = self.differences.iter();
+        differences.map(|(id, what)| format!("{id}: {what}"))
+    }
+
+    /// A line for each note.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let notes = self.notes.iter();
+        notes.map(|(id, what)| format!("note: {id}: {what}"))
     }
 
     /// One line that counts.
@@ -92,7 +91,7 @@ mod tests {
         report.equal("b", &json!({"valid": true}), Some(&json!({"valid": true})));
         assert!(!report.is_right());
         assert_eq!(report.summary(), "1 of 2 right");
-        assert_eq!(report.lines().collect::<Vec<_>>(), ["a: did not run"]);
+        assert_eq!(report.differences().collect::<Vec<_>>(), ["a: did not run"]);
     }
 
     #[test]
@@ -101,7 +100,7 @@ mod tests {
         report.note("a", "decided by another rule");
         assert!(report.is_right());
         assert_eq!(
-            report.lines().collect::<Vec<_>>(),
+            report.notes().collect::<Vec<_>>(),
             ["note: a: decided by another rule"]
         );
     }

@@ -98,7 +98,10 @@ fn a_wrong_output_fails_the_check_and_nothing_else() {
     let (report, summary) = run_and_check(&Doubling, &path).unwrap();
     assert_eq!(summary, "2 cases run");
     assert_eq!(report.summary(), "1 of 2 right");
-    assert_eq!(report.lines().collect::<Vec<_>>(), ["3: 7, expected 6"]);
+    assert_eq!(
+        report.differences().collect::<Vec<_>>(),
+        ["3: 7, expected 6"]
+    );
     std::fs::remove_dir_all(&path).unwrap();
 }
 
