@@ -76,6 +76,19 @@ impl Error {
         error
     }
 
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(crate) fn io(message: impl Into<String>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match source.kind() {
+            Io::WouldBlock | Io::TimedOut => ErrorKind::Timeout,
+            _ => ErrorKind::Io,
+        };
+        let mut error = Self::new(kind, message);
+        error.inner.errno = source.raw_os_error();
+        error.inner.source = Some(Box::new(source));
+        error
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
         self

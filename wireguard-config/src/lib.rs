@@ -10,6 +10,8 @@ mod error;
 pub mod health;
 mod key;
 pub mod lenient;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod mtu;
 mod net;
 mod obfuscation;

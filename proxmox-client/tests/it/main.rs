@@ -1,7 +1,5 @@
 //! Specifications of the crate, one module per subject.
 
-#[cfg(feature = "api")]
-mod calls;
 mod decode;
 mod errors;
 #[cfg(feature = "simulator")]

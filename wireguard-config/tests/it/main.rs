@@ -5,6 +5,10 @@
 mod document;
 mod keys;
 mod lenient;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod namespaces;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod real_tunnel;
 mod render;
 mod rotation;
 mod routing;

@@ -392,7 +392,7 @@ fn scan(text: &str) -> String {
     let dark = |x: usize, y: usize| match rows[y / 2][x] {
         '█' => false,
         '▀' => y % 2 == 1,
-        '▄' => y % 2 == 0,
+        '▄' => y.is_multiple_of(2),
         _ => true,
     };
     let height = width;
