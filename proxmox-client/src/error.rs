@@ -27,6 +27,8 @@ pub enum Kind {
     Permission,
     /// Only `root@pam` with a ticket may do this; a token of root does not count.
     RootOnly,
+    /// Only for a ticket, not for an API token (passwords, second factors).
+    TicketOnly,
     /// The object does not exist.
     NotFound,
     /// An object of that name or id exists already.
@@ -63,6 +65,18 @@ pub enum Kind {
     AgentNotRunning,
     /// The guest has no agent configured; waiting does not help.
     AgentNotConfigured,
+    /// The agent could not do what it was asked.
+    AgentFailed,
+    /// The guest or cluster lacks what the call needs, such as a SPICE display.
+    NotConfigured,
+    /// A device could not be plugged or unplugged while the guest runs; the change waits for the next start.
+    HotplugFailed,
+    /// Another server that the node asked on our behalf did not answer or refused.
+    Upstream,
+    /// The server waited for something of its own and gave up.
+    ServerTimeout,
+    /// A fault in the server's own code.
+    Internal,
     /// The server has no such path or method.
     NotImplemented,
     /// The server refused the form of the request (chunked body, too large, unknown content type).
@@ -238,6 +252,7 @@ impl Error {
                 | Kind::ProxyTimeout
                 | Kind::Proxy
                 | Kind::AgentNotRunning
+                | Kind::ServerTimeout
                 | Kind::Connect
                 | Kind::Interrupted
                 | Kind::Deadline
@@ -258,6 +273,10 @@ impl Error {
             }
             Kind::RootOnly => {
                 "log in as root@pam with its password; tokens of root are refused here"
+            }
+            Kind::TicketOnly => "log in with a password; tokens are refused here",
+            Kind::HotplugFailed => {
+                "the change is stored and takes effect at the next start; `revert` drops it"
             }
             Kind::LockTimeout => {
                 "another change of the same guest or storage is running; wait for its task"
@@ -300,7 +319,7 @@ impl fmt::Display for Error {
         if !self.0.doing.is_empty() {
             write!(f, "{}: ", self.0.doing)?;
         }
-        f.write_str(self.0.message.trim_end())?;
+        f.write_str(&self.0.message.trim_end().replace('\n', " "))?;
         for (name, why) in &self.0.parameters {
             write!(f, "; {name}: {}", why.trim().replace('\n', " "))?;
         }

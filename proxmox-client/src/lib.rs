@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "api-base")]
+pub mod api;
 mod auth;
 mod client;
 mod cluster;

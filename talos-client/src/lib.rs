@@ -1,1 +1,52 @@
 #![doc = include_str!("../README.md")]
+
+#[cfg(feature = "client")]
+mod client;
+mod config;
+mod duration;
+mod error;
+mod file;
+mod generate;
+#[cfg(feature = "client")]
+pub mod generated;
+#[cfg(feature = "client")]
+pub mod method;
+#[cfg(feature = "client")]
+mod node;
+mod patch;
+#[cfg(feature = "client")]
+mod redacted;
+mod schema;
+mod secrets;
+#[cfg(feature = "simulator")]
+pub mod simulator;
+mod talosconfig;
+#[cfg(feature = "client")]
+mod tls;
+#[cfg(feature = "client")]
+mod transport;
+mod value;
+mod version;
+#[cfg(feature = "simulator")]
+mod wire;
+mod yaml;
+
+#[cfg(feature = "client")]
+pub use client::{API_PORT, Client, ClientBuilder};
+pub use config::{InlineManifest, MachineConfig, MachineType};
+pub use error::{Error, ErrorKind, Problem};
+pub use generate::Generator;
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use generated as api;
+#[cfg(feature = "client")]
+pub use node::{
+    AnswerStream, Applied, Apply, ApplyMode, Bootstrapped, Disk, EtcdMember, Extension, Kubeconfig,
+    MemoryInfo, Node, NodeVersion, Reset, Resource, Service, Upgraded,
+};
+pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
+pub use secrets::{Ca, SecretsBundle};
+#[cfg(feature = "pki")]
+pub use secrets::{ClientIdentity, Role};
+pub use talosconfig::{Context, TalosConfig};
+pub use version::VersionContract;

@@ -58,7 +58,7 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("Only root may use this option"), Kind::RootOnly),
     (
         Then("not available with API token", "need proper ticket"),
-        Kind::RootOnly,
+        Kind::TicketOnly,
     ),
     // Guest agent: `PVE::QemuServer::Agent`.
     (In("QEMU guest agent is not running"), Kind::AgentNotRunning),
@@ -66,6 +66,17 @@ const TEXTS: &[(Find, Kind)] = &[
         In("No QEMU guest agent configured"),
         Kind::AgentNotConfigured,
     ),
+    (Then("Agent error:", "failed to exec"), Kind::AgentFailed),
+    (
+        Then("Agent error:", "No such file or directory"),
+        Kind::NotFound,
+    ),
+    (Start("Agent error:"), Kind::AgentFailed),
+    // Devices: `PVE::QemuServer::vmconfig_hotplug_pending`.
+    (In("hotplug problem - "), Kind::HotplugFailed),
+    (In("duplicate parameter"), Kind::Parameter),
+    // What the node asked elsewhere.
+    (In("invalid server response"), Kind::Upstream),
     // Workers: `PVE::RESTEnvironment::fork_worker`.
     (In("got no worker upid"), Kind::WorkerNotStarted),
     // Power state.
@@ -116,7 +127,7 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("not HA managed"), Kind::NotFound),
     (Then("unable to find ", " in"), Kind::NotFound),
     (In("hostname lookup '"), Kind::NotFound),
-    (In("not in a cluster"), Kind::NotFound),
+    (In("not in a cluster"), Kind::NotConfigured),
     (End(" not found"), Kind::NotFound),
     (In("not found"), Kind::NotFound),
     // Authentication as texts of nested calls.
@@ -131,13 +142,20 @@ const TEXTS: &[(Find, Kind)] = &[
     (Then("parameter '", "not allowed"), Kind::Parameter),
     (In("SSH public key validation error"), Kind::Parameter),
     (In("reserved name"), Kind::Parameter),
-    (In("malformed JSON string"), Kind::Parameter),
+    (In("malformed JSON string"), Kind::Refused),
     (Start("invalid "), Kind::Parameter),
     (In("shrinking disks is not supported"), Kind::Parameter),
     (In("have been migrated to rules"), Kind::NotImplemented),
+    // Of the server itself.
+    (Start("Timeout while waiting for"), Kind::ServerTimeout),
+    (In("got timeout"), Kind::ServerTimeout),
+    (In("no spice port"), Kind::NotConfigured),
+    (In("is local node, cannot"), Kind::Parameter),
     // The proxy's own words inside a task.
     (In("Connection refused"), Kind::NodeUnreachable),
     (In("No route to host"), Kind::NodeUnreachable),
+    // Perl tells where it fell over.
+    (In(" at /usr/share/perl5/"), Kind::Internal),
 ];
 
 /// The kind of a failure from its status (0 = a task's verdict, which has none), its text, and the texts
@@ -153,10 +171,9 @@ pub fn classify<'a>(
     match status {
         401 => return Kind::Authentication,
         403 => {
-            return if root_only(text) {
-                Kind::RootOnly
-            } else {
-                Kind::Permission
+            return match lookup(text) {
+                Some(kind @ (Kind::RootOnly | Kind::TicketOnly)) => kind,
+                _ => Kind::Permission,
             };
         }
         404 => return Kind::NotFound,
@@ -183,10 +200,6 @@ pub fn classify<'a>(
         0 => Kind::TaskFailed,
         _ => Kind::Server,
     })
-}
-
-fn root_only(text: &str) -> bool {
-    lookup(text) == Some(Kind::RootOnly)
 }
 
 fn not_implemented(text: &str) -> Kind {

@@ -75,6 +75,14 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// The text of a successful answer that is no JSON: a log or file asked for with `download`.
+    pub fn plain_text(&self) -> Option<&str> {
+        let text = std::str::from_utf8(&self.body)
+            .ok()
+            .filter(|_| self.is_success())?;
+        (!text.trim_start().starts_with('{')).then_some(text)
+    }
+
     /// The failure that this answer reports, if it does.
     ///
     /// The body's `message` wins over the reason phrase, which a proxy in between may have rewritten;

@@ -89,7 +89,7 @@ const TEXTS: &[(u16, &str, Kind)] = &[
     (
         424,
         "node is not in a cluster, no join info available!",
-        Kind::NotFound,
+        Kind::NotConfigured,
     ), // PVE::API2::ClusterConfig
     (404, "endpoint 'g1' not found", Kind::NotFound), // proxmox-notify
     (501, "Method 'GET /x' not implemented", Kind::NotImplemented), // PVE::RESTHandler
@@ -100,6 +100,22 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         Kind::Refused,
     ), // PVE::APIServer::AnyEvent
     (506, "upload text/plain not supported", Kind::Refused), // PVE::APIServer::AnyEvent
+    (
+        500,
+        "Timeout while waiting for port '5902' to get ready!",
+        Kind::ServerTimeout,
+    ), // PVE::API2::Qemu termproxy
+    (500, "no spice port", Kind::NotConfigured),  // PVE::QemuServer
+    (
+        500,
+        "Not an ARRAY reference at /usr/share/perl5/PVE/API2/User.pm line 640.",
+        Kind::Internal,
+    ), // perl itself
+    (
+        403,
+        "Permission check failed (URI '/access/password' not available with API token, need proper ticket.)",
+        Kind::TicketOnly,
+    ), // PVE::HTTPServer
     (500, "no options specified", Kind::Parameter), // PVE::API2::Qemu
     (500, "a text nobody knows", Kind::Server),
     (0, "a task's text nobody knows", Kind::TaskFailed),

@@ -1,5 +1,7 @@
 //! Specifications of the crate, one module per subject.
 
+#[cfg(feature = "api")]
+mod calls;
 mod decode;
 mod errors;
 #[cfg(feature = "simulator")]

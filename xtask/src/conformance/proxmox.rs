@@ -1,6 +1,8 @@
 //! Suites of Proxmox VE: recorded answers, configuration files, the simulator's flow and contention.
 
-use super::Suite;
+mod recorded;
+
+use super::{Folder, Outputs, Report, Runner, Suite};
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[];
+pub(super) const SUITES: &[&dyn Suite] = &[&recorded::Recorded];

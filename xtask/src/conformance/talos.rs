@@ -1,6 +1,8 @@
 //! Suites of Talos: machine configuration, tables of the machinery library, random cases and the wire.
 
+mod configs;
+
 use super::Suite;
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[];
+pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs];

@@ -1,0 +1,136 @@
+//! Every method of the interface as a call of its own, generated from the upstream schema.
+//!
+//! The typed handles ([`Client::node`](crate::Client::node) and what hangs on it) cover what most programs do;
+//! here is everything else, one module per area behind a feature `api-<area>` (all of them: `api`).
+//! Parameters are setters named like the interface's own; answers are views that keep unknown members.
+//!
+//! ```no_run
+//! # #[cfg(feature = "api-qemu")]
+//! # async fn run(client: proxmox_client::Client) -> Result<(), proxmox_client::Error> {
+//! use proxmox_client::api::qemu::{GetConfig, PostMoveDisk};
+//! let config = client.call(GetConfig::new("pve1", 100).current(true)).await?;
+//! let task = client.call(PostMoveDisk::new("pve1", 100, "scsi0").storage("local-lvm")).await?;
+//! client.task(task).await?;
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod builder;
+#[path = "generated/areas.rs"]
+mod generated;
+
+use crate::client::Client;
+use crate::error::{Error, Kind, Result};
+use crate::wire::{self, Method, Request};
+use serde_json::Value;
+
+pub(crate) use answer::object;
+pub use answer::{Ack, Answer, Object};
+pub(crate) use builder::Builder;
+pub use generated::*;
+
+/// A call that knows the type of its answer.
+pub trait Call {
+    /// What `data` of the answer is read as.
+    type Answer: Answer;
+
+    /// The request.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] if a parameter cannot be sent, such as an index out of range.
+    fn into_request(self) -> Result<Request>;
+}
+
+impl Client {
+    /// Makes a call and reads its answer.
+    pub async fn call<C: Call>(&self, call: C) -> Result<C::Answer> {
+        let request = call.into_request()?;
+        let doing = request.describe();
+        let answer = self.send(request).await?;
+        read(&answer).map_err(|error| error.at(|| doing))
+    }
+}
+
+fn read<T: Answer>(answer: &wire::Answer) -> Result<T> {
+    let data = answer.envelope()?.data.unwrap_or(Value::Null);
+    T::read(data).map_err(|_| {
+        Error::new(Kind::Decode, "the answer does not have the promised form")
+            .with_status(answer.status())
+            .with_sent(crate::Sent::Answered)
+    })
+}
+
+/// What is known about a method of the interface.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct MethodInfo {
+    /// The call's type below this module, such as `qemu::GetConfig`.
+    pub name: &'static str,
+    /// Its HTTP method.
+    pub method: Method,
+    /// Its path with placeholders.
+    pub path: &'static str,
+    /// Whether it runs in the privileged daemon, of which there are only a few workers.
+    pub protected: bool,
+    /// Whether it is forwarded to the node that the path names.
+    pub routed: bool,
+    /// Whether API tokens may call it.
+    pub token: bool,
+    /// The version that brought it, if later than 9.1.
+    pub since: Option<&'static str>,
+    pub(crate) probe: fn(&wire::Answer) -> Result<Value>,
+}
+
+impl MethodInfo {
+    /// Reads an answer as this method's type and gives back, as JSON, everything that the type holds.
+    ///
+    /// # Errors
+    /// The failure that the answer reports, or [`Kind::Decode`].
+    pub fn probe(&self, answer: &wire::Answer) -> Result<Value> {
+        (self.probe)(answer)
+    }
+
+    /// Whether a path below `/api2/json` is one of this method's.
+    pub fn matches(&self, path: &str) -> bool {
+        let wanted: Vec<&str> = self.path.split('/').collect();
+        let given: Vec<&str> = path.split('/').collect();
+        // A volume's name or a network may hold slashes; both end their paths.
+        let open_end = self.path.ends_with("/{volume}") || self.path.ends_with("/{cidr}");
+        if given.len() < wanted.len() || given.len() > wanted.len() && !open_end {
+            return false;
+        }
+        wanted.iter().zip(&given).all(|(wanted, given)| {
+            if wanted.starts_with('{') {
+                !given.is_empty()
+            } else {
+                wanted == given
+            }
+        })
+    }
+}
+
+/// All methods that this build holds.
+pub fn methods() -> impl Iterator<Item = &'static MethodInfo> {
+    generated::AREAS.iter().copied().flatten()
+}
+
+/// The method of a call, by its HTTP method and its path below `/api2/json` (without query).
+pub fn find(method: Method, path: &str) -> Option<&'static MethodInfo> {
+    let literal = |info: &MethodInfo| {
+        info.path
+            .split('/')
+            .filter(|part| !part.starts_with('{'))
+            .count()
+    };
+    methods()
+        .filter(|info| info.method == method && info.matches(path))
+        .max_by_key(|info| literal(info))
+}
+
+pub(crate) fn probe<T: Answer>(answer: &wire::Answer) -> Result<Value> {
+    // Files and logs asked for with `download` come as they are, without an envelope.
+    if let Some(text) = answer.plain_text() {
+        return Ok(text.into());
+    }
+    read::<T>(answer).map(|value| value.to_json())
+}

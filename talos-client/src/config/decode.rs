@@ -1,0 +1,327 @@
+//! Strict reading: YAML nodes to normalized values, with every unknown key and every wrong type reported.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::duration;
+use crate::error::Problem;
+use crate::schema::{Scalar, Schema, Struct, Type};
+use crate::value::{Map, Value};
+use crate::yaml::scalar::{self, Resolved};
+use crate::yaml::{Node, NodeKind};
+
+/// What is wrong with one document.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Problem>,
+    /// Keys that the schema does not have, as `(path, line, column)`; the values are in the text.
+    pub(crate) unknown: Vec<Unknown>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    pub(crate) path: Vec<String>,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+pub(crate) struct Decoder<'a> {
+    schema: &'static Schema,
+    pub(crate) findings: &'a mut Findings,
+    path: Vec<String>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(findings: &'a mut Findings) -> Self {
+        Self {
+            schema: Schema::get(),
+            findings,
+            path: Vec::new(),
+        }
+    }
+
+    fn problem(&mut self, node: &Node, message: impl Into<String>) {
+        let path = self.path.join(".");
+        self.findings
+            .problems
+            .push(Problem::at(node.line, node.column, path, message));
+    }
+
+    /// A structure; `skip` names keys that the caller reads itself.
+    pub(crate) fn structure(&mut self, shape: &Struct, node: &Node, skip: &[&str]) -> Map {
+        let mut map = Map::default();
+        let NodeKind::Mapping(pairs) = &node.kind else {
+            if !node.is_null() {
+                self.problem(
+                    node,
+                    format!("a mapping is needed here, not {}", describe(node)),
+                );
+            }
+            return map;
+        };
+        for (key, value) in pairs {
+            let name = key.as_text().unwrap_or_default();
+            if skip.contains(&name) {
+                continue;
+            }
+            self.path.push(name.to_owned());
+            match shape.field(name) {
+                None => {
+                    let unknown = Unknown {
+                        path: self.path.clone(),
+                        line: key.line,
+                        column: key.column,
+                    };
+                    self.findings.unknown.push(unknown);
+                }
+                Some(field) => {
+                    if let Some(value) = self.value(&field.ty, value, false) {
+                        map.set(field.name, value);
+                    }
+                }
+            }
+            self.path.pop();
+        }
+        map
+    }
+
+    /// `None` when the value equals absence.
+    fn value(&mut self, ty: &Type, node: &Node, element: bool) -> Option<Value> {
+        if node.is_null() {
+            return None;
+        }
+        match ty {
+            Type::Any => Some(Value::free(node)).filter(|value| !value.is_zero()),
+            Type::Scalar { kind, pointer } => {
+                let value = self.scalar(*kind, node)?;
+                if *pointer || element || !value.is_zero() {
+                    Some(value)
+                } else {
+                    None
+                }
+            }
+            Type::Struct { id, pointer } => {
+                let map = self.structure(self.schema.structure(*id), node, &[]);
+                if *pointer || element || !map.is_empty() {
+                    Some(Value::Map(map))
+                } else {
+                    None
+                }
+            }
+            Type::List(inner) => {
+                let NodeKind::Sequence(items) = &node.kind else {
+                    self.problem(
+                        node,
+                        format!("a list is needed here, not {}", describe(node)),
+                    );
+                    return None;
+                };
+                let mut list = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    self.path.push(format!("[{index}]"));
+                    list.push(self.element(inner, item));
+                    self.path.pop();
+                }
+                if list.is_empty() {
+                    None
+                } else {
+                    Some(Value::List(list))
+                }
+            }
+            Type::Map(inner) => {
+                let NodeKind::Mapping(pairs) = &node.kind else {
+                    self.problem(
+                        node,
+                        format!("a mapping is needed here, not {}", describe(node)),
+                    );
+                    return None;
+                };
+                let mut map = Map::default();
+                for (key, value) in pairs {
+                    let name = key.as_text().unwrap_or_default().to_owned();
+                    self.path.push(name.clone());
+                    let value = self.element(inner, value);
+                    map.set(name, value);
+                    self.path.pop();
+                }
+                if map.is_empty() {
+                    None
+                } else {
+                    Some(Value::Map(map))
+                }
+            }
+        }
+    }
+
+    /// An element keeps its place even when it is empty.
+    fn element(&mut self, ty: &Type, node: &Node) -> Value {
+        if let Some(value) = self.value(ty, node, true) {
+            return value;
+        }
+        match ty {
+            Type::Struct { pointer: false, .. } => Value::Map(Map::default()),
+            Type::Scalar {
+                kind: Scalar::String | Scalar::Arg,
+                ..
+            } => Value::text(""),
+            _ => Value::Null,
+        }
+    }
+
+    fn scalar(&mut self, kind: Scalar, node: &Node) -> Option<Value> {
+        if let (Scalar::Arg, NodeKind::Sequence(items)) = (kind, &node.kind) {
+            return Some(Value::List(
+                items
+                    .iter()
+                    .filter_map(|item| self.scalar(Scalar::String, item))
+                    .collect(),
+            ));
+        }
+        let NodeKind::Scalar { text, plain, tag } = &node.kind else {
+            self.problem(
+                node,
+                format!("{} is needed here, not {}", expected(kind), describe(node)),
+            );
+            return None;
+        };
+        let resolved = match tag.as_deref() {
+            Some("!!str") => Resolved::Text,
+            Some("!!int" | "!!float" | "!!bool") => scalar::resolve(text),
+            _ if *plain => scalar::resolve(text),
+            _ => Resolved::Text,
+        };
+        let value = match kind {
+            Scalar::Bool => match (&resolved, scalar::old_bool(text)) {
+                (Resolved::Bool(value), _) => Ok(Value::Bool(*value)),
+                (Resolved::Text, Some(value)) => Ok(Value::Bool(value)),
+                _ => Err(None),
+            },
+            Scalar::Int => integer(&resolved).map(Value::Int).ok_or(None),
+            Scalar::Uint(bits) => integer(&resolved)
+                .filter(|n| u64::try_from(*n).is_ok_and(|n| bits >= 64 || n < 1 << bits))
+                .map(Value::Int)
+                .ok_or(None),
+            Scalar::Mode => match integer(&resolved) {
+                Some(mode) => Ok(Value::Int(mode)),
+                None => scalar::unsigned(text)
+                    .and_then(|n| i64::try_from(n).ok())
+                    .map(Value::Int)
+                    .ok_or(None),
+            },
+            Scalar::Duration if text.is_empty() => Ok(Value::text("")),
+            Scalar::Duration => duration::parse(text)
+                .map(|d| {
+                    Value::text(if d == 0 {
+                        String::new()
+                    } else {
+                        duration::print(d)
+                    })
+                })
+                .map_err(Some),
+            Scalar::Prefix if !text.is_empty() => prefix(text).map(Value::text).map_err(Some),
+            Scalar::Addr if !text.is_empty() => address(text).map(Value::text).map_err(Some),
+            Scalar::AddrPort if !text.is_empty() => text
+                .parse::<std::net::SocketAddr>()
+                .map(|a| Value::text(a.to_string()))
+                .map_err(|e| Some(e.to_string())),
+            Scalar::Base64 => STANDARD
+                .decode(text.replace(['\n', '\r'], ""))
+                .map(|_| Value::text(text.replace(['\n', '\r'], "")))
+                .map_err(|error| Some(format!("not base64: {error}"))),
+            Scalar::PortRange => port_range(text).map_err(Some),
+            Scalar::MachineType => match text.as_str() {
+                "init" | "controlplane" | "worker" | "" => Ok(Value::text(text.as_str())),
+                "join" => Ok(Value::text("worker")),
+                _ => Ok(Value::text(text.as_str())),
+            },
+            Scalar::DiskType => match text.as_str() {
+                "ssd" | "hdd" | "nvme" | "sd" | "cd" | "" => Ok(Value::text(text.as_str())),
+                _ => Err(Some("one of ssd, hdd, nvme, sd is needed".to_owned())),
+            },
+            _ => Ok(Value::text(text.as_str())),
+        };
+        match value {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                let reason = reason
+                    .map(|reason| format!(" ({reason})"))
+                    .unwrap_or_default();
+                self.problem(
+                    node,
+                    format!(
+                        "cannot read {} as {}{reason}",
+                        describe(node),
+                        expected(kind)
+                    ),
+                );
+                None
+            }
+        }
+    }
+}
+
+fn integer(resolved: &Resolved) -> Option<i64> {
+    match resolved {
+        Resolved::Int(value) => Some(*value),
+        Resolved::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Some(*value as i64),
+        _ => None,
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let net: ipnet::IpNet = text
+        .parse()
+        .map_err(|_| format!("{text} is not a network prefix"))?;
+    Ok(net.to_string())
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let (bare, zone) = text
+        .split_once('%')
+        .map_or((text, None), |(bare, zone)| (bare, Some(zone)));
+    let address: std::net::IpAddr = bare
+        .parse()
+        .map_err(|_| format!("{text} is not an IP address"))?;
+    Ok(zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}")))
+}
+
+fn port_range(text: &str) -> Result<Value, String> {
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .map_err(|_| format!("{text} is not a port"))
+    };
+    match text.split_once('-') {
+        None => port(text).map(Value::from),
+        Some((low, high)) if port(low)? > port(high)? => {
+            Err(format!("the range {text} is upside down"))
+        }
+        Some((low, high)) if port(low)? == port(high)? => port(low).map(Value::from),
+        Some(_) => Ok(Value::text(text)),
+    }
+}
+
+fn expected(kind: Scalar) -> &'static str {
+    match kind {
+        Scalar::Bool => "a boolean",
+        Scalar::Int | Scalar::Uint(_) | Scalar::Mode => "a number",
+        Scalar::Duration => "a duration such as 1h30m",
+        Scalar::Size | Scalar::DiskSize | Scalar::SizeMatcher => "a size",
+        Scalar::Prefix => "a network prefix",
+        Scalar::Addr => "an IP address",
+        Scalar::AddrPort => "an IP address with port",
+        Scalar::Base64 => "base64 text",
+        Scalar::PortRange => "a port or a range of ports",
+        Scalar::DiskType => "a disk type",
+        _ => "text",
+    }
+}
+
+fn describe(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Scalar { text, .. } if text.chars().count() > 20 => "this text".to_owned(),
+        NodeKind::Scalar { text, .. } => format!("`{text}`"),
+        NodeKind::Sequence(_) => "a list".to_owned(),
+        NodeKind::Mapping(_) => "a mapping".to_owned(),
+    }
+}

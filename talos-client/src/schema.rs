@@ -1,0 +1,233 @@
+//! The shape of every document: fields in printing order, their types, and how patches merge them.
+//!
+//! The tables are text (`schema/*.txt`), read once. Notation, one field per line: `name type flags`.
+//!
+//! - types: a scalar kind, `any` (free-form), `[T]` list, `{T}` map by text, `Name` structure, `*Name` structure whose
+//!   presence matters even when empty; a trailing `?` marks a scalar whose zero differs from absence
+//! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F;
+//!   `secret` redacted in `Debug` and on request
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// How text becomes a value and how the value prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    String,
+    Bool,
+    Int,
+    /// Unsigned, with the number of bits.
+    Uint(u8),
+    /// Go duration text, printed normalized (`168h0m0s`).
+    Duration,
+    /// Size text such as `10GiB`, kept as written.
+    Size,
+    /// Size with a comparison, `>= 4GB`.
+    SizeMatcher,
+    /// A number of bytes, also written as a size.
+    DiskSize,
+    /// Expression text.
+    Cel,
+    Url,
+    Prefix,
+    Addr,
+    AddrPort,
+    /// Base64 of binary content; absent text is an empty string.
+    Base64,
+    /// File mode, printed `0o644`.
+    Mode,
+    /// Port or range of ports.
+    PortRange,
+    /// Extra argument: text or list of texts.
+    Arg,
+    MachineType,
+    DiskType,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Type {
+    Scalar { kind: Scalar, pointer: bool },
+    Any,
+    List(Box<Type>),
+    Map(Box<Type>),
+    Struct { id: usize, pointer: bool },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) ty: Type,
+    pub(crate) always: bool,
+    pub(crate) replace: bool,
+    pub(crate) secret: bool,
+    pub(crate) key: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Struct {
+    pub(crate) fields: Vec<Field>,
+}
+
+impl Struct {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// A document kind besides the main one.
+#[derive(Clone, Debug)]
+pub(crate) struct DocumentKind {
+    pub(crate) kind: &'static str,
+    pub(crate) id: usize,
+    pub(crate) named: bool,
+    /// First Talos minor version (1.x) that reads it, as far as the compared versions go.
+    pub(crate) since: u32,
+}
+
+pub(crate) struct Schema {
+    structs: Vec<Struct>,
+    kinds: HashMap<&'static str, DocumentKind>,
+    main: usize,
+}
+
+impl Schema {
+    pub(crate) fn get() -> &'static Schema {
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+        SCHEMA.get_or_init(|| {
+            Reader::default().read(&[
+                include_str!("schema/legacy.txt"),
+                include_str!("schema/documents.txt"),
+            ])
+        })
+    }
+
+    pub(crate) fn structure(&self, id: usize) -> &Struct {
+        &self.structs[id]
+    }
+
+    /// The structure of the document `version: v1alpha1`.
+    pub(crate) fn main(&self) -> &Struct {
+        &self.structs[self.main]
+    }
+
+    pub(crate) fn kind(&self, kind: &str) -> Option<&DocumentKind> {
+        self.kinds.get(kind)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    structs: Vec<Struct>,
+    ids: HashMap<&'static str, usize>,
+    kinds: HashMap<&'static str, DocumentKind>,
+}
+
+impl Reader {
+    fn read(mut self, texts: &[&'static str]) -> Schema {
+        let mut current = 0;
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            let words: Vec<&'static str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [] | ["#", ..] => {}
+                ["struct", name] => current = self.id(name),
+                ["document", kind, _, since] => {
+                    current = self.id(kind);
+                    let since = since
+                        .rsplit('.')
+                        .next()
+                        .and_then(|minor| minor.parse().ok())
+                        .unwrap_or_default();
+                    self.kinds.insert(
+                        kind,
+                        DocumentKind {
+                            kind,
+                            id: current,
+                            named: false,
+                            since,
+                        },
+                    );
+                }
+                [name, ty, flags @ ..] => {
+                    let field = Field {
+                        name,
+                        ty: self.ty(ty),
+                        always: flags.contains(&"!"),
+                        replace: flags.contains(&"replace"),
+                        secret: flags.contains(&"secret"),
+                        key: flags.iter().find_map(|flag| flag.strip_prefix("key=")),
+                    };
+                    self.structs[current].fields.push(field);
+                }
+                _ => unreachable!("schema line without a type: {line}"),
+            }
+        }
+        for kind in self.kinds.values_mut() {
+            kind.named = self.structs[kind.id]
+                .fields
+                .first()
+                .is_some_and(|field| field.name == "name");
+        }
+        let main = self.ids["Config"];
+        Schema {
+            structs: self.structs,
+            kinds: self.kinds,
+            main,
+        }
+    }
+
+    fn id(&mut self, name: &'static str) -> usize {
+        let structs = &mut self.structs;
+        *self.ids.entry(name).or_insert_with(|| {
+            structs.push(Struct { fields: Vec::new() });
+            structs.len() - 1
+        })
+    }
+
+    fn ty(&mut self, text: &'static str) -> Type {
+        if let Some(inner) = text.strip_prefix('[') {
+            return Type::List(Box::new(self.ty(inner.trim_end_matches(']'))));
+        }
+        if let Some(inner) = text.strip_prefix('{') {
+            return Type::Map(Box::new(self.ty(inner.trim_end_matches('}'))));
+        }
+        if text == "any" {
+            return Type::Any;
+        }
+        let (bare, pointer) = text
+            .strip_suffix('?')
+            .map_or((text, false), |bare| (bare, true));
+        let kind = match bare {
+            "string" => Scalar::String,
+            "bool" => Scalar::Bool,
+            "int" => Scalar::Int,
+            "uint" => Scalar::Uint(32),
+            "uint16" => Scalar::Uint(16),
+            "uint8" => Scalar::Uint(8),
+            "duration" => Scalar::Duration,
+            "size" => Scalar::Size,
+            "sizematcher" => Scalar::SizeMatcher,
+            "disksize" => Scalar::DiskSize,
+            "cel" => Scalar::Cel,
+            "url" => Scalar::Url,
+            "prefix" => Scalar::Prefix,
+            "addr" => Scalar::Addr,
+            "addrport" => Scalar::AddrPort,
+            "base64" => Scalar::Base64,
+            "mode" => Scalar::Mode,
+            "portrange" => Scalar::PortRange,
+            "arg" => Scalar::Arg,
+            "machinetype" => Scalar::MachineType,
+            "disktype" => Scalar::DiskType,
+            _ => {
+                let (name, pointer) = text
+                    .strip_prefix('*')
+                    .map_or((text, false), |name| (name, true));
+                return Type::Struct {
+                    id: self.id(name),
+                    pointer,
+                };
+            }
+        };
+        Type::Scalar { kind, pointer }
+    }
+}

@@ -1,0 +1,13 @@
+//! The crate as its users see it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where something unexpected happens"
+)]
+#![cfg(feature = "simulator")]
+
+mod support;
+
+mod lifecycle;
+mod network;
+mod patches;
+mod secrets;

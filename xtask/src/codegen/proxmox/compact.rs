@@ -1,0 +1,231 @@
+//! From upstream's dump to the compact schema.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+/// Where the two descriptions come from.
+const PROVENANCE: &str = "Names, types, ranges, formats, privileges and routing of the Proxmox VE 9.1.3 API as pve-docs \
+publishes it (commit e5010dcea566a205770572cfbc5fe0af220d5077), and what pve-manager 9.2.11 adds \
+(commit 14a22df35955d97dfc1af21e117dc894a29df0c9). No prose. Made by `cargo xtask codegen proxmox`.";
+
+/// What is prose, or serves the web interface.
+const DROPPED: [&str; 9] = [
+    "description",
+    "verbose_description",
+    "typetext",
+    "format_description",
+    "title",
+    "renderer",
+    "links",
+    "text",
+    "print_width",
+];
+
+/// One method.
+#[derive(Debug, Clone)]
+pub(super) struct Method {
+    pub(super) path: String,
+    pub(super) verb: String,
+    pub(super) info: Map<String, Value>,
+    pub(super) params: BTreeMap<String, Value>,
+    pub(super) returns: Value,
+}
+
+/// Reads a dump: all methods, in the order of path and verb.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Method>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .with_context(|| format!("unpacking {}", path.display()))?;
+    let tree: Value = serde_json::from_str(&text).context("the dump is not JSON")?;
+    let mut methods = Vec::new();
+    walk(&tree, &mut methods);
+    methods.sort_by(|a, b| (&a.path, &a.verb).cmp(&(&b.path, &b.verb)));
+    Ok(methods)
+}
+
+fn walk(nodes: &Value, methods: &mut Vec<Method>) {
+    for node in nodes.as_array().into_iter().flatten() {
+        for (verb, info) in node["info"].as_object().into_iter().flatten() {
+            methods.push(method(
+                node["path"].as_str().unwrap_or_default(),
+                verb,
+                info,
+            ));
+        }
+        walk(&node["children"], methods);
+    }
+}
+
+fn method(path: &str, verb: &str, info: &Value) -> Method {
+    let mut kept = Map::new();
+    if info["protected"] == 1 {
+        kept.insert("protected".to_owned(), true.into());
+    }
+    if info["proxyto"] == "node" {
+        kept.insert("routed".to_owned(), true.into());
+    }
+    if info["allowtoken"] == 0 {
+        kept.insert("token".to_owned(), false.into());
+    }
+    if let Some(check) = info["permissions"].get("check") {
+        kept.insert("check".to_owned(), check.clone());
+    } else if let Some(user) = info["permissions"].get("user") {
+        kept.insert("user".to_owned(), user.clone());
+    }
+    let params = info["parameters"]["properties"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    Method {
+        path: path.to_owned(),
+        verb: verb.to_owned(),
+        info: kept,
+        params: params
+            .into_iter()
+            .map(|(name, schema)| (name, compact(&schema)))
+            .collect(),
+        returns: compact(&info["returns"]),
+    }
+}
+
+/// A schema without prose, with numbers as numbers.
+fn compact(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(key, value)| !(DROPPED.contains(&key.as_str()) && !value.is_object()))
+            .map(|(key, value)| {
+                let number = matches!(
+                    key.as_str(),
+                    "minimum" | "maximum" | "optional" | "minLength" | "maxLength"
+                );
+                let value = match value
+                    .as_str()
+                    .filter(|_| number)
+                    .and_then(|text| text.parse::<f64>().ok())
+                {
+                    Some(number) if number.fract() == 0.0 => json!(number as i64),
+                    Some(number) => json!(number),
+                    None => compact(value),
+                };
+                (key.clone(), value)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().map(compact).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The reference with what a newer version adds, marked with that version.
+pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str) -> Vec<Method> {
+    for mut method in newer {
+        let known = reference
+            .iter_mut()
+            .find(|known| known.path == method.path && known.verb == method.verb);
+        match known {
+            None => {
+                method.info.insert("since".to_owned(), since.into());
+                reference.push(method);
+            }
+            Some(known) => {
+                for (name, mut schema) in method.params {
+                    if !known.params.contains_key(&name) {
+                        schema["since"] = since.into();
+                        known.params.insert(name, schema);
+                    }
+                }
+            }
+        }
+    }
+    reference.sort_by(|a, b| (&a.path, &a.verb).cmp(&(&b.path, &b.verb)));
+    reference
+}
+
+/// As text: equal schemas stand once, each on a line of its own.
+pub(super) fn print(methods: &[Method]) -> String {
+    let mut shapes = Table::default();
+    let mut lines = Vec::new();
+    for method in methods {
+        let params: Map<String, Value> = method
+            .params
+            .iter()
+            .map(|(name, schema)| (name.clone(), shapes.number(schema).into()))
+            .collect();
+        let mut line = json!({ "verb": method.verb, "path": method.path });
+        if let Value::Object(line) = &mut line {
+            line.extend(method.info.clone());
+        }
+        line["params"] = params.into();
+        line["returns"] = shapes.number(&method.returns).into();
+        lines.push(line.to_string());
+    }
+    format!(
+        "{{\"about\": {},\n\"shapes\": [\n{}\n],\n\"methods\": [\n{}\n]}}\n",
+        Value::from(PROVENANCE),
+        shapes.lines.join(",\n"),
+        lines.join(",\n")
+    )
+}
+
+#[derive(Default)]
+struct Table {
+    numbers: BTreeMap<String, usize>,
+    lines: Vec<String>,
+}
+
+impl Table {
+    fn number(&mut self, schema: &Value) -> usize {
+        let text = schema.to_string();
+        let lines = &mut self.lines;
+        *self.numbers.entry(text.clone()).or_insert_with(|| {
+            lines.push(text);
+            lines.len() - 1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_goes_and_a_property_of_that_name_stays() {
+        let schema = json!({
+            "type": "object", "description": "words",
+            "properties": { "description": { "type": "string", "optional": "1", "typetext": "<s>" } },
+        });
+        let expected = json!({
+            "type": "object", "properties": { "description": { "type": "string", "optional": 1 } },
+        });
+        assert_eq!(compact(&schema), expected);
+    }
+
+    #[test]
+    fn what_is_new_is_marked() {
+        let method = |verb: &str, params: &[&str]| Method {
+            path: "/x".to_owned(),
+            verb: verb.to_owned(),
+            info: Map::new(),
+            params: params
+                .iter()
+                .map(|name| ((*name).to_owned(), json!({})))
+                .collect(),
+            returns: Value::Null,
+        };
+        let merged = merge(
+            vec![method("GET", &["a"])],
+            vec![method("GET", &["b"]), method("PUT", &[])],
+            "9",
+        );
+        assert_eq!(merged[0].params["b"], json!({ "since": "9" }));
+        assert_eq!(merged[0].params["a"], json!({}));
+        assert_eq!(merged[1].info["since"], "9");
+    }
+}

@@ -1,0 +1,258 @@
+//! Suite `talos`: the cases of `index.json`, one kind each.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use talos_client::{Error, Generator, MachineConfig, MachineType, SecretsBundle};
+
+use super::super::{Folder, Outputs, Report, Runner, Suite};
+
+const INDEX: &str = "index.json";
+
+pub(super) struct Configs;
+
+impl Suite for Configs {
+    fn name(&self) -> &'static str {
+        "talos"
+    }
+
+    fn run(&self, folder: &Folder, runner: &mut Runner<'_>) -> anyhow::Result<()> {
+        let Some(index) = folder.own_json(INDEX)? else {
+            return Ok(());
+        };
+        for case in index["cases"].as_array().into_iter().flatten() {
+            let id = text(&case["id"]).to_owned();
+            let inputs = Inputs {
+                folder,
+                values: &case["inputs"],
+            };
+            runner.try_case(id, || {
+                inputs
+                    .answer(text(&case["kind"]))
+                    .map_err(|error| format!("{error:#}"))
+            });
+        }
+        Ok(())
+    }
+
+    fn check(&self, folder: &Folder, outputs: &Outputs, report: &mut Report) -> anyhow::Result<()> {
+        let Some(index) = folder.own_json(INDEX)? else {
+            return Ok(());
+        };
+        for case in index["cases"].as_array().into_iter().flatten() {
+            let id = text(&case["id"]);
+            let output = outputs.get(id).cloned().unwrap_or(Value::Null);
+            match judge(folder, case, &output)? {
+                None => report.right(),
+                Some(what) => report.differs(id, what),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Inputs<'a> {
+    folder: &'a Folder,
+    values: &'a Value,
+}
+
+type Answer = anyhow::Result<Value>;
+
+impl Inputs<'_> {
+    fn file(&self, key: &str) -> anyhow::Result<String> {
+        self.folder.text(text(&self.values[key]))
+    }
+
+    fn answer(&self, kind: &str) -> Answer {
+        match kind {
+            "generate" => self.generate(),
+            "roundtrip" => Ok(outcome(
+                MachineConfig::load(&self.file("config")?).map(|c| c.to_yaml().to_string()),
+            )),
+            "load" => self.load(),
+            "redact" => Ok(outcome(MachineConfig::load(&self.file("config")?).map(
+                |config| config.to_redacted_yaml(text(&self.values["replacement"])),
+            ))),
+            "secrets-from-config" => Ok(outcome(
+                MachineConfig::load(&self.file("config")?)
+                    .and_then(|config| SecretsBundle::from_config(&config))
+                    .map(|bundle| bundle.to_yaml().to_string()),
+            )),
+            "secrets-validate" => self.secrets_validate(),
+            other => Ok(json!({"unsupported": other})),
+        }
+    }
+
+    fn load(&self) -> Answer {
+        Ok(match MachineConfig::load(&self.file("config")?) {
+            Ok(config) => {
+                json!({"text": config.to_yaml().as_str(), "document_kinds": kinds(&config)})
+            }
+            Err(error) => json!({"error": describe(&error)}),
+        })
+    }
+
+    fn secrets_validate(&self) -> Answer {
+        let checked = SecretsBundle::from_yaml(&self.file("secrets")?).and_then(|b| b.validate());
+        Ok(match checked {
+            Ok(()) => json!({"valid": true}),
+            Err(error) => {
+                let errors: Vec<_> = error.problems().iter().map(|p| p.message.clone()).collect();
+                json!({"valid": false, "errors": errors})
+            }
+        })
+    }
+
+    fn generate(&self) -> Answer {
+        let values = self.values;
+        let secrets = SecretsBundle::from_yaml(&self.file("secrets")?)?;
+        let mut generator = Generator::new(
+            text(&values["cluster"]),
+            text(&values["endpoint"]),
+            text(&values["kubernetes_version"]),
+            secrets,
+        )?
+        .contract(text(&values["version_contract"]).parse()?);
+        for (name, value) in values["options"].as_object().into_iter().flatten() {
+            generator = option(generator, name, value)?;
+        }
+        let machine = match text(&values["machine_type"]) {
+            "controlplane" => MachineType::ControlPlane,
+            "worker" => MachineType::Worker,
+            "init" => MachineType::Init,
+            other => return Ok(json!({"unsupported": format!("machine type {other}")})),
+        };
+        let config = generator.generate(machine)?;
+        if !values["patches"].is_null() {
+            return Ok(json!({"unsupported": "patches"}));
+        }
+        Ok(json!({"text": config.to_yaml().as_str()}))
+    }
+}
+
+fn option(generator: Generator, name: &str, value: &Value) -> anyhow::Result<Generator> {
+    let texts = || value.as_array().into_iter().flatten().map(text);
+    let port = || -> anyhow::Result<u16> { Ok(u16::try_from(value.as_u64().context("a port")?)?) };
+    let on = value.as_bool().unwrap_or_default();
+    Ok(match name {
+        "additionalSANs" => generator.additional_sans(texts()),
+        "allowScheduling" => generator.allow_scheduling_on_control_planes(on),
+        "dnsDomain" => generator.dns_domain(text(value)),
+        "installDisk" => generator.install_disk(text(value)),
+        "installImage" => generator.install_image(text(value)),
+        "kernelArgs" => generator.kernel_args(texts()),
+        "skipUnattended" => generator.skip_unattended_install(),
+        "localAPIServerPort" => generator.local_api_server_port(port()?),
+        "sysctls" => generator.sysctls(pairs(value)),
+        "cniURL" => generator.cni_url(text(value)),
+        "registryMirrors" => {
+            let mirrors = value.as_object().into_iter().flatten();
+            mirrors.fold(generator, |generator, (name, urls)| {
+                generator.registry_mirror(name, urls.as_array().into_iter().flatten().map(text))
+            })
+        }
+        "registryCACert" => pairs(value).fold(generator, |g, (name, pem)| g.registry_ca(name, pem)),
+        "registryInsecure" => texts().fold(generator, Generator::registry_insecure),
+        "kubePrismPort" => generator.kube_prism_port(port()?),
+        "discovery" => generator.discovery(on),
+        "kubespan" => generator.kubespan(),
+        "hostDNSForward" => generator.forward_kube_dns_to_host(),
+        "debug" => generator.debug(on),
+        "disableKubernetes" => generator.without_kubernetes(),
+        "disableEtcd" => generator.without_etcd(),
+        other => anyhow::bail!("unknown option {other}"),
+    })
+}
+
+fn pairs(value: &Value) -> impl Iterator<Item = (&str, &str)> {
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), text(value)))
+}
+
+/// The reference's identifiers: `apiVersion/kind`, where the main document has no version and this kind.
+fn kinds(config: &MachineConfig) -> Vec<String> {
+    let kind = |title: String| match title.split('/').next() {
+        Some("v1alpha1") | None => "/v1alpha1".to_owned(),
+        Some(kind) => format!("v1alpha1/{kind}"),
+    };
+    config.document_titles().into_iter().map(kind).collect()
+}
+
+fn outcome(result: Result<String, Error>) -> Value {
+    match result {
+        Ok(text) => json!({"text": text}),
+        Err(error) => json!({"error": describe(&error)}),
+    }
+}
+
+/// The error with its causes.
+pub(super) fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn judge(folder: &Folder, case: &Value, output: &Value) -> anyhow::Result<Option<String>> {
+    let expected = &case["expected"];
+    if !expected["error"].is_null() || !expected["error_contains"].is_null() {
+        let wanted = expected["error"]
+            .as_str()
+            .or(expected["error_contains"].as_str());
+        return Ok(match output["error"].as_str() {
+            Some(_) => None,
+            None => Some(format!(
+                "expected the error {wanted:?}, got {}",
+                short(output)
+            )),
+        });
+    }
+    if let Some(file) = expected["file"].as_str() {
+        let wanted = folder.text(file)?;
+        let Some(got) = output["text"].as_str() else {
+            return Ok(Some(short(output)));
+        };
+        if let Some(difference) = first_line(&wanted, got) {
+            return Ok(Some(difference));
+        }
+    }
+    for key in ["document_kinds", "selectors", "valid", "errors"] {
+        if !expected[key].is_null() && expected[key] != output[key] {
+            return Ok(Some(format!(
+                "{key}: expected {}, got {}",
+                expected[key], output[key]
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn first_line(wanted: &str, got: &str) -> Option<String> {
+    if wanted == got {
+        return None;
+    }
+    let (mut left, mut right) = (wanted.lines(), got.lines());
+    for number in 1.. {
+        match (left.next(), right.next()) {
+            (None, None) => break,
+            (a, b) if a == b => {}
+            (a, b) => return Some(format!("line {number}: expected {a:?}, got {b:?}")),
+        }
+    }
+    Some("the texts differ in their last newline".to_owned())
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    text.chars().take(600).collect()
+}
