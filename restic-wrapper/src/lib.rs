@@ -12,6 +12,7 @@ mod node;
 mod outcome;
 mod parser;
 mod process;
+pub mod proof;
 mod report;
 mod repository;
 mod restic;

@@ -286,7 +286,7 @@ fn reports_damage(text: &str) -> bool {
 
 /// The reason for a failure, from the sentences of restic and of the systems below it.
 fn kind_in_text(text: &str) -> Option<ErrorKind> {
-    const TABLE: [(&str, ErrorKind); 46] = [
+    const TABLE: [(&str, ErrorKind); 47] = [
         ("wrong password or no key found", ErrorKind::WrongPassword),
         ("no key found", ErrorKind::WrongPassword),
         ("an empty password", ErrorKind::WrongPassword),
@@ -296,6 +296,7 @@ fn kind_in_text(text: &str) -> Option<ErrorKind> {
         ),
         ("already locked", ErrorKind::Locked),
         ("config file already exists", ErrorKind::AlreadyExists),
+        ("config already initialized", ErrorKind::AlreadyExists),
         ("repository does not exist", ErrorKind::NoRepository),
         (
             "Is there a repository at the following location",
@@ -353,7 +354,7 @@ fn kind_in_text(text: &str) -> Option<ErrorKind> {
     match found {
         Some(ErrorKind::NoRepository) => {
             // The config file could not be asked for: that says nothing about whether it is there.
-            let deeper = TABLE[19..].iter().find(|(mark, _)| text.contains(mark));
+            let deeper = TABLE[20..].iter().find(|(mark, _)| text.contains(mark));
             Some(deeper.map_or(ErrorKind::NoRepository, |(_, kind)| *kind))
         }
         // Files of the machine itself: restic names the system's reason alone.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::command::Command;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -18,6 +20,7 @@ use crate::run::{Collect, Ended, Patience, Run, Started, Supervision, supervise}
 use crate::secret::{Redactor, Secret};
 #[cfg(feature = "simulator")]
 use crate::simulator::Simulator;
+use crate::timestamp::Timestamp;
 use crate::version::Version;
 
 /// A restic program whose version is known. Cheap to clone.
@@ -189,6 +192,43 @@ impl Restic {
         }
     }
 
+    /// Size, time and hash of a regular file; `None` if there is none.
+    pub(crate) async fn file_facts(&self, path: &Path) -> Result<Option<FileFacts>> {
+        match &self.inner.engine {
+            Engine::Program(_) => {
+                let path = path.to_owned();
+                let shown = path.display().to_string();
+                tokio::task::spawn_blocking(move || FileFacts::read(&path))
+                    .await
+                    .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+                    .map_err(|error| Error::io(format!("cannot read {shown}"), error))
+            }
+            #[cfg(feature = "simulator")]
+            Engine::Simulated(simulator) => Ok(simulator.file_facts(path)),
+        }
+    }
+
+    /// A private folder that vanishes when it is dropped.
+    pub(crate) fn scratch(&self, parent: &Path) -> Result<Scratch> {
+        match &self.inner.engine {
+            Engine::Program(_) => tempfile::Builder::new()
+                .prefix("restic-drill-")
+                .tempdir_in(parent)
+                .map(Scratch::Disk)
+                .map_err(|error| {
+                    Error::io(
+                        format!("cannot make a folder in {}", parent.display()),
+                        error,
+                    )
+                }),
+            #[cfg(feature = "simulator")]
+            Engine::Simulated(simulator) => Ok(Scratch::Simulated {
+                path: simulator.with(|world| world.scratch(parent)),
+                simulator: simulator.clone(),
+            }),
+        }
+    }
+
     /// Runs a command that needs no repository.
     pub(crate) fn run_plain<C: Collect>(
         &self,
@@ -209,6 +249,80 @@ impl Restic {
             after_cancel: None,
         };
         Ok(supervise(started, supervision, collector))
+    }
+}
+
+/// A private folder that vanishes when it is dropped.
+pub(crate) enum Scratch {
+    Disk(tempfile::TempDir),
+    #[cfg(feature = "simulator")]
+    Simulated {
+        path: PathBuf,
+        simulator: Simulator,
+    },
+}
+
+impl Scratch {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Disk(folder) => folder.path(),
+            #[cfg(feature = "simulator")]
+            Self::Simulated { path, .. } => path,
+        }
+    }
+}
+
+#[cfg(feature = "simulator")]
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Self::Simulated { path, simulator } = self {
+            simulator.with(|world| world.files.retain(|file, _| !file.starts_with(&*path)));
+        }
+    }
+}
+
+/// What a drill compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileFacts {
+    pub(crate) size: u64,
+    pub(crate) modified: Timestamp,
+    pub(crate) sha256: String,
+}
+
+impl FileFacts {
+    fn read(path: &Path) -> std::io::Result<Option<Self>> {
+        use std::io::Read as _;
+        let gone = |error: &std::io::Error| {
+            matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            )
+        };
+        let meta = match path.symlink_metadata() {
+            Ok(meta) if meta.is_file() => meta,
+            Ok(_) => return Ok(None),
+            Err(error) if gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut file = std::fs::File::open(path)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = file.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            hash.update(&buffer[..n]);
+        }
+        Ok(Some(Self {
+            size: meta.len(),
+            modified: Timestamp::from(meta.modified()?),
+            sha256: hash
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        }))
     }
 }
 

@@ -16,3 +16,5 @@ pub use duration::{ParseSpanError, Span};
 pub use policy::{Count, Filter, GroupBy, ParsePolicyError, Policy, TagList};
 pub use simulate::{Bucket, GroupPlan, Plan, PlanError, Reason};
 pub use zone::Zone;
+
+pub(crate) use simulate::describe;

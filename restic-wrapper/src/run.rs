@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Notice, Progress, Stream};
+use crate::event::{Event, Progress, Stream};
 use crate::invocation::RawOutput;
 use crate::outcome::{Evidence, Exit, Outcome};
 use crate::parser::{Decoded, LineSplitter, Parser};
@@ -542,7 +542,7 @@ impl<C: Collect> Intake<'_, C> {
                 line_of(stream, line, parser, evidence, redactor, collector, shared);
             });
         }
-        parser.finish(&mut |value| pass_on(value, evidence, redactor, collector, shared));
+        parser.finish(&mut |value| pass_on(value, evidence, collector, shared));
     }
 }
 
@@ -555,28 +555,23 @@ fn line_of<C: Collect>(
     collector: &mut C,
     shared: &Shared,
 ) {
+    let cleaned = (!redactor.is_clean(stream, line)).then(|| redactor.clean_line(stream, line));
+    let line = cleaned.as_deref().unwrap_or(line);
     parser.line(stream, line, &mut |value| {
-        pass_on(value, evidence, redactor, collector, shared)
+        pass_on(value, evidence, collector, shared)
     });
 }
 
 fn pass_on<C: Collect>(
     value: Decoded<'_>,
     evidence: &mut Evidence,
-    redactor: &Redactor,
     collector: &mut C,
     shared: &Shared,
 ) {
     if let Decoded::Event(event) = &value {
         evidence.observe(event);
     }
-    if let Some(mut event) = collector.take(value) {
-        if let Event::Notice(Notice { text, raw, .. }) = &mut event
-            && !redactor.is_clean(text.as_bytes())
-        {
-            *text = redactor.clean(text);
-            *raw = None;
-        }
+    if let Some(event) = collector.take(value) {
         shared.send(event);
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretSlice};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::event::Stream;
 
 /// A secret text or byte string: a repository password, an access key.
 ///
@@ -68,13 +70,25 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        // A secret of one or two letters would blank out half of every message, and hides nothing.
-        Self {
-            secrets: secrets
-                .into_iter()
-                .filter(|s| s.expose().len() > 2)
-                .collect(),
+        let mut all = Vec::new();
+        for secret in secrets {
+            // A secret of one or two letters would blank out half of every message, and hides nothing; one of
+            // asterisks is hidden already.
+            if secret.expose().len() <= 2 || secret.expose().iter().all(|byte| *byte == b'*') {
+                continue;
+            }
+            // Within a JSON message a quote or a backslash has a backslash before it.
+            if let Ok(text) = std::str::from_utf8(secret.expose())
+                && let Ok(quoted) = serde_json::to_string(text).map(Zeroizing::new)
+                && quoted.trim_matches('"') != text
+            {
+                all.push(Secret::new(&quoted.as_bytes()[1..quoted.len() - 1]));
+            }
+            all.push(secret);
         }
+        // A secret may be a part of another: the longest goes first.
+        all.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        Self { secrets: all }
     }
 
     /// The text with every secret replaced by `***`, and with the password of every URL replaced likewise.
@@ -90,9 +104,27 @@ impl Redactor {
         out
     }
 
-    /// Whether a line holds nothing that `clean` would change; lets the hot path skip the copy.
-    pub(crate) fn is_clean(&self, line: &[u8]) -> bool {
-        if memchr::memmem::find(line, b"://").is_some_and(|at| line[at..].contains(&b'@')) {
+    /// A line of output with every secret replaced. Standard output holds names of files, which may look like URLs and
+    /// stay as they are; what restic complains about is cleaned of the passwords of URLs too.
+    pub(crate) fn clean_line(&self, stream: Stream, line: &[u8]) -> Vec<u8> {
+        let mut out = line.to_vec();
+        for secret in &self.secrets {
+            let secret = secret.expose();
+            while let Some(at) = memchr::memmem::find(&out, secret) {
+                out.splice(at..at + secret.len(), *b"***");
+            }
+        }
+        match (stream, std::str::from_utf8(&out)) {
+            (Stream::Stderr, Ok(text)) => mask_url_passwords(text).into_bytes(),
+            _ => out,
+        }
+    }
+
+    /// Whether a line holds nothing that `clean_line` would change; lets the hot path skip the copy.
+    pub(crate) fn is_clean(&self, stream: Stream, line: &[u8]) -> bool {
+        if stream == Stream::Stderr
+            && memchr::memmem::find(line, b"://").is_some_and(|at| line[at..].contains(&b'@'))
+        {
             return false;
         }
         self.secrets

@@ -8,9 +8,11 @@
 //! have happened until then has happened. By default every command takes no time; [`World::pace`] changes that.
 
 mod commands;
+mod fake;
 mod process;
 mod world;
 
+pub use fake::{FakeRestic, Reply, Step};
 pub use world::{Fault, Journal, Pace, RequestInfo, SimulatedFile, SimulatedLock, World};
 
 pub(crate) use process::SimulatedProcess;
@@ -113,6 +115,16 @@ impl Simulator {
 
     pub(crate) fn host_path_exists(&self, path: &Path) -> bool {
         self.lock().path_exists(path)
+    }
+
+    pub(crate) fn file_facts(&self, path: &Path) -> Option<crate::restic::FileFacts> {
+        let world = self.lock();
+        let file = world.files.get(path)?;
+        Some(crate::restic::FileFacts {
+            size: file.content.len() as u64,
+            modified: file.modified.into(),
+            sha256: file.sha256(),
+        })
     }
 
     pub(crate) fn fault_for(&self, request: &RequestInfo) -> Fault {

@@ -326,6 +326,12 @@ impl World {
         }
     }
 
+    /// A folder that nothing else is in.
+    pub(crate) fn scratch(&mut self, parent: &Path) -> PathBuf {
+        self.counter += 1;
+        parent.join(format!("restic-drill-{}", self.counter))
+    }
+
     pub(super) fn next_pid(&mut self) -> u32 {
         self.counter += 1;
         u32::try_from(self.counter % 30_000).unwrap_or(0) + 1000

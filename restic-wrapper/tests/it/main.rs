@@ -1,6 +1,14 @@
 //! The integration tests of restic-wrapper, one binary.
 
-#![allow(clippy::print_stderr, reason = "tests say which peer is absent")]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests say which peer is absent, and fail by panicking"
+)]
 
+mod faults;
+mod processes;
+mod proof;
 mod real;
+mod servers;
 mod simulated;

@@ -229,8 +229,11 @@ async fn a_cancelled_backup_leaves_neither_lock_nor_snapshot() {
     });
     let repository = repository(&simulator);
     repository.ensure().await.unwrap();
-    simulator.with(|world| world.pace = Pace::REALISTIC);
-    let big = vec![7_u8; 100_000_000];
+    simulator.with(|world| {
+        world.pace = Pace::REALISTIC;
+        world.pace.bytes_per_second = 1000;
+    });
+    let big = vec![7_u8; 2000];
     let mut run = repository.backup_bytes("big", big.clone()).start().unwrap();
     let first = run.next().await;
     assert!(matches!(first, Some(Event::Progress(_))), "{first:?}");

@@ -133,12 +133,18 @@ pub(super) fn find(world: &World, request: &Request) -> Answer {
     Ok(script)
 }
 
-/// `*` for any letters but `/`, `?` for one.
+/// `*` for any letters but `/`, `?` for one, `\\` before a letter that means itself.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut letters = pattern.chars();
-    match letters.next() {
+    let mut escaped = false;
+    let mut first = letters.next();
+    if first == Some('\\') {
+        escaped = true;
+        first = letters.next();
+    }
+    match first {
         None => text.is_empty(),
-        Some('*') => {
+        Some('*') if !escaped => {
             let rest = letters.as_str();
             let end = text.find('/').unwrap_or(text.len());
             (0..=end)
@@ -146,7 +152,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
                 .any(|at| glob(rest, &text[at..]))
         }
         Some(letter) => match text.chars().next() {
-            Some(first) if (letter == '?' && first != '/') || letter == first => {
+            Some(first) if (letter == '?' && !escaped && first != '/') || letter == first => {
                 glob(letters.as_str(), &text[first.len_utf8()..])
             }
             _ => false,
