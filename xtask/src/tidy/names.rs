@@ -29,6 +29,9 @@ fn name(source: &Source) -> Option<Problem> {
         let remedy = "name it after its folder, beside the folder";
         return Some(Problem::new(&source.path, 1, what, remedy));
     }
+    if source.is_generated() {
+        return None; // upstream's names
+    }
     let stem = source.file_name().trim_end_matches(".rs");
     let vague = source
         .folders()
@@ -99,6 +102,7 @@ mod tests {
             assert_eq!(one(path, "//! X.\n").len(), 1, "{path}");
         }
         assert!(one("a/src/commonly.rs", "//! X.\n").is_empty());
+        assert!(one("a/src/generated/common.rs", "//! X.\n").is_empty());
     }
 
     #[test]
