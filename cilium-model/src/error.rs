@@ -86,6 +86,12 @@ impl Error {
         Self::new(kind, subject, vec![problem])
     }
 
+    /// Adds line and column to problems that lack them.
+    pub(crate) fn locate(mut self, document: &crate::yaml::Document) -> Self {
+        document.locate(&mut self.problems);
+        self
+    }
+
     /// The coarse class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -35,11 +35,17 @@ enum Data {
 /// One document of a stream: its value, and on demand the place of any of its nodes.
 pub(crate) struct Document {
     root: Node,
+    duplicates: Vec<Problem>,
 }
 
 impl Document {
     pub(crate) fn value(&self) -> Value {
         to_value(&self.root)
+    }
+
+    /// Keys that stand twice in one map, with their places.
+    pub(crate) fn duplicates(&self) -> &[Problem] {
+        &self.duplicates
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -102,16 +108,47 @@ fn to_value(node: &Node) -> Value {
     }
 }
 
-/// Reads every document of a YAML stream (JSON is YAML too).
+/// Quoted texts that go on too far to the left are mended at most so often in one text.
+const MAX_REPAIRS: usize = 100;
+
+/// Reads every document of a YAML stream (JSON is YAML too). Of a key that stands twice the last value counts, as for the
+/// API server; [`Document::duplicates`] names such keys.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, Error> {
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-        anchors: Vec::new(),
-        nodes: 0,
-    };
-    reader
-        .stream()
-        .map_err(|problem| Error::one(ErrorKind::Syntax, "the YAML text", problem))
+    let mut text = std::borrow::Cow::Borrowed(text);
+    for repair in 0.. {
+        let mut reader = Reader {
+            parser: Parser::new_from_str(&text),
+            anchors: Vec::new(),
+            nodes: 0,
+            duplicates: Vec::new(),
+            shallow: None,
+        };
+        let result = reader.stream();
+        let shallow = reader.shallow.filter(|_| repair < MAX_REPAIRS);
+        match (result, shallow) {
+            (Ok(documents), _) => return Ok(documents),
+            // Kubernetes' own reader lets a quoted text go on at any column; blanks there mean nothing.
+            (Err(_), Some(line)) => text = indented(&text, line).into(),
+            (Err(problem), None) => {
+                return Err(Error::one(ErrorKind::Syntax, "the YAML text", problem));
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The text with one line (from 1) moved to the right.
+fn indented(text: &str, line: usize) -> String {
+    let lines = text.split_inclusive('\n').enumerate();
+    lines
+        .map(|(n, content)| {
+            if n + 1 == line {
+                format!("{:64}{content}", "")
+            } else {
+                content.to_owned()
+            }
+        })
+        .collect()
 }
 
 /// Writes one value as a block-style document ending in a line feed.
@@ -128,6 +165,10 @@ struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: Vec<(usize, Node)>,
     nodes: usize,
+    /// Keys of the current document that stand twice.
+    duplicates: Vec<Problem>,
+    /// Line on which a quoted text goes on too far to the left.
+    shallow: Option<usize>,
 }
 
 fn at(span: &Span, message: impl Into<String>) -> Problem {
@@ -153,7 +194,15 @@ impl<'a> Reader<'a> {
                 None => return Ok(None),
                 Some(Ok((Event::Comment(..), _))) => {}
                 Some(Ok(item)) => return Ok(Some(item)),
-                Some(Err(error)) => return Err(scan_problem(&error)),
+                Some(Err(error)) => {
+                    if matches!(
+                        error.kind(),
+                        granit_parser::ErrorKind::InvalidQuotedScalarIndent
+                    ) {
+                        self.shallow = Some(error.marker().line());
+                    }
+                    return Err(scan_problem(&error));
+                }
             }
         }
     }
@@ -171,7 +220,8 @@ impl<'a> Reader<'a> {
                     break;
                 };
                 let root = self.node(event, &span, 0)?;
-                documents.push(Document { root });
+                let duplicates = std::mem::take(&mut self.duplicates);
+                documents.push(Document { root, duplicates });
             }
         }
         Ok(documents)
@@ -268,10 +318,16 @@ impl<'a> Reader<'a> {
                 Data::Scalar(other) => other.to_string(),
                 _ => return Err(at(&span, "a list or map cannot be a key")),
             };
-            if !seen.insert(key.clone()) {
-                return Err(at(&span, format!("key {key:?} stands twice in this map")));
+            if seen.insert(key.clone()) {
+                entries.push((key, value));
+            } else {
+                self.duplicates.push(at(
+                    &span,
+                    format!("key {key:?} stands twice in this map; the last one counts"),
+                ));
+                entries.retain(|(known, _)| *known != key);
+                entries.push((key, value));
             }
-            entries.push((key, value));
         }
         for (key, value) in merged {
             if seen.insert(key.clone()) {

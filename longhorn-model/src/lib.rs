@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod manifest;
 pub mod model;
 pub mod object;
 pub mod quantity;
@@ -9,8 +10,10 @@ pub mod scheduler;
 pub mod settings;
 pub mod storage_class;
 
+mod schema;
 mod yaml;
 
 pub use error::{Error, ErrorKind, Problem};
+pub use manifest::Manifest;
 pub use model::{Extra, IntOrString};
 pub use object::{Kind, Metadata, Object};

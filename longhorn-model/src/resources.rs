@@ -177,6 +177,20 @@ model! {
         opt sync_requested_at: String = "syncRequestedAt",
     }
 
+    /// A backup of an image.
+    pub struct BackupBackingImageSpec {
+        /// The image.
+        opt backing_image: String = "backingImage",
+        /// Where it goes.
+        opt backup_target_name: String = "backupTargetName",
+        /// Labels.
+        map labels: String = "labels",
+        /// When it was asked for last.
+        opt sync_requested_at: String = "syncRequestedAt",
+        /// A user made it.
+        opt user_created: bool = "userCreated",
+    }
+
     /// A backup of Longhorn's own objects.
     pub struct SystemBackupSpec {
         /// Whether volumes are backed up too: `if-not-present`, `always` or `disabled`.
@@ -248,6 +262,12 @@ kind! {
     /// A backup of a snapshot.
     Backup = BackupBody { spec: BackupSpec, required: false, group: "longhorn.io",
         version: "v1beta2", also: ["v1beta1"], plural: "backups", namespaced: true }
+
+    /// A backup of an image.
+    BackupBackingImage = BackupBackingImageBody {
+        spec: BackupBackingImageSpec, required: false, group: "longhorn.io",
+        version: "v1beta2", also: [], plural: "backupbackingimages", namespaced: true
+    }
 
     /// A backup of Longhorn's own objects.
     SystemBackup = SystemBackupBody { spec: SystemBackupSpec, required: false, group: "longhorn.io",
