@@ -5,6 +5,8 @@ pub mod api;
 mod auth;
 mod client;
 mod cluster;
+#[cfg(feature = "config-files")]
+pub mod config_file;
 pub mod error;
 mod node;
 pub mod property;

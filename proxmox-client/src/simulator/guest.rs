@@ -250,22 +250,38 @@ impl Guest {
         {
             put("agent", 1.into());
         }
+        if self.is_on() {
+            put(
+                "nics",
+                json!({ format!("tap{}i0", self.vmid): { "netin": 0, "netout": 0 } }),
+            );
+        }
+        self.own_figures(&mut entry);
+        entry
+    }
+
+    /// The entry in a node's own list.
+    pub(super) fn node_entry(&self, now: SystemTime, max_disk: u64) -> Map<String, Value> {
+        let mut entry = self.summary(now, max_disk);
+        entry.insert("cpus".to_owned(), self.processors().into());
+        self.own_figures(&mut entry);
+        entry
+    }
+
+    /// What only the guest's node knows.
+    fn own_figures(&self, entry: &mut Map<String, Value>) {
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
         if self.text("serial0").is_some() {
             put("serial", 1.into());
         }
         if self.is_on() {
             put("pid", self.pid.into());
-            put(
-                "nics",
-                json!({ format!("tap{}i0", self.vmid): { "netin": 0, "netout": 0 } }),
-            );
             for kind in ["cpu", "io", "memory"] {
                 for share in ["some", "full"] {
                     put(&format!("pressure{kind}{share}"), 0.into());
                 }
             }
         }
-        entry
     }
 }
 

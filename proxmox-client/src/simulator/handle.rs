@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::task::PollPolicy;
 use crate::transport::{Body, BoxFuture, Carrier, Outgoing};
-use crate::wire::Answer;
+use crate::wire::{Answer, Request};
 
 type Hook = Arc<dyn Fn(&RequestInfo) -> Fault + Send + Sync>;
 
@@ -139,6 +139,24 @@ impl Simulator {
     /// A client builder connected in process, for other credentials and policies.
     pub fn builder(&self) -> crate::ClientBuilder {
         Client::builder().carrier(Arc::new(InProcess(self.clone())))
+    }
+
+    /// Sends one request as a token (`user@realm!name=secret`) and gives the answer as it would go over the
+    /// wire; none if the connection broke. For comparing the simulator with recordings of a real server.
+    pub async fn answer(&self, token: &str, request: &Request) -> Option<Answer> {
+        let mut arrived = Arrived {
+            method: request.method().as_str().to_owned(),
+            target: request.target(),
+            body: request.body().unwrap_or_default().into_bytes(),
+            ..Arrived::default()
+        };
+        arrived
+            .headers
+            .insert("authorization".to_owned(), format!("PVEAPIToken={token}"));
+        match self.exchange(arrived).await {
+            Exchange::Answer(reply) => Some(Answer::new(reply.status, reply.reason, reply.body)),
+            Exchange::Broken => None,
+        }
     }
 
     /// Handles one request to its answer.

@@ -13,6 +13,7 @@ pub(super) struct Storage {
     pub(super) path: Option<String>,
     pub(super) content: Vec<String>,
     pub(super) shared: bool,
+    pub(super) prune_backups: Option<String>,
     pub(super) total: u64,
     pub(super) base_used: u64,
     pub(super) volumes: BTreeMap<String, Volume>,
@@ -24,7 +25,10 @@ pub(super) struct Storage {
 pub(super) struct Volume {
     pub(super) content: String,
     pub(super) format: String,
+    /// What lists show: of an image in use the disk's size, of a file its own.
     pub(super) size: u64,
+    /// The size of the disk that a packed image holds, where it differs.
+    pub(super) disk_size: Option<u64>,
     pub(super) used: u64,
     pub(super) ctime: u64,
     pub(super) vmid: Option<u32>,
@@ -126,7 +130,9 @@ impl Storage {
         put("content", self.content.join(",").into());
         if let Some(path) = &self.path {
             put("path", path.as_str().into());
-            put("prune-backups", "keep-all=1".into());
+        }
+        if let Some(keep) = &self.prune_backups {
+            put("prune-backups", keep.as_str().into());
         }
         if self.shared {
             put("shared", 1.into());

@@ -99,6 +99,7 @@ impl StorageSpec {
             path: path.map(str::to_owned),
             content: content.iter().map(|kind| (*kind).to_owned()).collect(),
             shared: false,
+            prune_backups: path.is_some().then(|| "keep-all=1".to_owned()),
             total,
             base_used: 0,
             volumes: BTreeMap::new(),
@@ -130,6 +131,20 @@ impl StorageSpec {
     #[must_use]
     pub fn with_shared(mut self) -> Self {
         self.0.shared = true;
+        self
+    }
+
+    /// Which backups are kept: `keep-last=3,keep-daily=7`.
+    #[must_use]
+    pub fn with_prune_backups(mut self, keep: &str) -> Self {
+        self.0.prune_backups = Some(keep.to_owned());
+        self
+    }
+
+    /// A storage of any kind that holds files in a directory.
+    #[must_use]
+    pub fn with_kind(mut self, kind: &str) -> Self {
+        self.0.kind = kind.to_owned();
         self
     }
 
@@ -345,12 +360,25 @@ impl World {
                 content: content.to_owned(),
                 format: file_format(name).to_owned(),
                 size,
+                disk_size: None,
                 used: size,
                 ctime: created,
                 vmid: None,
                 parent: None,
             };
             storage.volumes.insert(volid.to_owned(), volume);
+        }
+        self
+    }
+
+    /// The size in bytes of the disk that a packed image on a storage holds, where it differs from the file's.
+    #[must_use]
+    pub fn with_disk_size(mut self, volid: &str, bytes: u64) -> Self {
+        if let Some((storage, _)) = volid.split_once(':')
+            && let Some(storage) = self.storages.get_mut(storage)
+            && let Some(volume) = storage.volumes.get_mut(volid)
+        {
+            volume.disk_size = Some(bytes);
         }
         self
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "api")]
 mod calls;
+#[cfg(feature = "config-files")]
+mod config_files;
 mod decode;
 mod errors;
 #[cfg(feature = "simulator")]

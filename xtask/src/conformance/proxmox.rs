@@ -1,8 +1,11 @@
 //! Suites of Proxmox VE: recorded answers, configuration files, the simulator's flow and contention.
 
+mod configs;
+mod exchange;
+mod flow;
 mod recorded;
 
 use super::{Folder, Outputs, Report, Runner, Suite};
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&recorded::Recorded];
+pub(super) const SUITES: &[&dyn Suite] = &[&recorded::Recorded, &configs::Configs, &flow::Flow];

@@ -75,6 +75,15 @@ pub(in super::super) enum Wish {
     CloudInit,
 }
 
+/// An amount of a copy as the log tells it.
+fn copied(mib: f64) -> String {
+    match mib {
+        mib if mib >= 1024.0 => format!("{:.1} GiB", mib / 1024.0),
+        mib if mib > 0.0 => format!("{mib:.1} MiB"),
+        _ => "0.0 B".to_owned(),
+    }
+}
+
 /// Sizes as the server prints them.
 pub(super) fn print_size(bytes: u64) -> String {
     for (unit, shift) in [("T", 40u32), ("G", 30), ("M", 20), ("K", 10)] {
@@ -229,10 +238,15 @@ impl World {
             }
             (Wish::Allocate(size), _) => (size, 4096, None),
             (_, Some(source)) => {
-                let size = self.volume(source).map_or(1 << 30, |volume| volume.size);
-                // An image is as large as the disk it holds; a disk is made of whole sectors.
-                let virtual_size = size.div_ceil(512) * 512;
-                (virtual_size, size, Some(file_format(source).to_owned()))
+                let image = self.volume(source);
+                let size = image.map_or(1 << 30, |volume| volume.size);
+                // A disk is made of whole sectors.
+                let disk = image
+                    .and_then(|volume| volume.disk_size)
+                    .unwrap_or(size)
+                    .div_ceil(512)
+                    * 512;
+                (disk, size, Some(file_format(source).to_owned()))
             }
             (_, None) => (0, 0, None),
         };
@@ -255,13 +269,8 @@ impl World {
         }
         let volid = self.make_volume(job, vmid, &storage, &format, size, used)?;
         if source.is_some() {
-            let total = size as f64 / f64::from(1 << 20);
             self.log(job, format!("allocated target volume '{volid}'"));
-            self.log(job, format!("transferred 0.0 B of {total:.1} MiB (0.00%)"));
-            self.log(
-                job,
-                format!("transferred {total:.1} MiB of {total:.1} MiB (100.00%)"),
-            );
+            self.log_copy(job, size);
         }
         drive.file = volid;
         drive
@@ -273,6 +282,32 @@ impl World {
             format!("{key}: successfully created disk '{}'", drive.print()),
         );
         Ok(drive.print())
+    }
+
+    /// The lines of a copy: one for every 2 MiB or every hundredth, whichever is more, then the end again.
+    fn log_copy(&mut self, job: u64, size: u64) {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let step = (size / 100).max(2 << 20);
+        let mut done = 0;
+        loop {
+            let percent = done as f64 * 100.0 / size.max(1) as f64;
+            self.log(
+                job,
+                format!(
+                    "transferred {} of {} ({percent:.2}%)",
+                    copied(mib(done)),
+                    copied(mib(size))
+                ),
+            );
+            if done == size {
+                break;
+            }
+            done = (done + step).min(size);
+        }
+        self.log(
+            job,
+            format!("transferred {0} of {0} (100.00%)", copied(mib(size))),
+        );
     }
 
     fn make_cloud_init(&mut self, job: u64, vmid: u32, storage: &str) -> Result<String, Reply> {
@@ -347,6 +382,7 @@ impl World {
                 content: "images".to_owned(),
                 format: format.to_owned(),
                 size,
+                disk_size: None,
                 used,
                 ctime,
                 vmid: Some(vmid),
@@ -460,6 +496,7 @@ impl World {
             content: content.to_owned(),
             format: file_format(volid).to_owned(),
             size: file.size,
+            disk_size: None,
             used: file.size,
             ctime: seconds(self.now),
             vmid: None,

@@ -26,11 +26,8 @@ impl World {
         match (method, rest) {
             ("GET", []) => {
                 let here = self.guests.values().filter(|guest| guest.node() == node);
-                let entries = here.map(|guest| {
-                    let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
-                    entry.insert("cpus".to_owned(), guest.processors().into());
-                    entry
-                });
+                let entries =
+                    here.map(|guest| guest.node_entry(self.now, self.boot_disk_size(guest.vmid())));
                 Handled::Now(Reply::data(list(entries)))
             }
             ("POST", []) => self.create_request(node, call, caller),
@@ -544,31 +541,56 @@ fn masked(mut config: Map<String, Value>) -> Map<String, Value> {
 }
 
 fn interfaces(guest: &Guest) -> Value {
-    let address = guest.text("ipconfig0").and_then(|text| {
-        text.split(',')
-            .find_map(|part| part.strip_prefix("ip="))
-            .map(str::to_owned)
-    });
+    let statistics = || {
+        let kinds = ["bytes", "packets", "errs", "dropped"];
+        let counts = ["rx", "tx"]
+            .iter()
+            .flat_map(|way| kinds.map(|kind| format!("{way}-{kind}")));
+        counts
+            .map(|name| (name, Value::from(0)))
+            .collect::<Map<String, Value>>()
+    };
+    let address = |kind: &str, ip: &str, prefix: u8| json!({ "ip-address-type": kind, "ip-address": ip, "prefix": prefix });
     let mut cards = vec![json!({
-        "name": "lo", "hardware-address": "00:00:00:00:00:00",
-        "ip-addresses": [
-            { "ip-address-type": "ipv4", "ip-address": "127.0.0.1", "prefix": 8 },
-            { "ip-address-type": "ipv6", "ip-address": "::1", "prefix": 128 },
-        ],
+        "name": "lo", "hardware-address": "00:00:00:00:00:00", "statistics": statistics(),
+        "ip-addresses": [address("ipv4", "127.0.0.1", 8), address("ipv6", "::1", 128)],
     })];
     if let Some(mac) = guest.mac(0) {
         let mut addresses = Vec::new();
-        if let Some((ip, prefix)) = address
-            .as_deref()
-            .and_then(|address| address.split_once('/'))
-        {
-            let prefix: u8 = prefix.parse().unwrap_or(24);
-            addresses
-                .push(json!({ "ip-address-type": "ipv4", "ip-address": ip, "prefix": prefix }));
+        let given = guest.text("ipconfig0").and_then(|text| {
+            text.split(',')
+                .find_map(|part| part.strip_prefix("ip="))
+                .map(str::to_owned)
+        });
+        if let Some((ip, prefix)) = given.as_deref().and_then(|given| given.split_once('/')) {
+            addresses.push(address("ipv4", ip, prefix.parse().unwrap_or(24)));
         }
+        addresses.push(address("ipv6", &link_local(&mac), 64));
         cards.push(json!({
-            "name": "eth0", "hardware-address": mac.to_lowercase(), "ip-addresses": addresses,
+            "name": "eth0", "hardware-address": mac.to_lowercase(), "statistics": statistics(),
+            "ip-addresses": addresses,
         }));
     }
     cards.into()
+}
+
+/// The address that a card gives itself: the MAC address with its second-lowest bit turned and `ff:fe` inside.
+fn link_local(mac: &str) -> String {
+    let bytes: Vec<u8> = mac
+        .split(':')
+        .filter_map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    match bytes.as_slice() {
+        [a, b, c, d, e, f] => {
+            let pair = |high: u8, low: u8| u16::from(high) << 8 | u16::from(low);
+            format!(
+                "fe80::{:x}:{:x}:{:x}:{:x}",
+                pair(a ^ 2, *b),
+                pair(*c, 0xff),
+                pair(0xfe, *d),
+                pair(*e, *f)
+            )
+        }
+        _ => "fe80::1".to_owned(),
+    }
 }
