@@ -26,6 +26,7 @@ pub mod platform;
 pub mod problem;
 pub mod quantity;
 pub mod reference;
+pub mod rules;
 pub(crate) mod scalar;
 pub mod storage;
 pub mod time;

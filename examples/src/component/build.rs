@@ -102,6 +102,18 @@ impl<'s> Draft<'s> {
     fn everywhere(&mut self) {
         let mut flows = Vec::new();
         let dns = Party::workload("coredns", "coredns");
+        if self.spec.gateway.is_some() {
+            for port in [80, 443] {
+                let gateway = Party::Entity(Entity::Ingress);
+                flows.push(flow(
+                    Party::Entity(Entity::World),
+                    gateway,
+                    port,
+                    Protocol::Tcp,
+                    "published names",
+                ));
+            }
+        }
         let monitoring = self
             .components
             .iter()

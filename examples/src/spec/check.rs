@@ -8,6 +8,7 @@ mod capacity;
 mod machines;
 mod overlay;
 mod platform;
+mod policy;
 mod router;
 mod storage;
 mod versions;
@@ -34,6 +35,7 @@ pub(super) fn run(cx: &mut Cx<'_>, spec: &Spec) {
     overlay::run(&mut check);
     backup::run(&mut check);
     capacity::run(&mut check);
+    policy::run(&mut check);
 }
 
 /// What every rule looks at.

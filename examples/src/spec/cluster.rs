@@ -530,7 +530,8 @@ impl Scalar for GitUrl {
                         "{bad}write ssh://{host}/{}",
                         repository.trim_start_matches('/')
                     ),
-                ),
+                )
+                .help("scp's short form is no URL: a port could not be told from a folder"),
                 _ => Bad::new("git-url", format!("{bad}not a URL"))
                     .help("https://… or ssh://git@host/owner/repository"),
             });

@@ -59,10 +59,11 @@ impl<T: Scalar> Decode for T {
     fn decode(cx: &mut Cx<'_>, path: &str, node: &Node) -> Option<Self> {
         let Value::Scalar { text, plain } = &node.value else {
             let kind = kind(node);
-            cx.error(
+            cx.error_help(
                 "wrong-type",
                 path,
                 format!("{path} is {kind}; expected {}", T::WHAT),
+                format!("write {}", T::WHAT),
             );
             return None;
         };
@@ -71,7 +72,12 @@ impl<T: Scalar> Decode for T {
             && let Some(read) = trap(text)
         {
             let message = format!("{} {text} was read as {read}; write \"{text}\"", last(path));
-            cx.error("yaml-trap", path, message);
+            cx.error_help(
+                "yaml-trap",
+                path,
+                message,
+                "quotes keep it text for every reader",
+            );
             return None;
         }
         match T::parse(path, text) {
@@ -203,11 +209,6 @@ impl<'t> Cx<'t> {
         });
     }
 
-    /// Notes an error at `path` and marks the path broken.
-    pub(crate) fn error(&mut self, rule: &'static str, path: &str, message: impl Into<String>) {
-        self.report(Severity::Error, rule, path, message.into(), None, &[]);
-    }
-
     /// Notes an error with a remedy at `path` and marks the path broken.
     pub(crate) fn error_help(
         &mut self,
@@ -317,7 +318,7 @@ impl<'t> Cx<'t> {
                 Some(at) => path = &path[..at],
                 // Not in the file at all: the end is where it would be added.
                 None => {
-                    let end = self.text.trim_end().len();
+                    let end = end_of_content(self.text);
                     return Span::of(self.text, end..end);
                 }
             }
@@ -368,6 +369,20 @@ impl<'t> Cx<'t> {
     pub(crate) fn finish(self, file: &str) -> Problems {
         Problems::new(file, self.text, self.problems, &self.secrets)
     }
+}
+
+/// Where the last line ends that is neither empty nor a comment.
+fn end_of_content(text: &str) -> usize {
+    let mut end = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim_end();
+        if !trimmed.is_empty() && !trimmed.trim_start().starts_with('#') {
+            end = at + trimmed.len();
+        }
+        at += line.len();
+    }
+    end
 }
 
 /// `a.b[3].c` as `a`, `b`, `[3]`, `c`.
@@ -468,10 +483,11 @@ impl<'n> Map<'n> {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
             _ => {
-                cx.error(
+                cx.error_help(
                     "wrong-type",
                     path,
                     format!("{path} is {}; expected a mapping", kind(node)),
+                    "keys with values, each on a line of its own",
                 );
                 return None;
             }
@@ -519,10 +535,24 @@ impl<'n> Map<'n> {
             Some(node) => T::decode(cx, &path, node).unwrap_or_else(T::placeholder),
             None => {
                 if !cx.is_broken(&path) {
-                    cx.error("missing-key", &path, format!("{path} is missing"));
+                    cx.error_help(
+                        "missing-key",
+                        &path,
+                        format!("{path} is missing"),
+                        self.place_for(key),
+                    );
                 }
                 T::placeholder()
             }
+        }
+    }
+
+    /// Where an absent key goes.
+    fn place_for(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            format!("add {key}: at the left edge")
+        } else {
+            format!("add {key}: under {}", self.path)
         }
     }
 
@@ -585,10 +615,11 @@ pub(crate) fn nearest<'w>(wanted: &str, words: &[&'w str]) -> Option<&'w str> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(cx: &mut Cx<'_>, path: &str, node: &Node) -> Option<Self> {
         let Value::List(items) = &node.value else {
-            cx.error(
+            cx.error_help(
                 "wrong-type",
                 path,
                 format!("{path} is {}; expected a list", kind(node)),
+                "entries that begin with a dash, or [a, b]",
             );
             return None;
         };

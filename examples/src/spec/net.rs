@@ -133,7 +133,8 @@ impl Scalar for Cidr {
             return Err(Bad::new(
                 "cidr-host-bits",
                 format!("{text} has host bits set; did you mean {}?", net.trunc()),
-            ));
+            )
+            .help(net.trunc().to_string()));
         }
         Ok(Self(net))
     }
@@ -221,10 +222,10 @@ impl Scalar for AddressRange {
             Err(_) => Ipv4Addr::parse(path, last)?,
         };
         if last < first {
-            return Err(Bad::new(
-                "bad-range",
-                format!("{path} {text} ends before it begins"),
-            ));
+            return Err(
+                Bad::new("bad-range", format!("{path} {text} ends before it begins"))
+                    .help(format!("{last}-{first}")),
+            );
         }
         Ok(Self { first, last })
     }

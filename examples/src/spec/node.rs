@@ -149,7 +149,12 @@ pub(crate) fn read(cx: &mut Cx<'_>, root: &mut Map<'_>, cluster: &str) -> Vec<No
         return Vec::new();
     };
     let Value::List(items) = &tree.value else {
-        cx.error("wrong-type", "nodes", "nodes is not a list");
+        cx.error_help(
+            "wrong-type",
+            "nodes",
+            "nodes is not a list",
+            "- {name: cp-1, role: controlplane, …}",
+        );
         return Vec::new();
     };
     let mut nodes = Vec::new();

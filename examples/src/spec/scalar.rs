@@ -20,7 +20,8 @@ impl Scalar for String {
 
     fn parse(path: &str, text: &str) -> Result<Self, Bad> {
         if text.trim().is_empty() {
-            return Err(Bad::new("wrong-type", format!("{path} is empty text")));
+            return Err(Bad::new("wrong-type", format!("{path} is empty text"))
+                .help("leave the key out for the default"));
         }
         Ok(text.to_owned())
     }
@@ -62,7 +63,7 @@ macro_rules! whole_number {
                         .help("digits only, without sign, unit or leading zero"));
                 }
                 text.parse().map_err(|_| {
-                    Bad::new("wrong-type", format!("{path} {text} is larger than {}", <$int>::MAX))
+                    Bad::new("wrong-type", format!("{path} {text} is larger than {}", <$int>::MAX)).help("a smaller number")
                 })
             }
 

@@ -317,18 +317,22 @@ impl Builder<'_> {
         }
     }
 
-    /// Path of the innermost open collection.
+    /// Path of what is being read.
     fn path(&self) -> String {
         let mut path = String::new();
-        for pair in self.stack.windows(2) {
-            match &pair[0] {
+        for open in &self.stack {
+            match open {
                 Open::List { items, .. } => path.push_str(&format!("[{}]", items.len())),
-                Open::Map { key, .. } => {
+                Open::Map {
+                    key: Some((name, _)),
+                    ..
+                } => {
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    path.push_str(key.as_ref().map_or("", |(name, _)| name));
+                    path.push_str(name);
                 }
+                Open::Map { key: None, .. } => {}
             }
         }
         path

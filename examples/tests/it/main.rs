@@ -2,4 +2,5 @@
 
 mod component;
 mod kubernetes;
+mod policies;
 mod spec;

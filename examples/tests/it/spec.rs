@@ -1,6 +1,10 @@
 //! `cluster.yaml`: what is accepted, what is refused, and how it is said.
 
-use homelab::spec::Spec;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use homelab::spec::rules::{self, RULES};
+use homelab::spec::{Problems, Severity, Spec};
 
 const PRODUCTION: &str = include_str!("../../environments/production/cluster.yaml");
 
@@ -111,4 +115,139 @@ fn a_report_shows_the_line_with_a_caret_and_the_remedy() {
 
     cluster.yaml: 2 errors, 0 warnings
     "#);
+}
+
+/// What a fixture says about itself, after this line.
+const EXPECTED: &str = "# --- what is said about it ---\n";
+
+fn described(problems: &Problems) -> String {
+    let mut out = String::new();
+    for problem in problems.list() {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            _ => "warning",
+        };
+        let (line, column) = (problem.span.line, problem.span.column);
+        out.push_str(&format!(
+            "# {line}:{column} {severity} {} at {}\n#   {}\n",
+            problem.rule, problem.path, problem.message
+        ));
+        if let Some(help) = &problem.help {
+            out.push_str(&format!("#   help: {help}\n"));
+        }
+        for related in &problem.related {
+            out.push_str(&format!(
+                "#   see {}:{}: {}\n",
+                related.span.line, related.span.column, related.label
+            ));
+        }
+    }
+    out
+}
+
+fn fixtures(folder: &str) -> Vec<(String, PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/fixtures")
+        .join(folder);
+    let mut out: Vec<(String, PathBuf, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            (name, path, text)
+        })
+        .collect();
+    out.sort();
+    assert!(!out.is_empty());
+    out
+}
+
+fn judged(text: &str) -> Option<Problems> {
+    match Spec::parse("cluster.yaml", text) {
+        Ok(spec) => spec.warnings().cloned(),
+        Err(problems) => Some(problems),
+    }
+}
+
+/// Compares what is said about a fixture with what stands in it; `UPDATE_FIXTURES=1` writes it there.
+fn compare(name: &str, path: &Path, text: &str, failures: &mut Vec<String>) {
+    let (body, expected) = text.split_once(EXPECTED).unwrap_or((text, ""));
+    let Some(problems) = judged(body) else {
+        failures.push(format!("{name}: nothing is said about it"));
+        return;
+    };
+    let said = described(&problems);
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(path, format!("{body}{EXPECTED}{said}")).unwrap();
+    } else if said != expected {
+        failures.push(format!(
+            "{name}: expected\n{expected}but it is said\n{said}"
+        ));
+    }
+}
+
+#[test]
+fn each_bad_file_is_told_where_what_and_how_to_mend_it() {
+    let mut failures = Vec::new();
+    for (name, path, text) in fixtures("invalid") {
+        compare(&name, &path, &text, &mut failures);
+        let body = text.split(EXPECTED).next().unwrap_or_default();
+        for problem in judged(body).iter().flat_map(|problems| problems.list()) {
+            if problem.rule != name {
+                failures.push(format!(
+                    "{name}: also {} ({})",
+                    problem.rule, problem.message
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_file_with_many_mistakes_is_told_all_of_them_at_once() {
+    let mut failures = Vec::new();
+    for (name, path, text) in fixtures("several") {
+        compare(&name, &path, &text, &mut failures);
+        let rules: BTreeSet<&str> = judged(&text)
+            .unwrap()
+            .list()
+            .iter()
+            .map(|problem| problem.rule)
+            .collect();
+        assert!(rules.len() >= 8, "{name}: {rules:?}");
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_rule_has_its_fixture_and_every_fixture_its_rule() {
+    let rules: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
+    let fixtures = fixtures("invalid");
+    let files: BTreeSet<&str> = fixtures.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(rules.len(), RULES.len(), "a rule stands twice in the table");
+    assert_eq!(files, rules);
+}
+
+#[test]
+fn a_finding_is_never_worse_than_its_rule_says() {
+    for (name, _, text) in fixtures("invalid") {
+        for problem in judged(&text).iter().flat_map(|problems| problems.list()) {
+            let rule =
+                rules::find(problem.rule).unwrap_or_else(|| panic!("{name}: {}", problem.rule));
+            assert!(problem.severity <= rule.severity, "{name}");
+        }
+    }
+}
+
+#[test]
+fn good_files_are_accepted_without_a_word() {
+    for (name, _, text) in fixtures("valid") {
+        assert_eq!(
+            judged(&text).map(|problems| problems.to_string()),
+            None,
+            "{name}"
+        );
+    }
 }

@@ -87,7 +87,12 @@ fn shadowed(check: &mut Check<'_, '_>) {
         (spec.network.services, "network.services"),
     ] {
         for (path, address) in &outside {
-            if range.contains(*address) {
+            // Where the networks themselves overlap, that has been said.
+            let inside = |net: Cidr| net.contains(*address) && net.overlaps(range);
+            if range.contains(*address)
+                && !inside(spec.network.nodes)
+                && !spec.network.management.is_some_and(inside)
+            {
                 check
                     .error("cidr-lan-shadow", path, format!("{path} {address} is inside {name}: pods would not reach it"))
                     .also(name, format!("{range}"))
@@ -321,13 +326,20 @@ fn pools(check: &mut Check<'_, '_>) {
                 .dhcp
                 .map(|range| ("network.dhcp".into(), range)),
         );
-        taken.extend(
+        let mut others = vec![
+            ("network.pods", spec.network.pods),
+            ("network.services", spec.network.services),
+        ];
+        others.extend(
             spec.network
                 .management
-                .map(|net| ("network.management".into(), net.range())),
+                .map(|net| ("network.management", net)),
         );
-        taken.push(("network.pods".into(), spec.network.pods.range()));
-        taken.push(("network.services".into(), spec.network.services.range()));
+        for (name, other) in others {
+            if !other.overlaps(net) {
+                taken.push((name.into(), other.range()));
+            }
+        }
         // Several machines of one entry are one finding.
         let mut said: Vec<&str> = Vec::new();
         for (other, used) in &taken {

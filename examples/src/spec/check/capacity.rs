@@ -32,6 +32,9 @@ pub(super) fn run(check: &mut Check<'_, '_>) {
     };
     if first.apart {
         let nodes = spec.workers().count();
+        if nodes < spec.tier.replicas() as usize {
+            return;
+        }
         check
             .error("replicas-gt-nodes", "nodes", format!("{} never shares a node with its like, and {nodes} workers are too few for all of them", name(first)))
             .rests_on(&BASIS)

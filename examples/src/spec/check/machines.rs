@@ -22,6 +22,7 @@ pub(super) fn run(check: &mut Check<'_, '_>) {
         least(check, node);
         hosted(check, node);
     }
+    bridges(check);
     image(check);
     contents(check);
     for (index, host) in check.spec.proxmox.hosts.iter().enumerate() {
@@ -272,7 +273,7 @@ fn least(check: &mut Check<'_, '_>, node: &Node) {
                 "cores-short-node",
                 format!("{}.cores", node.source),
                 format!(
-                    "{} has {} cores; a {what} needs {} at least",
+                    "{} has {} virtual CPU; a {what} needs {} at least",
                     node.name,
                     node.cores,
                     if node.is_worker() { 1 } else { 2 }
@@ -320,39 +321,53 @@ fn hosted(check: &mut Check<'_, '_>, node: &Node) {
         let path = storage_path(check, &node.source, key);
         stored(check, &path, index, host, storage, Content::Images);
     }
+}
+
+/// The bridge of every host that carries VMs.
+fn bridges(check: &mut Check<'_, '_>) {
+    let spec = check.spec;
     let bridge = &spec.network.bridge;
-    match host.bridges.iter().find(|known| known.name == *bridge) {
-        None => {
-            let known: Vec<&str> = host
-                .bridges
-                .iter()
-                .map(|known| known.name.as_str())
-                .collect();
-            check
-                .error(
-                    "unknown-bridge",
-                    "network.bridge",
-                    format!(
-                        "bridge \"{bridge}\" does not exist on {} (has: {})",
-                        host.name,
-                        known.join(", ")
-                    ),
-                )
-                .also(
-                    format!("proxmox.hosts[{index}].bridges"),
-                    "bridges of the host",
-                )
-                .help(format!("bridge: {}", known.first().unwrap_or(&"vmbr0")))
-                .done();
-        }
-        Some(known) => {
-            if let Some(vlan) = spec.network.vlan.filter(|_| !known.vlan_aware) {
+    for (index, host) in spec.proxmox.hosts.iter().enumerate() {
+        let Some(node) = spec
+            .nodes
+            .iter()
+            .find(|node| node.host == host.name.as_str())
+        else {
+            continue;
+        };
+        match host.bridges.iter().find(|known| known.name == *bridge) {
+            None => {
+                let known: Vec<&str> = host
+                    .bridges
+                    .iter()
+                    .map(|known| known.name.as_str())
+                    .collect();
                 check
+                    .error(
+                        "unknown-bridge",
+                        "network.bridge",
+                        format!(
+                            "bridge \"{bridge}\" does not exist on {} (has: {})",
+                            host.name,
+                            known.join(", ")
+                        ),
+                    )
+                    .also(
+                        format!("proxmox.hosts[{index}].bridges"),
+                        "bridges of the host",
+                    )
+                    .help(format!("bridge: {}", known.first().unwrap_or(&"vmbr0")))
+                    .done();
+            }
+            Some(known) => {
+                if let Some(vlan) = spec.network.vlan.filter(|_| !known.vlan_aware) {
+                    check
                     .error("vlan-aware", "network.vlan", format!("bridge {bridge} on {} is not VLAN-aware, but {} asks for tag {vlan}", host.name, node.source))
                     .also(format!("proxmox.hosts[{index}].bridges"), "not VLAN-aware")
                     .needs(format!("{}.host", node.source))
                     .help("vlanAware: true here and on the host, or a bridge of its own for the VLAN without a tag")
                     .done();
+                }
             }
         }
     }
@@ -557,7 +572,7 @@ fn load(check: &mut Check<'_, '_>, index: usize, host: &Host) {
                 "cpu-overcommit",
                 format!("proxmox.hosts[{index}].cores"),
                 format!(
-                    "VMs on {} have {cores} virtual cores on {} threads",
+                    "VMs on {} have {cores} virtual CPUs on a host of {}",
                     host.name, host.cores
                 ),
             )
@@ -567,7 +582,7 @@ fn load(check: &mut Check<'_, '_>, index: usize, host: &Host) {
                 "nodes[].host",
                 "nodes[].name",
             ])
-            .help("four virtual cores per thread at most: etcd is the first to suffer")
+            .help("four virtual CPUs per thread at most: etcd is the first to suffer")
             .done();
     }
     let mut used: BTreeMap<&str, Bytes> = BTreeMap::new();

@@ -50,7 +50,7 @@ fn talos(check: &mut Check<'_, '_>) {
         Some((_, low, high)) if !(*low..=*high).contains(&kubernetes) => check
             .error("talos-k8s-matrix", "versions.kubernetes", format!("Talos {} supports Kubernetes {} to {}, not {}", text(talos), text(*low), text(*high), text(kubernetes)))
             .also("versions.talos", format!("{}", versions.talos))
-            .help(format!("a Kubernetes {}, or {}", text(*high), fitting(kubernetes)))
+            .help(format!("a Kubernetes {}.x, or {}", text(*high), fitting(kubernetes)))
             .done(),
         Some(_) => {}
     }
@@ -59,7 +59,6 @@ fn talos(check: &mut Check<'_, '_>) {
 fn fitting(kubernetes: Minor) -> String {
     let fit = TALOS
         .iter()
-        .rev()
         .find(|(_, low, high)| (*low..=*high).contains(&kubernetes));
     fit.map_or_else(
         || "another pair".into(),
@@ -69,7 +68,10 @@ fn fitting(kubernetes: Minor) -> String {
 
 fn kubernetes(check: &mut Check<'_, '_>) {
     let kubernetes = check.spec.versions.kubernetes.minor();
-    if kubernetes < SUPPORTED_KUBERNETES {
+    let refused = LEAST_KUBERNETES.iter().any(|(component, _, least)| {
+        kubernetes < *least && check.catalogue.component(component).is_some()
+    });
+    if kubernetes < SUPPORTED_KUBERNETES && !refused {
         check
             .warning(
                 "k8s-eol",
@@ -113,6 +115,7 @@ fn cilium(check: &mut Check<'_, '_>) {
             .also("versions.cilium", format!("{}", versions.cilium))
             .help("mutualAuthentication: false, encryption: wireguard")
             .done();
+        return;
     } else if check.spec.cilium.mutual_authentication {
         check
             .warning(
