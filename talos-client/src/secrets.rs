@@ -450,6 +450,14 @@ impl SecretsBundle {
     pub fn ca_certificate(&self, ca: Ca) -> Result<String, Error> {
         Ok(self.pem(ca)?.0)
     }
+
+    /// The private key of a CA, PEM: whoever holds it signs for the cluster.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSecrets`] when the bundle lacks it.
+    pub fn ca_key(&self, ca: Ca) -> Result<Zeroizing<String>, Error> {
+        Ok(self.pem(ca)?.1)
+    }
 }
 
 /// The `crt` and `key` order of the file is not alphabetical, nor is that of its sections.

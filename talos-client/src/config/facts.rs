@@ -244,6 +244,26 @@ impl MachineConfig {
         legacy.chain(newer).map(str::to_owned).collect()
     }
 
+    /// Networks of pods.
+    pub fn pod_subnets(&self) -> Vec<String> {
+        self.subnets("podSubnets")
+    }
+
+    /// Networks of services.
+    pub fn service_subnets(&self) -> Vec<String> {
+        self.subnets("serviceSubnets")
+    }
+
+    fn subnets(&self, key: &str) -> Vec<String> {
+        let legacy = self
+            .main()
+            .and_then(|main| main.at(&format!("cluster.network.{key}")));
+        let newer = self
+            .of_kind("KubeNetworkConfig")
+            .find_map(|document| document.at(key));
+        texts(newer.or(legacy))
+    }
+
     /// Names and addresses in the certificate of the Talos API.
     pub fn cert_sans(&self) -> Vec<String> {
         texts(self.main().and_then(|main| main.at("machine.certSANs")))

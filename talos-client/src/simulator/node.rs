@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use super::world::Timings;
 use crate::config::MachineConfig;
 use crate::version::VersionContract;
 
 /// A disk of a simulated node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DiskSpec {
     /// `/dev/sda`.
@@ -28,7 +30,7 @@ impl DiskSpec {
 }
 
 /// An extension in a simulated image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExtensionSpec {
     /// `iscsi-tools`.
@@ -48,7 +50,7 @@ impl ExtensionSpec {
 }
 
 /// What a node is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeSpec {
     /// Unique in the world; the host name until one is configured.
@@ -121,7 +123,7 @@ impl NodeSpec {
 }
 
 /// What a node is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum NodeState {
     /// Powered off.
@@ -141,20 +143,22 @@ pub enum NodeState {
 }
 
 /// What the disk holds after an installation.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Installed {
+    #[serde(with = "kept")]
     pub(super) config: MachineConfig,
     pub(super) disk: Option<String>,
 }
 
 /// A node and its history. Plain data.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct SimNode {
     pub(super) spec: NodeSpec,
     /// From when on which state holds; later entries win.
     schedule: Vec<(SystemTime, NodeState)>,
     pub(super) installed: Option<Installed>,
     /// A configuration for the next boot.
+    #[serde(with = "kept::optional")]
     pub(super) staged: Option<MachineConfig>,
     pub(super) problem: Option<String>,
     pub(super) etcd: Option<super::etcd::Membership>,
@@ -376,4 +380,48 @@ fn install_disk(config: &MachineConfig) -> Option<String> {
         .strip_prefix("disk.dev_path == \"")?
         .strip_suffix('"')?;
     Some(path.to_owned())
+}
+
+/// A configuration in a kept world: the text that a node has on its disk.
+mod kept {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::config::MachineConfig;
+
+    pub(super) fn serialize<S: Serializer>(
+        config: &MachineConfig,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&config.to_yaml())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<MachineConfig, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(from)?);
+        MachineConfig::load(&text).map_err(D::Error::custom)
+    }
+
+    pub(super) mod optional {
+        use super::{Deserialize, Deserializer, Error, MachineConfig, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            config: &Option<MachineConfig>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match config {
+                Some(config) => to.serialize_some(config.to_yaml().as_str()),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<MachineConfig>, D::Error> {
+            let text = Option::<String>::deserialize(from)?.map(zeroize::Zeroizing::new);
+            text.map(|text| MachineConfig::load(&text).map_err(D::Error::custom))
+                .transpose()
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::access::{self, Access};
 use super::node::{NodeSpec, NodeState, SimNode};
 use crate::config::MachineConfig;
@@ -12,7 +14,7 @@ use crate::transport::Refused;
 use crate::wire;
 
 /// How long things take, in modelled time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Timings {
     /// From power to an API.
@@ -66,7 +68,7 @@ pub struct ApiServer {
 }
 
 /// All nodes of a lab. Cloning it is a snapshot.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct World {
     pub(super) nodes: BTreeMap<String, SimNode>,
     pub(super) timings: Timings,
