@@ -128,10 +128,6 @@ impl MachineConfig {
     /// [`ErrorKind::InvalidConfig`] with every problem found: broken YAML, unknown document kinds and keys, wrong types,
     /// documents that exist twice. Each has line and column.
     pub fn load(text: &str) -> Result<Self, Error> {
-        Self::read(text, false)
-    }
-
-    pub(crate) fn read(text: &str, patch: bool) -> Result<Self, Error> {
         let nodes = parse::documents(text).map_err(|syntax| {
             let problem = Problem::at(syntax.line, syntax.column, "", syntax.message);
             Error::new(
@@ -140,15 +136,18 @@ impl MachineConfig {
             )
             .with_problems(vec![problem])
         })?;
+        Self::from_nodes(nodes)
+    }
+
+    pub(crate) fn from_nodes(nodes: Vec<Node>) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut documents: Vec<Document> = Vec::new();
         for node in nodes.iter().filter(|node| !node.is_null()) {
             let Some(document) = read_document(node, &mut problems) else {
                 continue;
             };
-            let twice = documents.iter().any(|other| other.same_identity(&document));
-            if twice && !patch {
-                let message = "a document of this kind and name exists twice";
+            if documents.iter().any(|other| other.same_identity(&document)) {
+                let message = "duplicate document is not allowed";
                 problems.push(Problem::at(
                     node.line,
                     node.column,
@@ -165,13 +164,66 @@ impl MachineConfig {
             );
         }
         if documents.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidConfig,
-                "the text holds no configuration document",
-            ));
+            let message = "config not found: the text holds no configuration document";
+            return Err(Error::new(ErrorKind::InvalidConfig, message));
         }
         documents.sort_by_key(|document| document.kind.is_some());
-        Ok(Self { documents })
+        let config = Self { documents };
+        config.check_conflicts()?;
+        Ok(config)
+    }
+
+    /// Documents that cannot stand side by side: two that make one link or one volume name.
+    pub(crate) fn check_conflicts(&self) -> Result<(), Error> {
+        const LINKS: [&str; 8] = [
+            "LinkConfig",
+            "BondConfig",
+            "BridgeConfig",
+            "VLANConfig",
+            "DummyLinkConfig",
+            "WireguardConfig",
+            "VethConfig",
+            "VRFConfig",
+        ];
+        const GROUPS: [&[&str]; 3] = [
+            &LINKS,
+            &["ExistingVolumeConfig", "UserVolumeConfig"],
+            &["HCloudVIPConfig", "Layer2VIPConfig"],
+        ];
+        let mut problems = Vec::new();
+        for group in GROUPS {
+            let mut seen: Vec<(&str, &Document)> = Vec::new();
+            for document in self
+                .documents
+                .iter()
+                .filter(|d| d.kind.is_some_and(|k| group.contains(&k)))
+            {
+                let peer = document.at("peer.name").and_then(Value::as_text);
+                for name in document.name().into_iter().chain(peer) {
+                    if let Some((_, other)) = seen
+                        .iter()
+                        .find(|(seen, other)| *seen == name && other.kind != document.kind)
+                    {
+                        let kind = |document: &Document| document.kind.unwrap_or_default();
+                        let message = format!(
+                            "conflicting documents: {}/{name} and {}/{name}",
+                            kind(other),
+                            kind(document)
+                        );
+                        problems.push(Problem::new("", message));
+                    }
+                    seen.push((name, document));
+                }
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "the configuration contradicts itself",
+        )
+        .with_problems(problems))
     }
 
     /// The text, with all secrets, as the node stores it.
@@ -236,7 +288,7 @@ impl fmt::Debug for MachineConfig {
     }
 }
 
-fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
+pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
     let NodeKind::Mapping(_) = &node.kind else {
         problems.push(Problem::at(
             node.line,

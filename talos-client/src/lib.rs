@@ -20,6 +20,7 @@ mod schema;
 mod secrets;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+mod size;
 mod talosconfig;
 #[cfg(feature = "client")]
 mod tls;

@@ -1,9 +1,12 @@
 //! Patches: changes to a configuration, written as text or built with types.
 
 use crate::config::{Document, MachineConfig};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Problem};
+use crate::yaml::{Node, NodeKind, parse};
 
 mod build;
+mod delete;
+mod json;
 mod merge;
 
 pub use build::{Interface, PatchBuilder, UserVolume};
@@ -28,11 +31,11 @@ pub struct Patch {
 #[derive(Clone, PartialEq)]
 enum Step {
     Merge(Document),
-    /// Removes a document; one that is absent is passed over.
-    DeleteDocument {
-        kind: &'static str,
-        name: Option<String>,
-    },
+    /// Removes a document, or something in it; an absent document is passed over.
+    Delete(delete::Delete),
+    /// Removes every document of a kind.
+    DeleteKind(&'static str),
+    Json(Vec<json::Operation>),
 }
 
 impl std::fmt::Debug for Patch {
@@ -41,7 +44,9 @@ impl std::fmt::Debug for Patch {
         for step in &self.steps {
             match step {
                 Step::Merge(document) => list.entry(&document.print(Some("[redacted]"))),
-                Step::DeleteDocument { kind, name } => list.entry(&(kind, name)),
+                Step::Delete(delete) => list.entry(delete),
+                Step::DeleteKind(kind) => list.entry(kind),
+                Step::Json(operations) => list.entry(&json::describe(operations)),
             };
         }
         list.finish()
@@ -49,19 +54,88 @@ impl std::fmt::Debug for Patch {
 }
 
 impl Patch {
-    /// Reads a strategic-merge patch: documents that may be incomplete.
+    /// Reads a patch: documents to merge, which may be incomplete and may hold `$patch: delete`, or a list of JSON patch
+    /// operations (JSON or YAML).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidPatch`] with line and column of everything that does not fit the documents' schema.
     pub fn load(text: &str) -> Result<Self, Error> {
-        let config = MachineConfig::read(text, true).map_err(|error| {
-            Error::new(ErrorKind::InvalidPatch, "the patch does not load")
-                .with_problems(error.problems().to_vec())
-                .with_source(error.message().to_owned())
+        let refused = |problems| {
+            Error::new(ErrorKind::InvalidPatch, "the patch does not load").with_problems(problems)
+        };
+        let mut nodes = parse::documents(text).map_err(|syntax| {
+            refused(vec![Problem::at(
+                syntax.line,
+                syntax.column,
+                "",
+                syntax.message,
+            )])
         })?;
-        Ok(Self {
-            steps: config.documents.into_iter().map(Step::Merge).collect(),
-        })
+        if let [
+            Node {
+                kind: NodeKind::Sequence(items),
+                ..
+            },
+        ] = nodes.as_slice()
+            && items
+                .iter()
+                .all(|item| matches!(item.kind, NodeKind::Mapping(_)))
+            && !items.is_empty()
+        {
+            return Ok(Self {
+                steps: vec![Step::Json(json::operations(&nodes[0])?)],
+            });
+        }
+        let mut steps = Vec::new();
+        let mut problems = Vec::new();
+        for node in nodes.iter_mut().filter(|node| !node.is_null()) {
+            match delete::extract(node) {
+                Ok(deletes) => steps.extend(deletes.into_iter().map(Step::Delete)),
+                Err(problem) => problems.push(problem),
+            }
+            if !node.is_null() {
+                let document = crate::config::read_document(node, &mut problems);
+                steps.extend(document.map(Step::Merge));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(refused(problems));
+        }
+        if steps.is_empty() {
+            return Err(refused(vec![Problem::new(
+                "",
+                "config not found: the patch holds no document",
+            )]));
+        }
+        Ok(Self { steps })
+    }
+
+    /// What the patch deletes: path, document and the matched element, in order, with the position of the document in the
+    /// patch.
+    pub fn deletions(&self) -> Vec<String> {
+        let describe = |delete: &delete::Delete| {
+            let document = delete.kind.unwrap_or("v1alpha1");
+            let name = delete
+                .name
+                .as_deref()
+                .map(|name| format!("/{name}"))
+                .unwrap_or_default();
+            let element = delete
+                .element
+                .as_ref()
+                .map(|(key, value)| format!(" where {key} is {value}"));
+            format!(
+                "{document}{name} {}{}",
+                delete.path(),
+                element.unwrap_or_default()
+            )
+        };
+        let delete = |step: &Step| match step {
+            Step::Delete(delete) => Some(describe(delete)),
+            Step::DeleteKind(kind) => Some((*kind).to_owned()),
+            Step::Merge(_) | Step::Json(_) => None,
+        };
+        self.steps.iter().filter_map(delete).collect()
     }
 
     /// A builder for the settings of a version contract.
@@ -88,17 +162,34 @@ impl MachineConfig {
         for step in &patch.steps {
             match step {
                 Step::Merge(document) => out.merge_document(document, compatibility)?,
-                Step::DeleteDocument { kind, name } => {
-                    out.documents.retain(|document| {
-                        document.kind != Some(kind)
-                            || name
-                                .as_deref()
-                                .is_some_and(|name| document.name() != Some(name))
-                    });
+                Step::Delete(delete) => out.delete(delete)?,
+                Step::DeleteKind(kind) => {
+                    out.documents.retain(|document| document.kind != Some(kind))
                 }
+                Step::Json(operations) => out = json::apply(&out, operations)?,
             }
         }
+        out.check_conflicts()?;
         Ok(out)
+    }
+
+    fn delete(&mut self, delete: &delete::Delete) -> Result<(), Error> {
+        if delete.path.is_empty() {
+            self.documents.retain(|document| !delete.is_for(document));
+            return Ok(());
+        }
+        let Some(document) = self
+            .documents
+            .iter_mut()
+            .find(|document| delete.is_for(document))
+        else {
+            return Ok(());
+        };
+        delete::carry_out(delete, document).map_err(|why| {
+            let message = format!("failed to delete path '{}': {why}", delete.path());
+            Error::new(ErrorKind::InvalidPatch, "the patch does not apply")
+                .with_problems(vec![Problem::new(document.title(), message)])
+        })
     }
 
     fn merge_document(

@@ -2,7 +2,7 @@
 //!
 //! The tables are text (`schema/*.txt`), read once. Notation, one field per line: `name type flags`.
 //!
-//! - types: a scalar kind, `any` (free-form), `[T]` list, `{T}` map by text, `Name` structure, `*Name` structure whose
+//! - types: a scalar kind, `=a|b` one of these texts, `any` (free-form), `[T]` list, `{T}` map by text, `Name` structure, `*Name` structure whose
 //!   presence matters even when empty; a trailing `?` marks a scalar whose zero differs from absence
 //! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F;
 //!   `secret` redacted in `Debug` and on request
@@ -42,6 +42,10 @@ pub(crate) enum Scalar {
     Arg,
     MachineType,
     DiskType,
+    /// Routing table: a name or a number up to 255.
+    Table,
+    /// One of the texts between `|`.
+    Enum(&'static str),
 }
 
 #[derive(Clone, Debug)]
@@ -218,6 +222,8 @@ impl Reader {
             "arg" => Scalar::Arg,
             "machinetype" => Scalar::MachineType,
             "disktype" => Scalar::DiskType,
+            "table" => Scalar::Table,
+            _ if bare.starts_with('=') => Scalar::Enum(&bare[1..]),
             _ => {
                 let (name, pointer) = text
                     .strip_prefix('*')

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::duration;
 use crate::error::Problem;
 use crate::schema::{Scalar, Schema, Struct, Type};
+use crate::size;
 use crate::value::{Map, Value};
 use crate::yaml::scalar::{self, Resolved};
 use crate::yaml::{Node, NodeKind};
@@ -170,6 +171,9 @@ impl<'a> Decoder<'a> {
 
     fn scalar(&mut self, kind: Scalar, node: &Node) -> Option<Value> {
         if let (Scalar::Arg, NodeKind::Sequence(items)) = (kind, &node.kind) {
+            if items.iter().any(|item| item.as_text().is_none()) {
+                self.problem(node, "arg value must be a string or list of strings");
+            }
             return Some(Value::List(
                 items
                     .iter()
@@ -228,12 +232,26 @@ impl<'a> Decoder<'a> {
                 .decode(text.replace(['\n', '\r'], ""))
                 .map(|_| Value::text(text.replace(['\n', '\r'], "")))
                 .map_err(|error| Some(format!("not base64: {error}"))),
+            Scalar::Size if !text.is_empty() => size::parse(text)
+                .map(|_| Value::text(text.as_str()))
+                .map_err(Some),
             Scalar::PortRange => port_range(text).map_err(Some),
             Scalar::MachineType => match text.as_str() {
                 "init" | "controlplane" | "worker" | "" => Ok(Value::text(text.as_str())),
                 "join" => Ok(Value::text("worker")),
                 _ => Ok(Value::text(text.as_str())),
             },
+            Scalar::Enum(choices) => {
+                if choices.split('|').any(|choice| choice == text) {
+                    Ok(Value::text(text.as_str()))
+                } else {
+                    Err(Some(format!(
+                        "does not belong to {}",
+                        choices.replace('|', ", ")
+                    )))
+                }
+            }
+            Scalar::Table => table(text).map(Value::text).map_err(Some),
             Scalar::DiskType => match text.as_str() {
                 "ssd" | "hdd" | "nvme" | "sd" | "cd" | "" => Ok(Value::text(text.as_str())),
                 _ => Err(Some("one of ssd, hdd, nvme, sd is needed".to_owned())),
@@ -285,6 +303,18 @@ fn address(text: &str) -> Result<String, String> {
     Ok(zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}")))
 }
 
+fn table(text: &str) -> Result<String, String> {
+    let name = match text {
+        "0" | "unspec" => "unspec",
+        "253" | "default" => "default",
+        "254" | "main" => "main",
+        "255" | "local" => "local",
+        other if other.parse::<u8>().is_ok() => other,
+        other => return Err(format!("{other} is not a routing table")),
+    };
+    Ok(name.to_owned())
+}
+
 fn port_range(text: &str) -> Result<Value, String> {
     let port = |text: &str| {
         text.trim()
@@ -313,6 +343,7 @@ fn expected(kind: Scalar) -> &'static str {
         Scalar::Base64 => "base64 text",
         Scalar::PortRange => "a port or a range of ports",
         Scalar::DiskType => "a disk type",
+        Scalar::Enum(_) => "one of the known texts",
         _ => "text",
     }
 }

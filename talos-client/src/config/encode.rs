@@ -108,7 +108,28 @@ fn value<'v>(ty: &Type, value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
                 kind: Scalar::Mode, ..
             },
             Value::Int(mode),
-        ) => Out::Raw(Cow::Owned(format!("0o{mode:03o}"))),
+        ) => Out::Raw(Cow::Owned(format!("0o{mode:o}"))),
+        // An argument without a value is null, and `yes` needs no quotes there.
+        (
+            Type::Scalar {
+                kind: Scalar::Arg, ..
+            },
+            Value::Text(text),
+        ) if text.is_empty() => Out::Raw(Cow::Borrowed("null")),
+        (
+            Type::Scalar {
+                kind: Scalar::Arg, ..
+            }
+            | Type::Any,
+            value,
+        ) => free(value),
+        (_, Value::Text(text)) => Out::Text(Cow::Borrowed(text)),
+        (_, Value::List(items)) => Out::List(
+            items
+                .iter()
+                .map(|item| self::value(ty, item, redact))
+                .collect(),
+        ),
         (_, value) => free(value),
     }
 }
@@ -122,7 +143,7 @@ pub(crate) fn free(value: &Value) -> Out<'_> {
         Value::Int(number) => Out::Raw(Cow::Owned(number.to_string())),
         Value::Uint(number) => Out::Raw(Cow::Owned(number.to_string())),
         Value::Float(number) => Out::Raw(Cow::Owned(float(*number))),
-        Value::Text(text) => Out::Text(Cow::Borrowed(text)),
+        Value::Text(text) => Out::Free(Cow::Borrowed(text)),
         Value::List(items) => Out::List(items.iter().map(free).collect()),
         Value::Map(map) => {
             let mut pairs: Vec<_> = map
@@ -136,7 +157,7 @@ pub(crate) fn free(value: &Value) -> Out<'_> {
     }
 }
 
-/// The shortest text that reads back as the same number; exponents from 1e21 and below 1e-4.
+/// The shortest text that reads back as the same number; exponents from 1e6 and below 1e-4.
 fn float(number: f64) -> String {
     if number.is_nan() {
         return ".nan".to_owned();
@@ -147,7 +168,7 @@ fn float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if number == 0.0 || (-4..21).contains(&exponent) {
+    if number == 0.0 || (-4..6).contains(&exponent) {
         return number.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -168,7 +189,7 @@ fn zero(ty: &Type) -> Out<'static> {
         } => Out::Raw(Cow::Borrowed("0")),
         Type::Scalar {
             kind: Scalar::Mode, ..
-        } => Out::Raw(Cow::Borrowed("0o000")),
+        } => Out::Raw(Cow::Borrowed("0o0")),
         Type::Scalar { .. } => Out::Text(Cow::Borrowed("")),
         Type::List(_) => Out::List(Vec::new()),
         Type::Map(_) | Type::Any => Out::Map(Vec::new()),

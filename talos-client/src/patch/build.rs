@@ -377,10 +377,9 @@ impl PatchBuilder {
     /// Install no pod network: another program does.
     pub fn cni_none(mut self) -> Self {
         if self.is(14) {
-            self.patch.steps.push(Step::DeleteDocument {
-                kind: "KubeFlannelCNIConfig",
-                name: None,
-            });
+            self.patch
+                .steps
+                .push(Step::DeleteKind("KubeFlannelCNIConfig"));
             return self;
         }
         self.main("cluster.network.cni.name", "none")
@@ -389,10 +388,7 @@ impl PatchBuilder {
     /// Deploy no kube-proxy: the pod network replaces it. On control plane nodes only from contract 1.14.
     pub fn kube_proxy_disabled(mut self) -> Self {
         if self.is(14) {
-            self.patch.steps.push(Step::DeleteDocument {
-                kind: "KubeProxyConfig",
-                name: None,
-            });
+            self.patch.steps.push(Step::DeleteKind("KubeProxyConfig"));
             return self;
         }
         self.main("cluster.proxy.disabled", true)

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use super::scalar;
 
-/// What is printed. Text is quoted as needed; `Raw` is a number, boolean or null and never quoted.
+/// What is printed. Text is quoted as needed, also where YAML 1.1 would read something else; `Free` text only where
+/// the present version would. `Raw` is a number, boolean or null and never quoted.
 #[derive(Clone, Debug)]
 pub(crate) enum Out<'a> {
     Text(Cow<'a, str>),
+    Free(Cow<'a, str>),
     Raw(Cow<'a, str>),
     List(Vec<Out<'a>>),
     Map(Vec<(Cow<'a, str>, Out<'a>)>),
@@ -41,7 +43,7 @@ fn mapping(out: &mut String, pairs: &[(Cow<'_, str>, Out<'_>)], indent: usize, m
             pad(out, indent);
         }
         on_line = false;
-        text(out, key, indent, true);
+        text(out, key, indent, Place::Key);
         out.push(':');
         match value {
             Out::Map(inner) if !inner.is_empty() => {
@@ -82,7 +84,8 @@ fn sequence(out: &mut String, items: &[Out<'_>], indent: usize, mut on_line: boo
 fn inline(out: &mut String, value: &Out<'_>, block_indent: usize) {
     match value {
         Out::Raw(raw) => out.push_str(raw),
-        Out::Text(value) => text(out, value, block_indent, false),
+        Out::Text(value) => text(out, value, block_indent, Place::Typed),
+        Out::Free(value) => text(out, value, block_indent, Place::Free),
         Out::List(_) => out.push_str("[]"),
         Out::Map(_) => out.push_str("{}"),
     }
@@ -94,14 +97,22 @@ struct Analysis {
     block: bool,
 }
 
-fn text(out: &mut String, value: &str, block_indent: usize, key: bool) {
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Key,
+    Typed,
+    Free,
+}
+
+fn text(out: &mut String, value: &str, block_indent: usize, place: Place) {
     let allowed = analyse(value);
     let multiline = value.contains('\n');
-    if multiline && allowed.block && !key {
+    if multiline && allowed.block && place != Place::Key {
         return literal(out, value, block_indent);
     }
     if !multiline && scalar::is_plain_text(value) {
-        if allowed.plain && !scalar::is_base60(value) {
+        let legacy = scalar::is_base60(value) || scalar::old_bool(value).is_some();
+        if allowed.plain && (!legacy || place == Place::Free) {
             return out.push_str(value);
         }
         if allowed.single {

@@ -174,5 +174,5 @@ pub(crate) fn is_base60(text: &str) -> bool {
 
 /// Text that reads back as the same text without quotes.
 pub(crate) fn is_plain_text(text: &str) -> bool {
-    resolve(text) == Resolved::Text && old_bool(text).is_none()
+    resolve(text) == Resolved::Text
 }

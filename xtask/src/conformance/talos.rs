@@ -1,8 +1,9 @@
 //! Suites of Talos: machine configuration, tables of the machinery library, random cases and the wire.
 
 mod configs;
+mod random;
 
 use super::Suite;
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs];
+pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs, &random::Random];

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use talos_client::{Error, Generator, MachineConfig, MachineType, SecretsBundle};
+use talos_client::{Error, Generator, MachineConfig, MachineType, Patch, SecretsBundle};
 
 use super::super::{Folder, Outputs, Report, Runner, Suite};
 
@@ -78,6 +78,8 @@ impl Inputs<'_> {
                     .map(|bundle| bundle.to_yaml().to_string()),
             )),
             "secrets-validate" => self.secrets_validate(),
+            "patch" => Ok(outcome(patched(&self.file("base")?, &self.patches()?))),
+            "patch-load" => self.patch_load(),
             other => Ok(json!({"unsupported": other})),
         }
     }
@@ -122,10 +124,23 @@ impl Inputs<'_> {
             other => return Ok(json!({"unsupported": format!("machine type {other}")})),
         };
         let config = generator.generate(machine)?;
-        if !values["patches"].is_null() {
-            return Ok(json!({"unsupported": "patches"}));
+        let mut config = config;
+        for patch in self.patches()? {
+            config = config.patched(&Patch::load(&patch)?)?;
         }
         Ok(json!({"text": config.to_yaml().as_str()}))
+    }
+
+    fn patches(&self) -> anyhow::Result<Vec<String>> {
+        let names = self.values["patches"].as_array().into_iter().flatten();
+        names.map(|name| self.folder.text(text(name))).collect()
+    }
+
+    fn patch_load(&self) -> Answer {
+        Ok(match Patch::load(&self.file("patch")?) {
+            Ok(patch) => json!({"selectors": patch.deletions()}),
+            Err(error) => json!({"error": describe(&error)}),
+        })
     }
 }
 
@@ -172,7 +187,7 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The reference's identifiers: `apiVersion/kind`, where the main document has no version and this kind.
-fn kinds(config: &MachineConfig) -> Vec<String> {
+pub(super) fn kinds(config: &MachineConfig) -> Vec<String> {
     let kind = |title: String| match title.split('/').next() {
         Some("v1alpha1") | None => "/v1alpha1".to_owned(),
         Some(kind) => format!("v1alpha1/{kind}"),
@@ -180,11 +195,24 @@ fn kinds(config: &MachineConfig) -> Vec<String> {
     config.document_titles().into_iter().map(kind).collect()
 }
 
-fn outcome(result: Result<String, Error>) -> Value {
+pub(super) fn outcome(result: Result<String, Error>) -> Value {
     match result {
         Ok(text) => json!({"text": text}),
         Err(error) => json!({"error": describe(&error)}),
     }
+}
+
+/// All patches are read before the first is applied, as the reference does it.
+pub(super) fn patched(base: &str, patches: &[String]) -> Result<String, Error> {
+    let patches: Vec<Patch> = patches
+        .iter()
+        .map(|text| Patch::load(text))
+        .collect::<Result<_, _>>()?;
+    let mut config = MachineConfig::load(base)?;
+    for patch in &patches {
+        config = config.patched(patch)?;
+    }
+    Ok(config.to_yaml().to_string())
 }
 
 /// The error with its causes.
@@ -199,7 +227,7 @@ pub(super) fn describe(error: &Error) -> String {
     text
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
@@ -237,7 +265,7 @@ fn judge(folder: &Folder, case: &Value, output: &Value) -> anyhow::Result<Option
     Ok(None)
 }
 
-fn first_line(wanted: &str, got: &str) -> Option<String> {
+pub(super) fn first_line(wanted: &str, got: &str) -> Option<String> {
     if wanted == got {
         return None;
     }
@@ -252,7 +280,7 @@ fn first_line(wanted: &str, got: &str) -> Option<String> {
     Some("the texts differ in their last newline".to_owned())
 }
 
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     let text = value.to_string();
     text.chars().take(600).collect()
 }
