@@ -71,6 +71,7 @@ impl Patch {
                 syntax.message,
             )])
         })?;
+        let mut steps = Vec::new();
         if let [
             Node {
                 kind: NodeKind::Sequence(items),
@@ -80,15 +81,18 @@ impl Patch {
             && items
                 .iter()
                 .all(|item| matches!(item.kind, NodeKind::Mapping(_)))
-            && !items.is_empty()
         {
             return Ok(Self {
                 steps: vec![Step::Json(json::operations(&nodes[0])?)],
             });
         }
-        let mut steps = Vec::new();
+        if nodes.iter().all(Node::is_null) && !nodes.is_empty() {
+            return Ok(Self { steps });
+        }
         let mut problems = Vec::new();
+        let mut held = 0;
         for node in nodes.iter_mut().filter(|node| !node.is_null()) {
+            held += 1;
             match delete::extract(node) {
                 Ok(deletes) => steps.extend(deletes.into_iter().map(Step::Delete)),
                 Err(problem) => problems.push(problem),
@@ -101,7 +105,7 @@ impl Patch {
         if !problems.is_empty() {
             return Err(refused(problems));
         }
-        if steps.is_empty() {
+        if held == 0 {
             return Err(refused(vec![Problem::new(
                 "",
                 "config not found: the patch holds no document",

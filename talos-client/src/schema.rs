@@ -40,6 +40,8 @@ pub(crate) enum Scalar {
     PortRange,
     /// Extra argument: text or list of texts.
     Arg,
+    /// Bytes in hexadecimal, printed with colons.
+    Hex,
     MachineType,
     DiskType,
     /// Routing table: a name or a number up to 255.
@@ -73,6 +75,11 @@ pub(crate) struct Struct {
 }
 
 impl Struct {
+    /// The encryption section of volume documents.
+    pub(crate) fn is_encryption(&self) -> bool {
+        self.field("allowDiscards").is_some() && self.field("keys").is_some()
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
@@ -218,6 +225,7 @@ impl Reader {
             "addrport" => Scalar::AddrPort,
             "base64" => Scalar::Base64,
             "mode" => Scalar::Mode,
+            "hex" => Scalar::Hex,
             "portrange" => Scalar::PortRange,
             "arg" => Scalar::Arg,
             "machinetype" => Scalar::MachineType,

@@ -75,6 +75,13 @@ impl<'a> Decoder<'a> {
                     };
                     self.findings.unknown.push(unknown);
                 }
+                // An empty list in the place of one that patches replace empties it.
+                Some(field)
+                    if field.replace
+                        && matches!(&value.kind, NodeKind::Sequence(items) if items.is_empty()) =>
+                {
+                    map.set(field.name, Value::List(Vec::new()));
+                }
                 Some(field) => {
                     if let Some(value) = self.value(&field.ty, value, false) {
                         map.set(field.name, value);
@@ -92,7 +99,17 @@ impl<'a> Decoder<'a> {
             return None;
         }
         match ty {
-            Type::Any => Some(Value::free(node)).filter(|value| !value.is_zero()),
+            Type::Any if element => Some(Value::free(node)),
+            Type::Any => match &node.kind {
+                NodeKind::Mapping(_) => Some(Value::free(node)).filter(|value| !value.is_zero()),
+                _ => {
+                    self.problem(
+                        node,
+                        format!("a mapping is needed here, not {}", describe(node)),
+                    );
+                    None
+                }
+            },
             Type::Scalar { kind, pointer } => {
                 let value = self.scalar(*kind, node)?;
                 if *pointer || element || !value.is_zero() {
@@ -120,7 +137,12 @@ impl<'a> Decoder<'a> {
                 let mut list = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
                     self.path.push(format!("[{index}]"));
-                    list.push(self.element(inner, item));
+                    // A null element is dropped where null has no representation.
+                    let representable =
+                        matches!(**inner, Type::Struct { pointer: true, .. } | Type::Any);
+                    if representable || !item.is_null() {
+                        list.push(self.element(inner, item));
+                    }
                     self.path.pop();
                 }
                 if list.is_empty() {
@@ -251,6 +273,11 @@ impl<'a> Decoder<'a> {
                     )))
                 }
             }
+            Scalar::Hex => hex(text).map(Value::text).map_err(Some),
+            Scalar::DiskSize if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
+                integer(&resolved).map(Value::Int).ok_or(None)
+            }
+            Scalar::Table if text.is_empty() => Ok(Value::text("")),
             Scalar::Table => table(text).map(Value::text).map_err(Some),
             Scalar::DiskType => match text.as_str() {
                 "ssd" | "hdd" | "nvme" | "sd" | "cd" | "" => Ok(Value::text(text.as_str())),
@@ -301,6 +328,21 @@ fn address(text: &str) -> Result<String, String> {
         .parse()
         .map_err(|_| format!("{text} is not an IP address"))?;
     Ok(zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}")))
+}
+
+fn hex(text: &str) -> Result<String, String> {
+    let digits: String = text
+        .chars()
+        .filter(|c| *c != ':')
+        .collect::<String>()
+        .to_lowercase();
+    if digits.len() % 2 != 0 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!("`{text}` is not hexadecimal"));
+    }
+    let pairs: Vec<&str> = (0..digits.len() / 2)
+        .map(|at| &digits[at * 2..at * 2 + 2])
+        .collect();
+    Ok(pairs.join(":"))
 }
 
 fn table(text: &str) -> Result<String, String> {

@@ -20,7 +20,9 @@ pub(crate) fn structure<'v>(
     let mut pairs = Vec::with_capacity(map.0.len());
     for field in &shape.fields {
         let out = match map.get(field.name) {
+            Some(Value::List(items)) if items.is_empty() && !field.always => continue,
             Some(value) if field.secret && redact.is_some() => redacted(&field.ty, value, redact),
+            Some(value) if !field.always && is_unset_encryption(&field.ty, value) => continue,
             Some(value) => self::value(&field.ty, value, redact),
             None if field.always => zero(&field.ty),
             None => continue,
@@ -28,6 +30,15 @@ pub(crate) fn structure<'v>(
         pairs.push((Cow::Borrowed(field.name), out));
     }
     pairs
+}
+
+/// An encryption section that names neither provider nor keys counts as absent, whatever else it says.
+fn is_unset_encryption(ty: &Type, value: &Value) -> bool {
+    let Type::Struct { id, pointer: false } = ty else {
+        return false;
+    };
+    let shape = Schema::get().structure(*id);
+    shape.is_encryption() && value.at("provider").is_none() && value.at("keys").is_none()
 }
 
 fn redacted<'v>(ty: &Type, value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
@@ -119,17 +130,23 @@ fn value<'v>(ty: &Type, value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
         (
             Type::Scalar {
                 kind: Scalar::Arg, ..
-            }
-            | Type::Any,
-            value,
-        ) => free(value),
-        (_, Value::Text(text)) => Out::Text(Cow::Borrowed(text)),
-        (_, Value::List(items)) => Out::List(
-            items
-                .iter()
-                .map(|item| self::value(ty, item, redact))
-                .collect(),
-        ),
+            },
+            Value::Text(text),
+        ) => Out::Free(Cow::Borrowed(text)),
+        (
+            Type::Scalar {
+                kind: Scalar::Table,
+                ..
+            },
+            Value::Text(text),
+        ) if text.is_empty() => zero(ty),
+        (
+            Type::Scalar {
+                kind: Scalar::Enum(_),
+                ..
+            },
+            Value::Text(text),
+        ) if text.is_empty() => zero(ty),
         (_, value) => free(value),
     }
 }
@@ -143,7 +160,7 @@ pub(crate) fn free(value: &Value) -> Out<'_> {
         Value::Int(number) => Out::Raw(Cow::Owned(number.to_string())),
         Value::Uint(number) => Out::Raw(Cow::Owned(number.to_string())),
         Value::Float(number) => Out::Raw(Cow::Owned(float(*number))),
-        Value::Text(text) => Out::Free(Cow::Borrowed(text)),
+        Value::Text(text) => Out::Text(Cow::Borrowed(text)),
         Value::List(items) => Out::List(items.iter().map(free).collect()),
         Value::Map(map) => {
             let mut pairs: Vec<_> = map
@@ -180,6 +197,18 @@ fn zero(ty: &Type) -> Out<'static> {
         Type::Scalar { pointer: true, .. } | Type::Struct { pointer: true, .. } => {
             Out::Raw(Cow::Borrowed("null"))
         }
+        Type::Scalar {
+            kind: Scalar::Table,
+            ..
+        } => Out::Text(Cow::Borrowed("unspec")),
+        Type::Scalar {
+            kind: Scalar::Duration,
+            ..
+        } => Out::Text(Cow::Borrowed("0s")),
+        Type::Scalar {
+            kind: Scalar::Enum(choices),
+            ..
+        } => Out::Text(Cow::Borrowed(choices.split('|').next().unwrap_or_default())),
         Type::Scalar {
             kind: Scalar::Bool, ..
         } => Out::Raw(Cow::Borrowed("false")),

@@ -57,11 +57,9 @@ pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
             )));
         }
     }
-    if let (Some(kind), None) = (&kind, known) {
-        return Err(problem(format!(
-            "\"{kind}\" is not a known kind of document"
-        )));
-    }
+    // The main document is `v1alpha1` without a kind; naming it as a kind, or another version, matches nothing.
+    let unmatched =
+        kind.is_some() && (known.is_none() || api_version.as_deref() != Some("v1alpha1"));
     let whole = found.all.iter().any(|(path, _)| path.is_empty());
     let identity = |pairs: &Vec<(Node, Node)>| {
         pairs.iter().all(|(key, _)| {
@@ -79,6 +77,9 @@ pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
         };
     }
     let kind = known.map(|kind| kind.kind);
+    if unmatched {
+        return Ok(Vec::new());
+    }
     Ok(found
         .all
         .into_iter()

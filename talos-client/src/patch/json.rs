@@ -79,7 +79,15 @@ fn to_node(json: &Json) -> Node {
     let kind = match json {
         Json::Null => scalar("null".to_owned(), true),
         Json::Bool(value) => scalar(value.to_string(), true),
-        Json::Number(number) => scalar(number.to_string(), true),
+        Json::Number(number) => {
+            let whole = number
+                .as_f64()
+                .filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9e15);
+            scalar(
+                whole.map_or_else(|| number.to_string(), |n| (n as i64).to_string()),
+                true,
+            )
+        }
         Json::String(text) => scalar(text.clone(), false),
         Json::Array(items) => NodeKind::Sequence(items.iter().map(to_node).collect()),
         Json::Object(map) => {

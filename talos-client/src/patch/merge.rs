@@ -31,7 +31,15 @@ impl Merge {
             match right.get(field.name) {
                 Some(new) => match left.get_mut(field.name) {
                     Some(old) => self.value(&field.ty, Some(field), old, new)?,
-                    None => left.set(field.name, new.clone()),
+                    None => match (&field.ty, field.key, new) {
+                        // Elements of the patch with the same key merge with each other too.
+                        (Type::List(inner), Some(key), Value::List(items)) => {
+                            let mut list = Vec::new();
+                            self.keyed(inner, key, &mut list, items)?;
+                            left.set(field.name, Value::List(list));
+                        }
+                        _ => left.set(field.name, new.clone()),
+                    },
                 },
                 None if self.compatibility == Compatibility::Reference => erase(field, left),
                 None => {}
@@ -58,10 +66,32 @@ impl Merge {
                 for (key, new) in &new.0 {
                     self.path.push(key.to_string());
                     match old.get_mut(key) {
+                        Some(_)
+                            if new.is_zero()
+                                && matches!(
+                                    **inner,
+                                    Type::Scalar {
+                                        kind: Scalar::String,
+                                        ..
+                                    }
+                                ) => {}
                         Some(old) => self.value(inner, None, old, new)?,
                         None => old.set(key.clone(), new.clone()),
                     }
                     self.path.pop();
+                }
+            }
+            (
+                Type::Scalar {
+                    kind: Scalar::Url, ..
+                },
+                Value::Text(old),
+                Value::Text(new),
+            ) => {
+                if self.compatibility == Compatibility::Reference {
+                    *left = Value::text(merged_url(old, new));
+                } else {
+                    *left = right.clone();
                 }
             }
             (Type::List(inner), Value::List(old), Value::List(new)) => {
@@ -119,6 +149,12 @@ impl Merge {
             (old, Value::Map(_) | Value::List(_)) if !matches!(old, Value::Null) => {
                 return Err(self.clash());
             }
+            (left, right)
+                if std::mem::discriminant(left) != std::mem::discriminant(right)
+                    && *left != Value::Null =>
+            {
+                return Err(self.clash());
+            }
             (left, right) => *left = right.clone(),
         }
         Ok(())
@@ -133,12 +169,64 @@ impl Merge {
     }
 }
 
+/// The reference merges an URL part by part: what the patch's URL lacks stays.
+fn merged_url(old: &str, new: &str) -> String {
+    let (old, new) = (Parts::of(old), Parts::of(new));
+    let pick = |old: &'_ str, new: &'_ str| {
+        if new.is_empty() {
+            old.to_owned()
+        } else {
+            new.to_owned()
+        }
+    };
+    let scheme = pick(old.scheme, new.scheme);
+    let authority = pick(old.authority, new.authority);
+    let path = pick(old.path, new.path);
+    let (query, fragment) = (pick(old.query, new.query), pick(old.fragment, new.fragment));
+    let slash = if !authority.is_empty() && !path.is_empty() && !path.starts_with('/') {
+        "/"
+    } else {
+        ""
+    };
+    format!("{scheme}{authority}{slash}{path}{query}{fragment}")
+}
+
+/// The parts of an URL with their separators.
+struct Parts<'u> {
+    scheme: &'u str,
+    authority: &'u str,
+    path: &'u str,
+    query: &'u str,
+    fragment: &'u str,
+}
+
+impl<'u> Parts<'u> {
+    fn of(url: &'u str) -> Self {
+        let (url, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
+        let (url, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
+        let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
+        let end = if scheme.is_empty() {
+            0
+        } else {
+            rest.find('/').unwrap_or(rest.len())
+        };
+        let (authority, path) = rest.split_at(end);
+        Self {
+            scheme,
+            authority,
+            path,
+            query,
+            fragment,
+        }
+    }
+}
+
 /// The reference copies sizes and selector expressions whole: one that the patch does not name becomes empty, as deep as
 /// structures are embedded by value.
 fn erase(field: &Field, left: &mut Map) {
     match &field.ty {
         Type::Scalar {
-            kind: Scalar::Size | Scalar::Cel,
+            kind: Scalar::Size | Scalar::Cel | Scalar::Base64,
             pointer: false,
         } => {
             left.remove(field.name);

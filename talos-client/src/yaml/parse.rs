@@ -109,6 +109,9 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Syntax> {
             }
             Event::SequenceEnd | Event::MappingEnd => builder.close()?,
             Event::Alias(id) => builder.alias(id, line, column)?,
+            Event::DocumentStart(_, Some(version)) if (version.major, version.minor) != (1, 1) => {
+                return Err(Syntax::at(line, column, "found incompatible YAML document"));
+            }
             Event::DocumentStart(..) => builder.anchors.clear(),
             Event::DocumentEnd => {
                 let empty = NodeKind::Scalar {
