@@ -5,6 +5,8 @@ mod command;
 mod commands;
 mod error;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod invocation;
 mod location;
 mod lock;

@@ -42,7 +42,7 @@ enum Scalar<'a> {
     Other,
 }
 
-fn scan(line: &str) -> Option<Node<'_>> {
+pub(crate) fn scan(line: &str) -> Option<Node<'_>> {
     let bytes = line.as_bytes();
     let mut at = 1;
     if bytes.first() != Some(&b'{') {
@@ -207,7 +207,7 @@ struct Careful<'a> {
     message_type: Option<Cow<'a, str>>,
 }
 
-fn careful(line: &str) -> Option<Node<'_>> {
+pub(crate) fn careful(line: &str) -> Option<Node<'_>> {
     let read: Careful<'_> = serde_json::from_str(line).ok()?;
     let tag = read.message_type.or(read.struct_type)?;
     if tag != "node" {

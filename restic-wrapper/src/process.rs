@@ -48,6 +48,7 @@ const INHERITED: [&str; 22] = [
 pub(crate) struct Process {
     child: Child,
     group: Group,
+    feeder: Option<tokio::task::AbortHandle>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     out_buffer: Vec<u8>,
@@ -69,6 +70,9 @@ impl Drop for Group {
         }
     }
 }
+
+/// How long the input stays open after a signal.
+const INPUT_OUTLIVES_SIGNAL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// What a running process did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +183,9 @@ impl Process {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .ok_or_else(|| Error::new(ErrorKind::Io, "the process has no id"))?;
-        feed(child.stdin.take(), input);
+        let feeder = feed(child.stdin.take(), input);
         Ok(Self {
+            feeder,
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,
@@ -237,6 +242,14 @@ impl Process {
             Stop::Kill => Signal::KILL,
         };
         let _ = rustix::process::kill_process_group(self.group.pid, signal);
+        // Newer versions end only when a read of their input returns. It is closed after they have taken note of the
+        // signal: an end of input before it would look like a complete backup.
+        if let Some(feeder) = self.feeder.take() {
+            tokio::spawn(async move {
+                tokio::time::sleep(INPUT_OUTLIVES_SIGNAL).await;
+                feeder.abort();
+            });
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -263,9 +276,12 @@ fn secret_pipe(secret: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// Copies the input in a task of its own; a child that stops reading ends it.
-fn feed(stdin: Option<tokio::process::ChildStdin>, input: Input) {
-    let Some(mut stdin) = stdin else { return };
-    tokio::spawn(async move {
+fn feed(
+    stdin: Option<tokio::process::ChildStdin>,
+    input: Input,
+) -> Option<tokio::task::AbortHandle> {
+    let mut stdin = stdin?;
+    let task = tokio::spawn(async move {
         match input {
             Input::Nothing => {}
             Input::Bytes(bytes) => {
@@ -277,4 +293,5 @@ fn feed(stdin: Option<tokio::process::ChildStdin>, input: Input) {
         }
         let _ = stdin.shutdown().await;
     });
+    Some(task.abort_handle())
 }

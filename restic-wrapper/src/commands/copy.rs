@@ -124,9 +124,14 @@ impl Collect for CopyCollector {
             return None;
         };
         if let Event::Notice(notice) = &event {
-            if let Some((new, _)) = text::copied(&notice.text) {
-                if let Some(last) = self.snapshots.last_mut() {
-                    last.to = Some(new);
+            if let Some((new, from)) = text::copied(&notice.text) {
+                // 0.19 copies several at once and names the source; older ones save right after they have named it.
+                let entry = match from {
+                    Some(from) => self.snapshots.iter_mut().find(|it| it.from == from),
+                    None => self.snapshots.last_mut(),
+                };
+                if let Some(entry) = entry {
+                    entry.to = Some(new);
                 }
             } else if let Some(rest) = notice.text.strip_prefix("snapshot ")
                 && let Some((id, _)) = rest.split_once(" of [")

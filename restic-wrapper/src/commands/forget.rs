@@ -28,7 +28,8 @@ builder! {
 pub struct ForgetReport {
     /// What stayed, what went, and why; empty when ids were given, because restic prints nothing then.
     pub groups: Vec<ForgetGroup>,
-    /// What the prune removed, if one was asked for and there was something to do.
+    /// What the prune removed, if one was asked for and there was something to do; `None` with 0.19.0 and 0.19.1, which
+    /// prune without a word.
     pub prune: Option<PruneSummary>,
     /// Whether some snapshot could not be removed (0.19 and newer say so).
     pub partial: bool,

@@ -7,8 +7,10 @@
 )]
 
 mod faults;
+mod fuzz;
 mod processes;
 mod proof;
 mod real;
+mod retention;
 mod servers;
 mod simulated;

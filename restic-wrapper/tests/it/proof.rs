@@ -44,7 +44,7 @@ async fn a_drill_samples_every_class_of_size_and_compares_with_the_sources() {
         .iter()
         .filter(|entry| entry.size >= 20_000)
         .count();
-    assert!(large >= 3 && large <= 7, "{report:?}");
+    assert!((3..=7).contains(&large), "{report:?}");
     assert!(
         report
             .entries

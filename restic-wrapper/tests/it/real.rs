@@ -118,7 +118,13 @@ pub(crate) async fn whole_round(repository: &Repository, second: &Repository, fo
     let stats = repository.stats().mode(StatsMode::RawData).await.unwrap();
     assert!(stats.total_size > 3_000_000);
     let checked = repository.check().read_data().await.unwrap();
-    assert!(checked.hints.is_empty(), "{checked:?}");
+    // What rclone says about its own configuration comes on the same stream.
+    let hints: Vec<_> = checked
+        .hints
+        .iter()
+        .filter(|hint| !hint.contains("NOTICE"))
+        .collect();
+    assert!(hints.is_empty(), "{checked:?}");
 
     second.init().copy_chunker_params(repository).await.unwrap();
     assert!(second.same_chunker(repository).await.unwrap());
@@ -136,9 +142,13 @@ pub(crate) async fn whole_round(repository: &Repository, second: &Repository, fo
     assert_eq!(repository.snapshots().await.unwrap().len(), 2);
     let forgotten = repository.forget(&policy).prune().await.unwrap();
     assert_eq!((forgotten.kept(), forgotten.removed()), (1, 1));
-    let freed = forgotten.prune.expect("a prune").bytes;
-    assert!(freed.contains_key("remove_total"), "{freed:?}");
-    repository.prune().await.unwrap();
+    // 0.19 prunes here without a word.
+    if repository.restic().version() < Version::new(0, 19, 0) {
+        let freed = forgotten.prune.expect("a prune").bytes;
+        assert!(freed.contains_key("remove_total"), "{freed:?}");
+    }
+    let pruned = repository.prune().await.unwrap().summary.expect("a table");
+    assert_eq!(pruned.blobs["remove_total"], 0, "{pruned:?}");
 
     let target = folder.join("restored");
     repository

@@ -1,0 +1,329 @@
+//! What the figures of the README come from: this crate against others at the same work, in one run.
+//!
+//! `cargo bench -p restic-wrapper --all-features`; `LINES=200000` makes it shorter. Programs that are not installed are
+//! said and left out.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails loudly"
+)]
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use restic_wrapper::retention::{GroupBy, Policy, Zone};
+use restic_wrapper::{
+    Command, Decoded, LineSplitter, Location, Parser, Restic, Snapshot, Stream, Timestamp,
+};
+
+fn main() {
+    let lines: usize = std::env::var("LINES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    println!("| work | this crate | compared with | theirs | ratio |");
+    println!("| --- | --: | --- | --: | --: |");
+    listing(folder.path(), lines);
+    retention();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    runtime.block_on(processes(folder.path()));
+}
+
+fn row(work: &str, ours: Duration, other: &str, theirs: Duration) {
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    println!(
+        "| {work} | {} | {other} | {} | {ratio:.2}x |",
+        shown(ours),
+        shown(theirs)
+    );
+}
+
+fn shown(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds < 1e-3 => format!("{:.0} µs", seconds * 1e6),
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
+
+fn best(rounds: usize, mut work: impl FnMut()) -> Duration {
+    let time = |work: &mut dyn FnMut()| {
+        let started = Instant::now();
+        work();
+        started.elapsed()
+    };
+    (0..rounds).map(|_| time(&mut work)).min().unwrap()
+}
+
+/// `ls` of a million files, in the form of 0.19.
+fn listing(folder: &Path, lines: usize) {
+    let path = folder.join("ls.jsonl");
+    let mut text = String::from(
+        "{\"time\":\"2026-11-20T12:25:44Z\",\"tree\":\"93\",\"paths\":[\"/data\"],\"message_type\":\"snapshot\",\"struct_type\":\"snapshot\"}\n",
+    );
+    for number in 0..lines {
+        let time = format!(
+            "2026-11-20T12:25:{:02}.{:09}Z",
+            number % 60,
+            number * 977 % 1_000_000_000
+        );
+        writeln!(
+            text,
+            "{{\"name\":\"file-{number}.dat\",\"type\":\"file\",\"path\":\"/data/folder-{}/file-{number}.dat\",\"uid\":1000,\"gid\":1000,\"size\":{},\"mode\":420,\"permissions\":\"-rw-r--r--\",\"mtime\":\"{time}\",\"atime\":\"{time}\",\"ctime\":\"{time}\",\"inode\":{},\"message_type\":\"node\",\"struct_type\":\"node\"}}",
+            number / 1000,
+            number * 31 % 1_000_000,
+            10_000_000 + number,
+        )
+        .unwrap();
+    }
+    std::fs::write(&path, &text).unwrap();
+    let expected: u64 = (0..lines as u64)
+        .map(|number| number * 31 % 1_000_000)
+        .sum();
+    drop(text);
+    let work = format!(
+        "{lines} lines of `ls` ({} MB), typed",
+        path.metadata().unwrap().len() / 1_000_000
+    );
+
+    // Through the same reader and parser as a running command, in pieces of a pipe's size.
+    let ours = best(3, || {
+        let mut file = std::fs::File::open(&path).unwrap();
+        let mut parser = Parser::new(Command::Ls);
+        let mut splitter = LineSplitter::new(1 << 30);
+        let mut buffer = vec![0; 1 << 16];
+        let (mut nodes, mut bytes) = (0, 0);
+        loop {
+            let n = std::io::Read::read(&mut file, &mut buffer).unwrap();
+            if n == 0 {
+                break;
+            }
+            splitter.push(&buffer[..n], &mut |line| {
+                parser.line(Stream::Stdout, line, &mut |value| {
+                    if let Decoded::Node(node) = value {
+                        nodes += 1;
+                        bytes += node.size.unwrap_or(0);
+                    }
+                });
+            });
+        }
+        assert_eq!((nodes, bytes), (lines, expected));
+    });
+    println!("| memory after it | {} MB | | | |", peak_memory());
+
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "what a user would write")]
+    struct Owned {
+        name: String,
+        path: String,
+        #[serde(rename = "type")]
+        kind: String,
+        size: Option<u64>,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+        mtime: String,
+        atime: String,
+        ctime: String,
+        inode: Option<u64>,
+    }
+    let theirs = best(3, || {
+        let file = std::io::BufReader::with_capacity(1 << 16, std::fs::File::open(&path).unwrap());
+        let (mut nodes, mut bytes) = (0, 0);
+        for line in file.lines() {
+            if let Ok(node) = serde_json::from_str::<Owned>(&line.unwrap()) {
+                nodes += 1;
+                bytes += node.size.unwrap_or(0);
+            }
+        }
+        assert_eq!((nodes, bytes), (lines, expected));
+    });
+    row(&work, ours, "serde_json, owned, line by line", theirs);
+    let python = "import json,sys\nn=b=0\nfor l in sys.stdin:\n d=json.loads(l)\n if d['struct_type']=='node':\n  n+=1;b+=d['size']\nprint(b)";
+    let jq = "reduce (inputs|select(.struct_type==\"node\")|.size) as $s (0;.+$s)";
+    let programs: [(&str, &[&str]); 2] = [("python3", &["-c", python]), ("jq", &["-n", jq])];
+    for (program, args) in programs {
+        let started = Instant::now();
+        let output = Process::new(program)
+            .args(args)
+            .stdin(std::fs::File::open(&path).unwrap())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {
+                let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+                assert_eq!(text, expected.to_string(), "{program}");
+                row(&work, ours, program, started.elapsed());
+            }
+            _ => println!("| {work} | {} | {program} | absent | |", shown(ours)),
+        }
+    }
+}
+
+fn peak_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1000
+}
+
+/// Ten thousand snapshots of four hosts over years.
+fn retention() {
+    let list: Vec<Snapshot> = (0..10_000_u64)
+        .map(|number| {
+            let time = UNIX_EPOCH + Duration::from_secs(1_500_000_000 + number * 27_000);
+            let mut snapshot = Snapshot::new(Timestamp::from(time));
+            snapshot.id = format!("{number:064x}");
+            snapshot.hostname = format!("host-{}", number % 4);
+            snapshot.paths = vec!["/etc".to_owned(), "/home".to_owned()];
+            snapshot
+        })
+        .collect();
+    let policy: Policy =
+        "last=10 hourly=24 daily=30 weekly=52 monthly=60 yearly=10 within=30d within-weekly=2y"
+            .parse()
+            .unwrap();
+    let now = Timestamp::from(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let ours = best(20, || {
+        let plan = policy.plan(&list, GroupBy::default(), now, &zone).unwrap();
+        assert_eq!(plan.kept().count() + plan.removed().count(), 10_000);
+    });
+    println!(
+        "| retention of 10,000 snapshots | {} | the goal | 5.0 ms | {:.2}x |",
+        shown(ours),
+        ours.as_secs_f64() / 0.005
+    );
+}
+
+async fn processes(folder: &Path) {
+    let Ok(restic) = Restic::find().await else {
+        println!("| a backup | restic is absent | | | |");
+        return;
+    };
+    let source = folder.join("source");
+    std::fs::create_dir(&source).unwrap();
+    let mut state = 1_u64;
+    for number in 0..64 {
+        let mut bytes = Vec::with_capacity(1 << 20);
+        while bytes.len() < 1 << 20 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend_from_slice(&state.to_le_bytes());
+        }
+        std::fs::File::create(source.join(number.to_string()))
+            .unwrap()
+            .write_all(&bytes)
+            .unwrap();
+    }
+    let repository = restic
+        .repository(Location::local(folder.join("repository")), "correct horse")
+        .no_cache()
+        .progress_per_second(10.0)
+        .check_lock_after_cancel(false);
+    repository.ensure().await.unwrap();
+    repository.backup([&source]).await.unwrap();
+    let program = std::env::var("RESTIC").unwrap_or_else(|_| "restic".to_owned());
+    let alone = |args: &[&str]| {
+        let mut command = Process::new(&program);
+        command
+            .args(args)
+            .env("RESTIC_PASSWORD", "correct horse")
+            .env("RESTIC_REPOSITORY", folder.join("repository"))
+            .env("RESTIC_PROGRESS_FPS", "10")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    };
+    let shown_source = source.to_string_lossy().into_owned();
+    let backup = ["backup", "--json", "--no-cache", "--force", &shown_source];
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let started = Instant::now();
+        repository.backup([&source]).force().await.unwrap();
+        ours.push(started.elapsed());
+        let started = Instant::now();
+        assert!(alone(&backup).status().unwrap().success());
+        theirs.push(started.elapsed());
+    }
+    row(
+        "a backup of 64 MB, median of 7",
+        median(ours),
+        "restic alone",
+        median(theirs),
+    );
+
+    let slow = repository.clone().limit_upload(4096);
+    let more = folder.join("more");
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let limited = [
+        "backup",
+        "--json",
+        "--no-cache",
+        "--limit-upload=4096",
+        &more.to_string_lossy(),
+    ]
+    .map(str::to_owned);
+    for round in 0..5_u64 {
+        for by_crate in [true, false] {
+            // New content every time, so that there is something to upload when the signal comes.
+            let mut bytes = vec![0_u8; 16 << 20];
+            for chunk in bytes.chunks_mut(8) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
+            }
+            std::fs::write(&more, bytes).unwrap();
+            let wait = Duration::from_millis(1500 + round * 100);
+            if by_crate {
+                let run = slow.backup([&more]).start().unwrap();
+                tokio::time::sleep(wait).await;
+                let started = Instant::now();
+                assert!(run.cancel().await.is_err());
+                ours.push(started.elapsed());
+            } else {
+                let args: Vec<&str> = limited.iter().map(String::as_str).collect();
+                let mut child = alone(&args).spawn().unwrap();
+                std::thread::sleep(wait);
+                let started = Instant::now();
+                let pid = child.id().to_string();
+                assert!(
+                    Process::new("kill")
+                        .args(["-INT", &pid])
+                        .status()
+                        .unwrap()
+                        .success()
+                );
+                child.wait().unwrap();
+                theirs.push(started.elapsed());
+            }
+        }
+    }
+    row(
+        "cancel, median of 5",
+        median(ours),
+        "SIGINT to restic alone",
+        median(theirs),
+    );
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

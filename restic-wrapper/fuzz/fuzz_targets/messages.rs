@@ -1,0 +1,5 @@
+//! cargo-fuzz target: see `restic_wrapper::fuzzing::messages`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| restic_wrapper::fuzzing::messages(data));
