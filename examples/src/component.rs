@@ -314,6 +314,107 @@ pub struct Webhook {
     pub port: u16,
 }
 
+/// A part of the platform that can be reached through the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Its name in `gateway.routes`.
+    pub name: &'static str,
+    /// Component.
+    pub component: &'static str,
+    /// Workload that answers.
+    pub workload: &'static str,
+    /// Namespace.
+    pub namespace: &'static str,
+    /// Service in front of it, as the chart names it.
+    pub service: &'static str,
+    /// Port of the service.
+    pub service_port: u16,
+    /// Port of the pods.
+    pub port: u16,
+    /// Key of `cluster.yaml` that switches it on.
+    pub key: &'static str,
+}
+
+const fn published(
+    name: &'static str,
+    workload: (&'static str, &'static str, &'static str),
+    service: (&'static str, u16),
+    port: u16,
+    key: &'static str,
+) -> Published {
+    Published {
+        name,
+        namespace: workload.0,
+        component: workload.1,
+        workload: workload.2,
+        service: service.0,
+        service_port: service.1,
+        port,
+        key,
+    }
+}
+
+/// Everything that can be reached through the gateway.
+pub const PUBLISHED: &[Published] = &[
+    published(
+        "argo-cd",
+        ("argocd", "argo-cd", "server"),
+        ("argocd-server", 80),
+        8080,
+        "argoCd",
+    ),
+    published(
+        "grafana",
+        ("monitoring", "kube-prometheus-stack", "grafana"),
+        ("kube-prometheus-stack-grafana", 80),
+        3000,
+        "components.monitoring",
+    ),
+    published(
+        "prometheus",
+        ("monitoring", "kube-prometheus-stack", "prometheus"),
+        ("kube-prometheus-stack-prometheus", 9090),
+        9090,
+        "components.monitoring",
+    ),
+    published(
+        "alertmanager",
+        ("monitoring", "kube-prometheus-stack", "alertmanager"),
+        ("kube-prometheus-stack-alertmanager", 9093),
+        9093,
+        "components.monitoring",
+    ),
+    published(
+        "hubble-ui",
+        ("kube-system", "cilium", "hubble-ui"),
+        ("hubble-ui", 80),
+        8081,
+        "cilium.hubble.ui",
+    ),
+    published(
+        "longhorn-ui",
+        ("longhorn-system", "longhorn", "ui"),
+        ("longhorn-frontend", 80),
+        8000,
+        "components.longhorn",
+    ),
+    published(
+        "authelia",
+        ("authelia", "authelia", "authelia"),
+        ("authelia", 80),
+        9091,
+        "components.authelia",
+    ),
+    published(
+        "lldap",
+        ("lldap", "lldap", "lldap"),
+        ("lldap", 17_170),
+        17_170,
+        "components.lldap",
+    ),
+];
+
 impl Catalogue {
     /// The components that the environment runs, with replicas, sizes and connections worked out.
     #[must_use]

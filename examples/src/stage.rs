@@ -2,3 +2,4 @@
 
 pub mod cilium;
 pub mod longhorn;
+pub mod wireguard;

@@ -163,8 +163,7 @@ fn cilium(draft: &mut Draft<'_>) {
             .listens("http", 8081)
             .no_metrics("a static page and a thin back-end")
             .calls_api()
-            .calls("cilium", "hubble-relay", 4245, "flows")
-            .published("hubble-ui", 8081);
+            .calls("cilium", "hubble-relay", 4245, "flows");
     }
     draft.add(cilium);
 }
@@ -255,8 +254,7 @@ fn argo_cd(draft: &mut Draft<'_>) {
         .metrics(8083)
         .calls_api()
         .calls("argo-cd", "repo-server", 8081, "rendered manifests")
-        .calls("argo-cd", "redis", 6379, "sessions")
-        .published("argo-cd", 8080);
+        .calls("argo-cd", "redis", 6379, "sessions");
     if draft.wants("authelia") {
         argo = argo.calls_gateway("single sign-on");
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::{
-    AntiAffinity, Catalogue, Component, Entity, Flow, Kind, Metrics, Needs, Party, PodSecurity,
-    Port, Protocol, Provides, Replicas, Requests, SecretNeed, SecretSource, Source, Volume,
-    Webhook, Workload,
+    AntiAffinity, Catalogue, Component, Entity, Flow, Kind, Metrics, Needs, PUBLISHED, Party,
+    PodSecurity, Port, Protocol, Provides, Replicas, Requests, SecretNeed, SecretSource, Source,
+    Volume, Webhook, Workload,
 };
 use crate::spec::components::{Profile, Wishes};
 use crate::spec::quantity::{Bytes, Cpu};
@@ -111,6 +111,21 @@ impl<'s> Draft<'s> {
                     port,
                     Protocol::Tcp,
                     "published names",
+                ));
+            }
+        }
+        for route in self.spec.gateway.iter().flat_map(|gateway| &gateway.routes) {
+            if let Some(target) = PUBLISHED
+                .iter()
+                .find(|target| target.name == route.to.as_str())
+            {
+                let to = Party::workload(target.component, target.workload);
+                flows.push(flow(
+                    Party::Entity(Entity::Ingress),
+                    to,
+                    target.port,
+                    Protocol::Tcp,
+                    "published",
                 ));
             }
         }
@@ -520,25 +535,6 @@ impl Writer<'_> {
             return self;
         }
         self.listens("webhook", port)
-    }
-
-    /// The gateway leads to the last workload where a route of that name is asked for.
-    pub(super) fn published(mut self, name: &str, port: u16) -> Self {
-        let asked =
-            self.spec.gateway.as_ref().is_some_and(|gateway| {
-                gateway.routes.iter().any(|route| route.to.as_str() == name)
-            });
-        if asked {
-            let to = self.me();
-            self.flows.push(flow(
-                Party::Entity(Entity::Ingress),
-                to,
-                port,
-                Protocol::Tcp,
-                "published",
-            ));
-        }
-        self
     }
 
     pub(super) fn needs_crds<const N: usize>(mut self, crds: [&str; N]) -> Self {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::definitions::{self, Definition};
-use super::{Component, Kind, Requests, Workload};
+use super::{Component, Kind, PUBLISHED, Requests, Workload};
 
 /// An image that nobody pulls: the lab has no container runtime.
 const IMAGE: &str = "registry.invalid/stand-in:1";
@@ -185,16 +185,29 @@ fn service(component: &Component, workload: &Workload) -> Option<Value> {
     if workload.host_network || workload.ports.is_empty() {
         return None;
     }
-    let ports: Vec<Value> = workload
+    let mut ports: Vec<Value> = workload
         .ports
         .iter()
         .map(|port| json!({"name": port.name, "port": port.number, "targetPort": port.number, "protocol": port.protocol.as_str()}))
         .collect();
-    let name = if component.name == "coredns" {
+    let published = PUBLISHED
+        .iter()
+        .find(|target| target.component == component.name && target.workload == workload.name);
+    let mut name = if component.name == "coredns" {
         "kube-dns"
     } else {
         &workload.object
     };
+    if let Some(target) = published {
+        name = target.service;
+        if !workload
+            .ports
+            .iter()
+            .any(|port| port.number == target.service_port)
+        {
+            ports.push(json!({"name": "published", "port": target.service_port, "targetPort": target.port, "protocol": "TCP"}));
+        }
+    }
     Some(json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name, "namespace": component.namespace, "labels": {"app.kubernetes.io/part-of": component.name}},

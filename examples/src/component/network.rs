@@ -174,8 +174,7 @@ fn lldap(draft: &mut Draft<'_>) {
         .no_metrics("offers none")
         .volume(None, size)
         .listens("ldap", 3890)
-        .listens("http", 17_170)
-        .published("lldap", 17_170);
+        .listens("http", 17_170);
     draft.add(component);
 }
 
@@ -216,8 +215,7 @@ fn authelia(draft: &mut Draft<'_>) {
         .metrics(9959)
         .calls("lldap", "lldap", 3890, "users")
         .calls("authelia", "postgresql", 5432, "state")
-        .calls("authelia", "valkey", 6379, "sessions")
-        .published("authelia", 9091);
+        .calls("authelia", "valkey", 6379, "sessions");
     if !shared {
         component = component.volume(None, size);
     }

@@ -115,7 +115,6 @@ fn monitoring(draft: &mut Draft<'_>) {
         .calls_nodes(10_257, "controller manager")
         .calls_nodes(10_259, "scheduler")
         .calls_nodes(9965, "Hubble")
-        .published("prometheus", 9090)
         .runs(
             Kind::StatefulSet,
             "alertmanager",
@@ -128,8 +127,7 @@ fn monitoring(draft: &mut Draft<'_>) {
         .listens("http", 9093)
         .listens("mesh-tcp", 9094)
         .listens_on("mesh-udp", 9094, Protocol::Udp)
-        .metrics(9093)
-        .published("alertmanager", 9093);
+        .metrics(9093);
     if replicated.count(1, 1) > 1 {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             stack = stack.calls_on(
@@ -155,8 +153,7 @@ fn monitoring(draft: &mut Draft<'_>) {
         .calls_api()
         .calls("kube-prometheus-stack", "prometheus", 9090, "data source")
         .calls("kube-prometheus-stack", "alertmanager", 9093, "data source")
-        .calls("loki", "loki", 3100, "data source")
-        .published("grafana", 3000);
+        .calls("loki", "loki", 3100, "data source");
     if draft.wants("authelia") {
         stack = stack.calls_gateway("single sign-on");
     }

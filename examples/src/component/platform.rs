@@ -207,8 +207,7 @@ fn longhorn(draft: &mut Draft<'_>) {
         .labels([("app", "longhorn-ui")])
         .no_metrics("a static page")
         .listens("http", 8000)
-        .calls("longhorn", "manager", 9500, "everything that it shows")
-        .published("longhorn-ui", 8000);
+        .calls("longhorn", "manager", 9500, "everything that it shows");
     for class in &spec.storage.classes {
         longhorn = longhorn.brings_class(class.name.as_str());
     }

@@ -2,5 +2,6 @@
 
 mod component;
 mod kubernetes;
+mod network;
 mod policies;
 mod spec;

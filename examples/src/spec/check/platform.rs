@@ -1,7 +1,7 @@
 //! Gateway, certificates, components and their wishes.
 
 use super::Check;
-use crate::component::{Kind, Replicas};
+use crate::component::{Kind, PUBLISHED, Replicas};
 use crate::spec::components::{Database, Sessions};
 use crate::spec::decode::nearest;
 use crate::spec::platform::Solver;
@@ -96,7 +96,7 @@ fn gateway(check: &mut Check<'_, '_>) {
             .help("tokenFrom: env:NAME, or solver: http01")
             .done();
     }
-    let known: Vec<&str> = PUBLISHED.iter().map(|(name, ..)| *name).collect();
+    let known: Vec<&str> = PUBLISHED.iter().map(|target| target.name).collect();
     for (index, route) in gateway.routes.iter().enumerate() {
         let path = format!("gateway.routes[{index}]");
         if !gateway
@@ -123,9 +123,9 @@ fn gateway(check: &mut Check<'_, '_>) {
                 .help("a name one label under a listener's wildcard, or a listener of its own")
                 .done();
         }
-        let Some((_, component, key)) = PUBLISHED
+        let Some(target) = PUBLISHED
             .iter()
-            .find(|(name, ..)| *name == route.to.as_str())
+            .find(|target| target.name == route.to.as_str())
         else {
             let near = nearest(route.to.as_str(), &known)
                 .map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
@@ -142,41 +142,24 @@ fn gateway(check: &mut Check<'_, '_>) {
                 .done();
             continue;
         };
-        let runs = check.catalogue.component(component).is_some()
-            && (route.to.as_str() != "hubble-ui" || spec.cilium.hubble.ui);
-        if !runs {
+        if check
+            .catalogue
+            .workload(target.component, target.workload)
+            .is_none()
+        {
+            let key = target.key;
             check
                 .error(
                     "route-disabled",
                     format!("{path}.to"),
                     format!("{path}.to {} is published, but {key} is off", route.to),
                 )
-                .needs(*key)
+                .needs(key)
                 .help(format!("{key}: true, or no route"))
                 .done();
         }
     }
 }
-
-/// What can be published: its name in a route, its component, the key that switches it on.
-const PUBLISHED: [(&str, &str, &str); 8] = [
-    ("argo-cd", "argo-cd", "argoCd"),
-    ("grafana", "kube-prometheus-stack", "components.monitoring"),
-    (
-        "prometheus",
-        "kube-prometheus-stack",
-        "components.monitoring",
-    ),
-    (
-        "alertmanager",
-        "kube-prometheus-stack",
-        "components.monitoring",
-    ),
-    ("hubble-ui", "cilium", "cilium.hubble.ui"),
-    ("longhorn-ui", "longhorn", "components.longhorn"),
-    ("authelia", "authelia", "components.authelia"),
-    ("lldap", "lldap", "components.lldap"),
-];
 
 fn components(check: &mut Check<'_, '_>) {
     let spec = check.spec;

@@ -2,12 +2,12 @@
 
 use super::Check;
 use crate::component::Flow;
-use crate::stage::cilium::{Row, policy, verdict_matrix};
+use crate::stage::cilium::{Network, policy};
 
 pub(super) fn run(check: &mut Check<'_, '_>) {
     let spec = check.spec;
-    let matrix = match verdict_matrix(spec, check.catalogue) {
-        Ok(matrix) => matrix,
+    let network = match Network::new(check.catalogue, policy::policies(spec, check.catalogue)) {
+        Ok(network) => network,
         Err(error) => {
             check
                 .error(
@@ -20,8 +20,7 @@ pub(super) fn run(check: &mut Check<'_, '_>) {
             return;
         }
     };
-    let refused: Vec<&Row> = matrix.refused().collect();
-    for row in &refused {
+    for row in network.declared() {
         let Some(refusal) = &row.refused else {
             continue;
         };
@@ -61,20 +60,6 @@ pub(super) fn run(check: &mut Check<'_, '_>) {
                 "proxmox.endpoint",
             ])
             .help(help)
-            .done();
-    }
-    for row in &matrix.leaks {
-        check
-            .error(
-                "policy-unreachable",
-                "cilium",
-                format!(
-                    "{} is not declared, but {} lets it through",
-                    arrow(&row.flow),
-                    row.by.join(" and ")
-                ),
-            )
-            .help("this is a fault of the program, not of the file")
             .done();
     }
 }

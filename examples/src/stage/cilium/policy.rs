@@ -52,6 +52,19 @@ pub fn policies(spec: &Spec, catalogue: &Catalogue) -> Vec<Policy> {
     out
 }
 
+/// The JSON form of a policy.
+#[must_use]
+pub fn to_json(policy: &Policy) -> serde_json::Value {
+    match policy {
+        Policy::Cilium(policy) => policy.to_json(),
+        Policy::CiliumClusterwide(policy) => policy.to_json(),
+        Policy::Kubernetes(policy) => policy.to_json(),
+        Policy::Cluster(policy) => policy.to_json(),
+        Policy::CidrGroup(group) => group.to_json(),
+        _ => serde_json::Value::Null,
+    }
+}
+
 /// Closes both directions of every pod of a namespace and allows nothing.
 fn default_deny(namespace: &str) -> CiliumNetworkPolicy {
     let rule = Rule::new()
@@ -163,12 +176,15 @@ fn allows(
         .in_namespace(component.namespace.clone())
 }
 
+/// First port, last port of a range, protocol.
+type Ports = BTreeSet<(u16, Option<u16>, Protocol)>;
+
 /// Connections by peer: one rule each, with all its ports.
 fn by_peer<'f>(
     flows: impl Iterator<Item = &'f Flow>,
     peer: impl Fn(&'f Flow) -> &'f Party,
-) -> BTreeMap<&'f Party, BTreeSet<(u16, Option<u16>, Protocol)>> {
-    let mut out: BTreeMap<&Party, BTreeSet<_>> = BTreeMap::new();
+) -> BTreeMap<&'f Party, Ports> {
+    let mut out: BTreeMap<&Party, Ports> = BTreeMap::new();
     for flow in flows {
         out.entry(peer(flow))
             .or_default()
@@ -177,7 +193,7 @@ fn by_peer<'f>(
     out
 }
 
-fn ports(ports: &BTreeSet<(u16, Option<u16>, Protocol)>) -> PortRule {
+fn ports(ports: &Ports) -> PortRule {
     PortRule::new().ports(ports.iter().map(|(port, end, protocol)| {
         let protocol = match protocol {
             Protocol::Udp => ModelProtocol::Udp,

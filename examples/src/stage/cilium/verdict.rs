@@ -169,15 +169,20 @@ impl<'c> Network<'c> {
         self.ask(flow, &from, &to)
     }
 
-    /// Asks about every declared connection, and about every other pair of workloads on every port that one of them names.
+    /// Asks about every declared connection.
     #[must_use]
-    pub fn matrix(&self) -> Matrix {
-        let declared = self
-            .catalogue
+    pub fn declared(&self) -> Vec<Row> {
+        self.catalogue
             .flows
             .iter()
             .map(|flow| self.judge(flow))
-            .collect();
+            .collect()
+    }
+
+    /// Asks about every declared connection, and about every other pair of workloads on every port that one of them names.
+    #[must_use]
+    pub fn matrix(&self) -> Matrix {
+        let declared = self.declared();
         let pods: Vec<(Party, Endpoint, &Workload)> = self
             .catalogue
             .workloads()
