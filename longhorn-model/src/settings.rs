@@ -58,7 +58,7 @@ pub struct Release {
     /// Default; for settings per engine a JSON object.
     pub default: &'static str,
     /// The only values allowed, if not empty.
-    pub choices: &'static [&'static str],
+    pub choices: Vec<&'static str>,
     /// Numbers allowed.
     pub range: Option<Range>,
     /// One value for all engines, or a JSON object with one text for each engine that the default names.
@@ -102,15 +102,15 @@ impl Definition {
 /// What a release knows of a setting.
 #[must_use]
 pub fn definition(version: Version, name: &str) -> Option<&'static Release> {
-    let at = table::TABLE
+    let at = table::table()
         .binary_search_by(|known| known.name.cmp(name))
         .ok()?;
-    table::TABLE[at].at(version)
+    table::table()[at].at(version)
 }
 
 /// Names of all settings of a release, sorted.
 pub fn names(version: Version) -> impl Iterator<Item = &'static str> {
-    table::TABLE
+    table::table()
         .iter()
         .filter(move |known| known.at(version).is_some())
         .map(|known| known.name)
