@@ -303,6 +303,9 @@ fn cpu_mask(text: &str) -> Result<(), String> {
 }
 
 fn log_flags(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
     let word = |flag: &str| {
         !flag.is_empty() && flag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
