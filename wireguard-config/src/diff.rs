@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::config::{Config, Peer, Table};
 use crate::device::Device;
 use crate::endpoint::{Endpoint, Host};
+use crate::key::hash::KeyHash;
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::net::{InterfaceAddress, Network};
 
@@ -200,8 +201,10 @@ impl Changes {
     }
 
     fn peers(&mut self, current: &[Holding<'_>], wanted: &Config) {
-        let held: HashMap<PublicKey, &Holding<'_>> = current.iter().map(|h| (h.key, h)).collect();
-        let wanted_keys: HashSet<PublicKey> = wanted.peers.iter().map(|p| p.public_key).collect();
+        let held: HashMap<PublicKey, &Holding<'_>, KeyHash> =
+            current.iter().map(|h| (h.key, h)).collect();
+        let wanted_keys: HashSet<PublicKey, KeyHash> =
+            wanted.peers.iter().map(|p| p.public_key).collect();
         for gone in current.iter().filter(|h| !wanted_keys.contains(&h.key)) {
             self.operations.push(Operation::RemovePeer(gone.key));
         }

@@ -1,11 +1,12 @@
 //! Where a peer is reached: an address with an optional zone, or a name, and a UDP port.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::parse_address;
+use crate::net::{parse_address, push_address, push_number};
 
 /// The host part of an [`Endpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,8 +98,31 @@ impl Endpoint {
         self
     }
 
+    /// Appends the text that `Display` gives, faster.
+    pub(crate) fn push(&self, out: &mut String) {
+        match &self.host {
+            Host::Address(address @ IpAddr::V4(_)) => {
+                push_address(out, *address);
+                out.push(':');
+                push_number(out, u32::from(self.port));
+            }
+            Host::Name(name) => {
+                out.push_str(name);
+                out.push(':');
+                push_number(out, u32::from(self.port));
+            }
+            _ => {
+                // Writing into a String cannot fail.
+                let _ = write!(out, "{self}");
+            }
+        }
+    }
+
     /// The second value says that IPv6 stood there without brackets.
     pub(crate) fn parse(text: &str) -> Result<(Self, bool), EndpointFault> {
+        if let Some(plain) = parse_plain(text.as_bytes()) {
+            return Ok((plain, false));
+        }
         let fault = |rule, reason, hint, offset| EndpointFault {
             rule,
             reason,
@@ -177,6 +201,25 @@ impl Endpoint {
         })?;
         let bare = !bracketed && matches!(host, Host::Scoped(..) | Host::Address(IpAddr::V6(_)));
         Ok((Self { host, port: number }, bare))
+    }
+}
+
+/// `a.b.c.d:port`, which most endpoints are.
+pub(crate) fn parse_plain(text: &[u8]) -> Option<Endpoint> {
+    let colon = text
+        .iter()
+        .rposition(|&c| c == b':')
+        .filter(|&at| at <= 15)?;
+    let digits = &text[colon + 1..];
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let port = digits
+        .iter()
+        .fold(0u32, |n, c| n * 10 + u32::from(c - b'0'));
+    match parse_address(&text[..colon])? {
+        address @ IpAddr::V4(_) => Some(Endpoint::new(address, u16::try_from(port).ok()?)),
+        IpAddr::V6(_) => None,
     }
 }
 

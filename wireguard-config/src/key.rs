@@ -9,6 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) mod encoding;
+pub(crate) mod hash;
 
 /// Where random bytes come from. Every `FnMut(&mut [u8])` is one.
 ///

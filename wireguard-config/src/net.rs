@@ -385,15 +385,15 @@ impl fmt::Debug for InterfaceAddress {
     }
 }
 
-/// Appends `a.b.c.d/n` without the formatting machinery, which costs more than the digits.
-pub(crate) fn push_network(out: &mut String, network: &Network) {
+/// Appends an address without the formatting machinery, which costs more than the digits.
+pub(crate) fn push_address(out: &mut String, address: IpAddr) {
     use std::fmt::Write as _;
-    match network.address {
+    match address {
         IpAddr::V4(address) => {
-            for (i, octet) in address.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push('.');
-                }
+            let [a, b, c, d] = address.octets();
+            push_number(out, u32::from(a));
+            for octet in [b, c, d] {
+                out.push('.');
                 push_number(out, u32::from(octet));
             }
         }
@@ -402,6 +402,10 @@ pub(crate) fn push_network(out: &mut String, network: &Network) {
             let _ = write!(out, "{address}");
         }
     }
+}
+
+pub(crate) fn push_network(out: &mut String, network: &Network) {
+    push_address(out, network.address);
     out.push('/');
     push_number(out, u32::from(network.prefix));
 }

@@ -1,4 +1,4 @@
-//! Texts for other programs, made from a [`Config`](crate::Config) or a [`Plan`](crate::Plan).
+//! Texts for other programs, made from a [`Config`] or a [`Plan`](crate::Plan).
 //!
 //! Not every program knows everything: what a format cannot carry is said in [`Rendered::notes`].
 

@@ -15,6 +15,7 @@ use crate::document::line::{Line, LineKind, Lines};
 use crate::document::{Document, Limits};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, Severity};
 use crate::key::PublicKey;
+use crate::key::hash::KeyHash;
 
 use places::Places;
 
@@ -149,7 +150,7 @@ struct Reader<'a> {
     header: (usize, usize),
     /// Bit set of the scalar keys seen in the section.
     seen: u32,
-    known: HashMap<PublicKey, usize>,
+    known: HashMap<PublicKey, usize, KeyHash>,
     problems: Vec<Problem>,
     places: Option<Places>,
 }
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
             has_key: false,
             header: (1, 1),
             seen: 0,
-            known: HashMap::new(),
+            known: HashMap::default(),
             problems: Vec::new(),
             places,
         }

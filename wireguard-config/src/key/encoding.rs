@@ -72,19 +72,18 @@ impl KeyFault {
     }
 }
 
+/// 0xff when `low <= c < low + count`, else 0; one subtraction and comparison, so that loops become vector code.
+const fn within(c: u8, low: u8, count: u8) -> u8 {
+    0u8.wrapping_sub((c.wrapping_sub(low) < count) as u8)
+}
+
 /// 0..=63 for a character of the alphabet, 0xff for any other.
 const fn sextet(c: u8) -> u8 {
-    // Each comparison becomes a mask; nothing depends on the content but arithmetic.
-    const fn within(c: u8, low: u8, high: u8) -> u8 {
-        let below = (c as u16).wrapping_sub(low as u16) >> 8;
-        let above = (high as u16).wrapping_sub(c as u16) >> 8;
-        !((below | above) as u8)
-    }
-    let upper = within(c, b'A', b'Z');
-    let lower = within(c, b'a', b'z');
-    let digit = within(c, b'0', b'9');
-    let plus = within(c, b'+', b'+');
-    let slash = within(c, b'/', b'/');
+    let upper = within(c, b'A', 26);
+    let lower = within(c, b'a', 26);
+    let digit = within(c, b'0', 10);
+    let plus = within(c, b'+', 1);
+    let slash = within(c, b'/', 1);
     let value = (upper & c.wrapping_sub(b'A'))
         | (lower & c.wrapping_sub(b'a' - 26))
         | (digit & c.wrapping_add(52 - b'0'))
@@ -95,13 +94,16 @@ const fn sextet(c: u8) -> u8 {
 
 /// The character of a value 0..=63.
 const fn character(v: u8) -> u8 {
-    let v = v as i16;
-    let mut c = v + b'A' as i16;
-    c += ((25 - v) >> 8) & 6;
-    c -= ((51 - v) >> 8) & 75;
-    c -= ((61 - v) >> 8) & 15;
-    c += ((62 - v) >> 8) & 3;
-    c as u8
+    let upper = within(v, 0, 26);
+    let lower = within(v, 26, 26);
+    let digit = within(v, 52, 10);
+    let plus = within(v, 62, 1);
+    let slash = within(v, 63, 1);
+    (upper & v.wrapping_add(b'A'))
+        | (lower & v.wrapping_add(b'a' - 26))
+        | (digit & v.wrapping_sub(52 - b'0'))
+        | (plus & b'+')
+        | (slash & b'/')
 }
 
 /// Decodes into `key`, which is wiped again when the text is refused.
@@ -109,14 +111,11 @@ pub(crate) fn from_base64(text: &[u8], key: &mut [u8; 32]) -> Result<(), KeyFaul
     let Ok(text) = <&[u8; 44]>::try_from(text) else {
         return Err(explain(text));
     };
-    let mut values = [0u8; 44];
-    let mut bad = 0u8;
-    for i in 0..43 {
-        values[i] = sextet(text[i]);
-        bad |= values[i] & 0xc0;
-    }
-    bad |= values[42] & 3;
-    bad |= text[43] ^ b'=';
+    let mut values = text.map(sextet);
+    // The last character is the padding; the one before has two unused bits.
+    values[43] = text[43] ^ b'=';
+    let bad =
+        (values[..43].iter().fold(0, |bad, v| bad | v) & 0xc0) | (values[42] & 3) | values[43];
     for i in 0..10 {
         let v = &values[i * 4..i * 4 + 4];
         key[i * 3] = v[0] << 2 | v[1] >> 4;
@@ -167,18 +166,21 @@ fn explain(text: &[u8]) -> KeyFault {
 }
 
 pub(crate) fn to_base64(key: &[u8; 32]) -> [u8; 44] {
-    let mut out = [b'='; 44];
+    let mut values = [0u8; 44];
     for i in 0..10 {
         let (a, b, c) = (key[i * 3], key[i * 3 + 1], key[i * 3 + 2]);
-        out[i * 4] = character(a >> 2);
-        out[i * 4 + 1] = character((a << 4 | b >> 4) & 63);
-        out[i * 4 + 2] = character((b << 2 | c >> 6) & 63);
-        out[i * 4 + 3] = character(c & 63);
+        values[i * 4] = a >> 2;
+        values[i * 4 + 1] = (a << 4 | b >> 4) & 63;
+        values[i * 4 + 2] = (b << 2 | c >> 6) & 63;
+        values[i * 4 + 3] = c & 63;
     }
     let (a, b) = (key[30], key[31]);
-    out[40] = character(a >> 2);
-    out[41] = character((a << 4 | b >> 4) & 63);
-    out[42] = character(b << 2 & 63);
+    values[40] = a >> 2;
+    values[41] = (a << 4 | b >> 4) & 63;
+    values[42] = b << 2 & 63;
+    let mut out = values.map(character);
+    values.zeroize();
+    out[43] = b'=';
     out
 }
 
@@ -214,14 +216,9 @@ pub(crate) fn from_hex(text: &[u8], key: &mut [u8; 32]) -> bool {
 
 /// 0..=15 for a hexadecimal digit of either case, 0xff for any other character.
 const fn nibble(c: u8) -> u8 {
-    const fn within(c: u8, low: u8, high: u8) -> u8 {
-        let below = (c as u16).wrapping_sub(low as u16) >> 8;
-        let above = (high as u16).wrapping_sub(c as u16) >> 8;
-        !((below | above) as u8)
-    }
-    let digit = within(c, b'0', b'9');
-    let upper = within(c, b'A', b'F');
-    let lower = within(c, b'a', b'f');
+    let digit = within(c, b'0', 10);
+    let upper = within(c, b'A', 6);
+    let lower = within(c, b'a', 6);
     let value = (digit & c.wrapping_sub(b'0'))
         | (upper & c.wrapping_sub(b'A' - 10))
         | (lower & c.wrapping_sub(b'a' - 10));

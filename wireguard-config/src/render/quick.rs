@@ -110,7 +110,9 @@ pub(crate) fn peer(out: &mut String, peer: &Peer) {
     }
     allowed_ips(out, &peer.allowed_ips);
     if let Some(endpoint) = &peer.endpoint {
-        let _ = writeln!(out, "Endpoint = {endpoint}");
+        out.push_str("Endpoint = ");
+        endpoint.push(out);
+        out.push('\n');
     }
     match peer.keepalive {
         Some(0) => out.push_str("PersistentKeepalive = off\n"),
