@@ -5,11 +5,15 @@
 
 mod allocate;
 mod inventory;
+mod key_text;
 mod keys;
 mod links;
 mod plan;
 mod reachability;
+mod stream;
 mod validate;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 pub use allocate::Leases;
 pub use inventory::{Inventory, Lan, Member, PresharedPolicy, Role, Topology};

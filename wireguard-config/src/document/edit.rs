@@ -24,28 +24,35 @@ pub enum Change {
 }
 
 impl Document {
-    /// Sets a key of the first `[Interface]` section. The last line with the key is the one that counts and
-    /// is changed; else a line is added behind the section's last entry.
+    /// Sets a key of the interface. The last line with the key, which is the one that counts, is changed; else a line
+    /// is added behind the last entry of the first `[Interface]`, which is made if there is none.
     ///
     /// # Errors
     /// [`ErrorKind::Syntax`] when key or value cannot stand in a line.
     pub fn set_interface(&mut self, key: &str, value: &str) -> Result<Change> {
-        let section = self
+        let sections: Vec<_> = self
             .sections()
-            .find(Section::is_interface)
-            .map(|s| s.lines.clone());
-        match section {
-            Some(lines) => self.set(lines, key, value),
-            None => {
-                check(key, value)?;
-                let text = Zeroizing::new(format!(
-                    "[Interface]{end}{key} = {value}{end}",
-                    end = self.line_end()
-                ));
-                self.splice(0, 0, text.as_bytes());
-                Ok(Change::Created)
-            }
+            .filter(Section::is_interface)
+            .map(|s| s.lines.clone())
+            .collect();
+        let holds =
+            |lines: &&std::ops::Range<usize>| (*lines).clone().any(|at| self.is_entry(at, key));
+        if let Some(lines) = sections.iter().rev().find(holds).or(sections.first()) {
+            return self.set(lines.clone(), key, value);
         }
+        check(key, value)?;
+        // Before the first section, or at the end: stray lines above stay outside.
+        let first = self.sections().next().map(|section| section.lines.start);
+        let at = first.map_or(self.text.len(), |line| self.lines[line].start as usize);
+        let end = self.line_end();
+        let lead = if at > 0 && self.text[at - 1] != b'\n' {
+            end
+        } else {
+            ""
+        };
+        let text = Zeroizing::new(format!("{lead}[Interface]{end}{key} = {value}{end}"));
+        self.splice(at, at, text.as_bytes());
+        Ok(Change::Created)
     }
 
     /// Sets a key of the `[Peer]` with this public key.

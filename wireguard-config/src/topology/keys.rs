@@ -117,6 +117,12 @@ impl Keys {
         self.members.keys().map(String::as_str)
     }
 
+    /// Whether the store holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.seed.is_none() && self.pairs.is_empty()
+    }
+
     /// A member's private key, if it is here.
     #[must_use]
     pub fn private(&self, member: &str) -> Option<&PrivateKey> {

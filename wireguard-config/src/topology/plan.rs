@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Peer};
+use crate::config::{Config, Interface, Peer};
 use crate::error::{Error, ErrorKind, Place, Problem, Result, Severity};
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::mtu::{self, Outer};
@@ -17,6 +17,7 @@ use super::inventory::{Inventory, Member, PresharedPolicy};
 use super::keys::Keys;
 use super::links::{Links, visible_endpoint};
 use super::reachability::Reachability;
+use super::stream::Files;
 use super::validate;
 
 /// A checked plan. `Debug` shows no secret.
@@ -148,7 +149,7 @@ impl Plan {
 
     /// One wg-quick file for each member, made one at a time.
     pub fn files(&self) -> impl Iterator<Item = File> + '_ {
-        self.members().map(|member| member.file())
+        Files::new(self)
     }
 
     pub(super) fn networks_of(&self, at: usize) -> impl Iterator<Item = Network> + '_ {
@@ -212,7 +213,15 @@ impl Plan {
         named.or_else(|| peers.iter().position(|&peer| self.links.is_forwarder(peer)))
     }
 
-    fn preshared(&self, one: &Member, other: &Member) -> Option<PresharedKey> {
+    pub(super) fn public_key(&self, at: usize) -> PublicKey {
+        self.public[at]
+    }
+
+    pub(super) fn member_at(&self, at: usize) -> Option<MemberPlan<'_>> {
+        (at < self.inventory.members.len()).then_some(MemberPlan { plan: self, at })
+    }
+
+    pub(super) fn preshared(&self, one: &Member, other: &Member) -> Option<PresharedKey> {
         match self.inventory.preshared {
             PresharedPolicy::PerPair => self.keys.preshared(&one.name, &other.name),
             PresharedPolicy::None => self.keys.explicit_preshared(&one.name, &other.name),
@@ -350,33 +359,37 @@ impl<'a> MemberPlan<'a> {
     /// Its whole configuration.
     #[must_use]
     pub fn config(&self) -> Config {
-        let member = self.spec();
-        let plan = self.plan;
-        let mut config = Config::default();
-        config.interface.private_key = plan.keys.private(&member.name).cloned();
-        config.interface.listen_port = self.listen_port();
-        config.interface.addresses = self.addresses().to_vec();
-        config.interface.dns = member.dns.clone();
-        config.interface.mtu = member.mtu;
-        config.interface.table = member.table.clone();
-        config.peers = plan
-            .allowed_ips(self.at)
-            .into_iter()
-            .map(|(other, allowed)| self.peer(other, allowed))
-            .collect();
-        if let (None, Some(path)) = (member.mtu, member.path_mtu) {
-            let outer = Outer::of(
-                config
-                    .peers
-                    .iter()
-                    .filter_map(|peer| peer.endpoint.as_ref()),
-            );
-            config.interface.mtu = Some(mtu::tunnel(path, outer));
+        let allowed = self.plan.allowed_ips(self.at).into_iter();
+        Config {
+            interface: self.interface_config(),
+            peers: allowed
+                .map(|(other, allowed)| self.peer(other, allowed))
+                .collect(),
         }
-        config
     }
 
-    fn peer(&self, other: usize, allowed_ips: Vec<Network>) -> Peer {
+    pub(super) fn interface_config(&self) -> Interface {
+        let member = self.spec();
+        let derived_mtu = || {
+            let peers = self
+                .peers()
+                .filter_map(|peer| visible_endpoint(member, peer.spec()));
+            member
+                .path_mtu
+                .map(|path| mtu::tunnel(path, Outer::of(peers)))
+        };
+        Interface {
+            private_key: self.private_key().cloned(),
+            listen_port: self.listen_port(),
+            addresses: self.addresses().to_vec(),
+            dns: member.dns.clone(),
+            mtu: member.mtu.or_else(derived_mtu),
+            table: member.table.clone(),
+            ..Interface::default()
+        }
+    }
+
+    pub(super) fn peer(&self, other: usize, allowed_ips: Vec<Network>) -> Peer {
         let (plan, here) = (self.plan, self.spec());
         let there = &plan.inventory.members[other];
         let mut peer = Peer::new(plan.public[other]);
@@ -393,11 +406,15 @@ impl<'a> MemberPlan<'a> {
     /// Its wg-quick file.
     #[must_use]
     pub fn file(&self) -> File {
+        self.file_with(quick::wg_quick(&self.config()))
+    }
+
+    pub(super) fn file_with(&self, content: Zeroizing<String>) -> File {
         File {
             member: self.name().to_owned(),
             path: format!("{}/{}.conf", self.name(), self.interface()),
             mode: 0o600,
-            content: quick::wg_quick(&self.config()),
+            content,
         }
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod document;
+mod fuzz;
 mod keys;
 mod lenient;
 #[cfg(all(feature = "live", target_os = "linux"))]

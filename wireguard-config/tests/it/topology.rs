@@ -338,3 +338,41 @@ fn nothing_in_a_plan_shows_a_secret() {
     assert!(!shown.contains(&**keys.preshared("hub", "cp1").unwrap().expose_base64()));
     assert!(!shown.contains(&**keys.seed().unwrap().expose_base64()));
 }
+
+#[test]
+fn files_in_a_row_are_the_files_of_single_members() {
+    let lan = |n: u8| format!("192.168.1.{n}:51820").parse().unwrap();
+    let inventory = Inventory::new(network("10.9.0.0/24"))
+        .network(network("fd09::/64"))
+        .member(
+            Member::relay("r", "203.0.113.5:51820".parse().unwrap())
+                .routed(network("172.16.0.0/24")),
+        )
+        .member(Member::new("a").lan("x", lan(1)))
+        .member(
+            Member::new("b")
+                .lan("x", lan(2))
+                .endpoint("203.0.113.6:51820".parse().unwrap()),
+        )
+        .member(Member::new("c").full_tunnel(true).path_mtu(1492))
+        .member(
+            Member::new("d")
+                .endpoint("vpn.example.com:51820".parse().unwrap())
+                .path_mtu(1500),
+        );
+    let plan = plan(&inventory);
+    for (file, member) in plan.files().zip(plan.members()) {
+        assert_eq!(
+            file.content.as_str(),
+            member.file().content.as_str(),
+            "{}",
+            member.name()
+        );
+    }
+    assert_eq!(plan.files().count(), 5);
+    let mtu = |name: &str| plan.member(name).unwrap().config().interface.mtu;
+    assert_eq!(
+        (mtu("c"), mtu("d"), mtu("a")),
+        (Some(1412), Some(1440), None)
+    );
+}
