@@ -38,4 +38,4 @@ pub use fault::{Fault, JournalEntry, RequestInfo};
 pub use guest::{Guest, Power};
 pub use handle::Simulator;
 pub use serve::Server;
-pub use world::{Durations, NodeSpec, RemoteFile, StorageSpec, World};
+pub use world::{Daemon, Durations, NodeSpec, RemoteFile, StorageSpec, World};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Reply;
 use super::operation::Operation;
+use super::route::Handled;
 use super::world::World;
 
 /// What is locked.
@@ -21,6 +22,8 @@ pub(super) enum Key {
     LocalStorage(String),
     /// A shared storage's cluster lock, which is polled.
     SharedStorage(String),
+    /// One of the privileged daemon's workers.
+    Daemon,
 }
 
 impl Key {
@@ -40,6 +43,7 @@ impl Key {
             Self::SharedStorage(name) => {
                 format!("cfs-lock 'storage-{name}' error: got lock request timeout")
             }
+            Self::Daemon => "Connection timed out".to_owned(),
         }
     }
 }
@@ -61,6 +65,10 @@ pub(super) enum Step {
     Work(Duration),
     /// Does it.
     Finish,
+    /// Handles the request that a worker took up.
+    Serve,
+    /// Ends a request with its answer.
+    Answer(Reply),
     /// Ends with a failure.
     Fail(Reply),
 }
@@ -75,6 +83,8 @@ pub(super) enum State {
     Working {
         until: SystemTime,
     },
+    /// A worker waits for a job of its request.
+    Nested,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -90,6 +100,8 @@ pub(super) struct Job {
     pub(super) cleanup: Duration,
     /// Whether it made something that a failure must take back.
     pub(super) cleanup_owned: bool,
+    /// When the proxy gives up on a request that the daemon has not answered.
+    pub(super) gives_up: Option<SystemTime>,
 }
 
 /// What a fault makes of a task's end.
@@ -115,6 +127,8 @@ pub(super) struct Engine {
     pub(super) jobs: BTreeMap<u64, Job>,
     locks: BTreeMap<Key, Lock>,
     answers: BTreeMap<u64, Reply>,
+    /// Jobs of requests whose worker waits for them.
+    nested: BTreeMap<u64, u64>,
     /// What a fault wants of the next task that begins.
     pub(super) verdict_for_next: Verdict,
 }
@@ -138,8 +152,26 @@ impl World {
             verdict: Verdict::Natural,
             cleanup: Duration::ZERO,
             cleanup_owned: false,
+            gives_up: None,
         };
         self.engine.jobs.insert(id, job);
+        id
+    }
+
+    /// Hands a request to the daemon's workers.
+    pub(super) fn begin_served(&mut self, operation: Operation) -> u64 {
+        let forever = Duration::from_secs(3600);
+        let take = Step::Lock {
+            key: Key::Daemon,
+            shared: false,
+            wait: forever,
+            prefix: String::new(),
+        };
+        let id = self.begin(None, operation, [take, Step::Serve]);
+        let gives_up = self.now + Duration::from_secs(30);
+        if let Some(job) = self.engine.jobs.get_mut(&id) {
+            job.gives_up = Some(gives_up);
+        }
         id
     }
 
@@ -150,14 +182,25 @@ impl World {
 
     /// When something happens next.
     pub(super) fn next_event(&self) -> Option<SystemTime> {
-        let of_job = |job: &Job| match job.state {
+        let of_job = |job: &Job| {
+            let own = self.next_of(job);
+            match job.gives_up {
+                Some(at) => Some(own.map_or(at, |own| own.min(at))),
+                None => own,
+            }
+        };
+        self.engine.jobs.values().filter_map(of_job).min()
+    }
+
+    fn next_of(&self, job: &Job) -> Option<SystemTime> {
+        match job.state {
             State::Ready => Some(self.now),
+            State::Nested => None,
             State::Waiting { deadline, next_try } => {
                 Some(next_try.map_or(deadline, |at| at.min(deadline)))
             }
             State::Working { until } => Some(until),
-        };
-        self.engine.jobs.values().filter_map(of_job).min()
+        }
     }
 
     /// Plays everything that happens up to a moment; time never goes back.
@@ -179,6 +222,14 @@ impl World {
         let now = self.now;
         let mut due: Vec<u64> = Vec::new();
         for job in self.engine.jobs.values_mut() {
+            if job.gives_up.is_some_and(|at| at <= now) {
+                // The daemon goes on with it all the same.
+                job.gives_up = None;
+                self.engine
+                    .answers
+                    .entry(job.id)
+                    .or_insert_with(|| Reply::bare(596, "Connection timed out"));
+            }
             match job.state {
                 State::Working { until } if until <= now => job.state = State::Ready,
                 State::Waiting { deadline, next_try }
@@ -262,10 +313,53 @@ impl World {
                     },
                 }
             }
+            Step::Serve => self.serve(id),
+            Step::Answer(reply) => {
+                self.engine.answers.entry(id).or_insert(reply);
+                self.end_job(id, "");
+            }
             Step::Fail(refusal) => {
                 let operation = job.operation.clone();
                 self.conclude(id, Err(refusal), &operation);
             }
+        }
+    }
+
+    /// A worker has taken the request up: it looks, and answers after the time that this and a start take.
+    fn serve(&mut self, id: u64) {
+        let Some(Operation::Serve(served)) =
+            self.engine.jobs.get(&id).map(|job| job.operation.clone())
+        else {
+            return;
+        };
+        self.engine.verdict_for_next = served.verdict.clone();
+        let handled = self.handle(&served.call, &served.headers);
+        self.engine.verdict_for_next = Verdict::Natural;
+        match handled {
+            Handled::Now(reply) => self.answer_of(id, reply),
+            Handled::Job(inner) => {
+                self.engine.nested.insert(inner, id);
+                if let Some(job) = self.engine.jobs.get_mut(&id) {
+                    job.state = State::Nested;
+                }
+            }
+        }
+    }
+
+    /// A served request is answered after the worker's own time.
+    fn answer_of(&mut self, id: u64, reply: Reply) {
+        let Some(daemon) = self.daemon.clone() else {
+            return;
+        };
+        let started_task = reply.status == 200 && reply.body.starts_with(b"{\"data\":\"UPID:");
+        let time = if started_task {
+            daemon.read + daemon.fork
+        } else {
+            daemon.read
+        };
+        if let Some(job) = self.engine.jobs.get_mut(&id) {
+            job.state = State::Ready;
+            job.steps = VecDeque::from([Step::Work(time), Step::Answer(reply)]);
         }
     }
 
@@ -286,8 +380,15 @@ impl World {
         else {
             return;
         };
+        let workers = self
+            .daemon
+            .as_ref()
+            .map_or(usize::MAX, |daemon| daemon.workers);
         let lock = self.engine.locks.entry(key.clone()).or_default();
-        let compatible = lock.holders.iter().all(|(_, held)| *held && shared);
+        let compatible = match key {
+            Key::Daemon => lock.holders.len() < workers,
+            _ => lock.holders.iter().all(|(_, held)| *held && shared),
+        };
         // First come, first served; but who shares does not queue behind a writer that waits.
         let in_turn = key.is_polled()
             || shared
@@ -395,7 +496,12 @@ impl World {
         };
         if task.is_none() {
             let reply = result.unwrap_or_else(|refusal| refusal);
-            self.engine.answers.insert(id, reply);
+            match self.engine.nested.remove(&id) {
+                Some(outer) => self.answer_of(outer, reply),
+                None => {
+                    self.engine.answers.insert(id, reply);
+                }
+            }
             self.end_job(id, "");
             return;
         }

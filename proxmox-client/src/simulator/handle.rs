@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::engine::{Key, Verdict};
 use super::fault::{Fault, JournalEntry, RequestInfo};
 use super::http::{Arrived, Call};
+use super::operation::{Operation, Served};
 use super::route::Handled;
 use super::world::World;
 use crate::client::Client;
@@ -248,6 +249,17 @@ impl Simulator {
     fn enter(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Handled {
         let mut world = held(&self.0.world);
         world.advance(self.0.clock.now());
+        if world.daemon.is_some() && is_protected(call) {
+            let served = Served {
+                call: call.clone(),
+                headers: arrived.headers.clone(),
+                verdict,
+            };
+            let job = world.begin_served(Operation::Serve(Box::new(served)));
+            let now = world.now;
+            world.advance(now);
+            return Handled::Job(job);
+        }
         world.engine.verdict_for_next = verdict;
         let handled = world.handle(call, &arrived.headers);
         // What begins at this moment goes as far as it can before anyone looks.
@@ -285,6 +297,17 @@ impl Simulator {
                 None => return Exchange::Broken,
             }
         }
+    }
+}
+
+/// Whether a call runs in the privileged daemon: all writes, and what only the guest's node knows.
+fn is_protected(call: &Call) -> bool {
+    let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+    match (call.method.as_str(), segments.as_slice()) {
+        (_, ["access", "ticket"]) => false,
+        ("GET", [.., "status", "current"] | [.., "agent", _]) => true,
+        ("GET", _) => false,
+        _ => true,
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Arrived {
 }
 
 /// A request after decoding.
-#[derive(Debug, Clone)]
+#[derive(serde::Serialize, serde::Deserialize, Debug, Clone)]
 pub(super) struct Call {
     pub(super) method: String,
     /// Path below `/api2/json`, decoded segment by segment.

@@ -4,6 +4,7 @@ mod config;
 mod disk;
 mod lifecycle;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +13,12 @@ use serde_json::{Map, Value};
 use super::answer::Reply;
 use super::engine::{Key, Step, Verdict};
 use super::guest::{Guest, Power};
+use super::http::Call;
 use super::task::{SimTask, seconds};
 use super::world::World;
 
 pub(super) use config::is_drive;
-pub(super) use disk::DriveText;
+pub(super) use disk::{DriveText, read_size};
 
 /// Who asks.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ impl Caller {
 /// Work in progress.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) enum Operation {
+    /// A request in the hands of the daemon.
+    Serve(Box<Served>),
     /// The part of a creation that its request waits for.
     ClaimId {
         vmid: u32,
@@ -60,9 +64,14 @@ pub(super) enum Operation {
         caller: Caller,
     },
     SetConfigTask {
+        node: String,
         vmid: u32,
         params: Map<String, Value>,
         caller: Caller,
+    },
+    /// Work that its request did already.
+    Told {
+        line: String,
     },
     Start {
         vmid: u32,
@@ -121,6 +130,14 @@ pub(super) enum Operation {
     },
 }
 
+/// A request in the hands of the daemon.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct Served {
+    pub(super) call: Call,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) verdict: Verdict,
+}
+
 /// A clone in progress.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct CloneWork {
@@ -132,6 +149,10 @@ pub(super) struct CloneWork {
     pub(super) storage: Option<String>,
     pub(super) snapshot: Option<String>,
     pub(super) node: String,
+    /// Whether the source ran when the clone was asked for.
+    pub(super) running: bool,
+    /// Bytes per second, if the caller limits the copy.
+    pub(super) limit: Option<u64>,
 }
 
 /// How long tasks wait for a guest's or storage's lock file.
@@ -228,7 +249,12 @@ impl World {
             Operation::Clone(_) => Duration::from_secs(1),
             _ => Duration::ZERO,
         };
-        let job = self.begin(Some(task), operation, steps);
+        // The worker forks before the task takes its first lock.
+        let fork = self
+            .daemon
+            .as_ref()
+            .map(|daemon| Step::Work(daemon.read + daemon.fork));
+        let job = self.begin(Some(task), operation, fork.into_iter().chain(steps));
         let verdict = std::mem::take(&mut self.engine.verdict_for_next);
         if let Some(job) = self.engine.jobs.get_mut(&job) {
             if let Verdict::Fails(_) | Verdict::Killed = verdict {
@@ -286,7 +312,7 @@ impl World {
                     _ => Ok(()),
                 }
             }
-            Operation::Snapshot { vmid, name, .. } => self.check_snapshot(*vmid, name),
+            Operation::Snapshot { vmid, name, .. } => self.check_snapshot(job, *vmid, name),
             Operation::DeleteSnapshot { vmid, name } | Operation::Rollback { vmid, name } => {
                 let guest = self.require_unlocked(*vmid)?;
                 if guest.snapshots.contains_key(name) {
@@ -298,10 +324,12 @@ impl World {
             Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
-            Operation::ClaimId { .. }
+            Operation::Serve(_)
+            | Operation::ClaimId { .. }
             | Operation::Create { .. }
             | Operation::SetConfig { .. }
             | Operation::SetConfigTask { .. }
+            | Operation::Told { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
         }
     }
@@ -310,6 +338,7 @@ impl World {
     pub(super) fn finish(&mut self, job: u64, operation: &Operation) -> Result<Reply, Reply> {
         let now = self.now;
         match operation {
+            Operation::Serve(_) => {}
             Operation::ClaimId {
                 vmid,
                 node,
@@ -323,14 +352,17 @@ impl World {
                 vmid,
                 params,
                 caller,
-            }
-            | Operation::SetConfigTask {
+            } => self.set_guest_config(job, *vmid, params, caller)?,
+            Operation::SetConfigTask {
+                node,
                 vmid,
                 params,
                 caller,
             } => {
                 self.set_guest_config(job, *vmid, params, caller)?;
+                return Ok(self.config_task(node, *vmid, params, caller));
             }
+            Operation::Told { line } => self.log(job, line.clone()),
             Operation::Start { vmid } => {
                 let pid = self.next_pid;
                 self.next_pid += 9;
@@ -407,6 +439,40 @@ impl World {
         Ok(Reply::data(()))
     }
 
+    /// The task of a change that its request made: it exists for the lists, and for its log.
+    fn config_task(
+        &mut self,
+        node: &str,
+        vmid: u32,
+        params: &Map<String, Value>,
+        caller: &Caller,
+    ) -> Reply {
+        let words: Vec<String> = params
+            .iter()
+            .filter(|(key, _)| !["digest", "background_delay", "skiplock"].contains(&key.as_str()))
+            .map(|(key, value)| match key.as_str() {
+                "cipassword" => "-cipassword <hidden>".to_owned(),
+                _ => format!("-{key} {}", super::guest::text_of(value)),
+            })
+            .collect();
+        let line = format!("update VM {vmid}: {}", words.join(" "));
+        let steps = vec![Step::Finish];
+        let reply = self.start_task(
+            node,
+            "qmconfig",
+            &vmid.to_string(),
+            caller,
+            Operation::Told { line },
+            steps,
+        );
+        // Who is ready to wait for the end gets it instead of the task.
+        if params.contains_key("background_delay") {
+            Reply::data(())
+        } else {
+            reply
+        }
+    }
+
     /// Takes back what a failed operation had begun.
     pub(super) fn undo(&mut self, job: u64, operation: &Operation) {
         let owned = self
@@ -418,6 +484,11 @@ impl World {
             Operation::Create { vmid, .. } => self.forget_guest(*vmid),
             // Only the clone that made the configuration removes it.
             Operation::Clone(work) if owned => self.forget_guest(work.target),
+            Operation::Snapshot { vmid, .. } if owned => {
+                if let Some(guest) = self.guests.get_mut(vmid) {
+                    guest.config.shift_remove("lock");
+                }
+            }
             _ => {}
         }
     }

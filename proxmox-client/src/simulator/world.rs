@@ -30,7 +30,31 @@ pub struct World {
     pub(super) remote: BTreeMap<String, RemoteFile>,
     pub(super) any_remote: Option<RemoteFile>,
     pub(super) durations: Durations,
+    pub(super) daemon: Option<Daemon>,
     pub(super) engine: Engine,
+}
+
+/// The privileged daemon, through which all writes go: a few workers, each busy with one request at a time.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Daemon {
+    /// Number of workers.
+    pub workers: usize,
+    /// Time for the checks of a request.
+    pub read: Duration,
+    /// Time to start a task.
+    pub fork: Duration,
+}
+
+impl Daemon {
+    /// As measured on a server with default settings: three workers, 15 ms and 20 ms.
+    pub fn measured() -> Self {
+        Self {
+            workers: 3,
+            read: Duration::from_millis(15),
+            fork: Duration::from_millis(20),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -274,6 +298,7 @@ impl World {
             remote: BTreeMap::new(),
             any_remote: None,
             durations: Durations::default(),
+            daemon: None,
             engine: Engine::default(),
         }
     }
@@ -390,6 +415,56 @@ impl World {
         self
     }
 
+    /// Sends writes through a daemon with few workers, so that requests block each other, races for one id
+    /// happen, and `596 Connection timed out` comes after 30 s. Without it every request is looked at when it
+    /// arrives.
+    #[must_use]
+    pub fn with_daemon(mut self, daemon: Daemon) -> Self {
+        self.daemon = Some(daemon);
+        self
+    }
+
+    /// Puts a machine there, as if it had been made long ago; the volumes that its drives name come with it.
+    #[must_use]
+    pub fn with_guest(mut self, node: &str, vmid: u32, config: &crate::QemuConfig) -> Self {
+        let mut guest = Guest::new(vmid, node);
+        guest.config = config.values().clone();
+        for (key, value) in config.values() {
+            if let Some(text) = value.as_str().filter(|_| super::operation::is_drive(key)) {
+                self.adopt(vmid, &super::operation::DriveText::parse(text));
+            }
+        }
+        self.guests.insert(vmid, guest);
+        self
+    }
+
+    fn adopt(&mut self, vmid: u32, drive: &super::operation::DriveText) {
+        let ctime = super::task::seconds(self.now);
+        let size = drive
+            .get("size")
+            .and_then(super::operation::read_size)
+            .unwrap_or(4 << 20);
+        let name = drive.file.split(':').next().unwrap_or_default().to_owned();
+        if let Some(storage) = self.storages.get_mut(&name) {
+            let format = if drive.file.ends_with(".qcow2") {
+                "qcow2"
+            } else {
+                "raw"
+            };
+            let volume = Volume {
+                content: "images".to_owned(),
+                format: format.to_owned(),
+                size,
+                disk_size: None,
+                used: size,
+                ctime,
+                vmid: Some(vmid),
+                parent: None,
+            };
+            storage.volumes.insert(drive.file.clone(), volume);
+        }
+    }
+
     /// How long work takes, to change it.
     pub fn durations_mut(&mut self) -> &mut Durations {
         &mut self.durations
@@ -408,6 +483,12 @@ impl World {
     /// A virtual machine.
     pub fn guest(&self, vmid: u32) -> Option<&Guest> {
         self.guests.get(&vmid)
+    }
+
+    /// How a task ended (`OK`, `WARNINGS: 1` or an error's text); none while it runs or if there is none.
+    pub fn task_end(&self, upid: &str) -> Option<String> {
+        let task = self.tasks.iter().find(|task| task.upid == upid)?;
+        task.ended.as_ref().map(|(_, status)| status.clone())
     }
 
     /// Volume ids on a storage.

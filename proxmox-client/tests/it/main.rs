@@ -4,6 +4,8 @@
 mod calls;
 #[cfg(feature = "config-files")]
 mod config_files;
+#[cfg(feature = "simulator")]
+mod contention;
 mod decode;
 mod errors;
 #[cfg(feature = "simulator")]

@@ -1,6 +1,7 @@
 //! Suites of Proxmox VE: recorded answers, configuration files, the simulator's flow and contention.
 
 mod configs;
+mod contention;
 mod exchange;
 mod flow;
 mod recorded;
@@ -8,4 +9,9 @@ mod recorded;
 use super::{Folder, Outputs, Report, Runner, Suite};
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&recorded::Recorded, &configs::Configs, &flow::Flow];
+pub(super) const SUITES: &[&dyn Suite] = &[
+    &recorded::Recorded,
+    &configs::Configs,
+    &flow::Flow,
+    &contention::Contention,
+];

@@ -94,7 +94,7 @@ pub(super) fn print_size(bytes: u64) -> String {
     bytes.to_string()
 }
 
-pub(super) fn read_size(text: &str) -> Option<u64> {
+pub(in super::super) fn read_size(text: &str) -> Option<u64> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());

@@ -162,7 +162,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn check_snapshot(&mut self, vmid: u32, name: &str) -> Result<(), Reply> {
+    pub(super) fn check_snapshot(&mut self, job: u64, vmid: u32, name: &str) -> Result<(), Reply> {
         let guest = self.require_unlocked(vmid)?;
         if guest.snapshots.contains_key(name) {
             return Err(Reply::failed(format!(
@@ -182,6 +182,12 @@ impl World {
                 return Err(Reply::failed("snapshot feature is not available"));
             }
         }
+        self.guest_mut(vmid)?
+            .config
+            .insert("lock".to_owned(), "snapshot".into());
+        if let Some(job) = self.engine.jobs.get_mut(&job) {
+            job.cleanup_owned = true;
+        }
         Ok(())
     }
 
@@ -199,6 +205,7 @@ impl World {
             }
         }
         let guest = self.guest_mut(vmid)?;
+        guest.config.shift_remove("lock");
         let mut config = guest.config.clone();
         if let Some(text) = description {
             config.insert("description".to_owned(), text.into());
@@ -283,7 +290,9 @@ impl World {
             lock(work.target, false),
             Step::Check(1),
         ];
-        for (_, drive) in self.drives_of(work.source) {
+        let mut drives = self.drives_of(work.source);
+        drives.sort_by(|a, b| a.0.cmp(&b.0));
+        for (_, drive) in drives {
             let Some(volume) = self.volume(&drive.file) else {
                 continue;
             };
@@ -296,10 +305,12 @@ impl World {
             else {
                 continue;
             };
-            let hold = self
+            // Small volumes are allocated in no time.
+            let known = self
                 .storages
                 .get(&storage)
-                .map_or(Duration::ZERO, |storage| storage.hold);
+                .filter(|_| volume.size > 64 << 20 || !work.full);
+            let hold = known.map_or(Duration::from_millis(10), |storage| storage.hold);
             steps.push(Step::Lock {
                 key: key.clone(),
                 shared: false,
@@ -309,7 +320,8 @@ impl World {
             steps.push(Step::Work(hold));
             steps.push(Step::Unlock(key));
             if work.full && !drive.file.contains("-cloudinit") {
-                let copy = volume.used as f64 / self.durations.copy_speed.max(1) as f64;
+                let speed = work.limit.unwrap_or(self.durations.copy_speed).max(1);
+                let copy = volume.used as f64 / speed as f64;
                 steps.push(Step::Work(Duration::from_secs_f64(copy)));
             }
         }
@@ -330,6 +342,9 @@ impl World {
     ) -> Result<(), Reply> {
         if stage == 0 {
             let guest = self.require(work.source)?;
+            if guest.is_on() != work.running {
+                return Err(Reply::failed("unexpected state change"));
+            }
             return match guest.lock() {
                 Some(lock) => Err(locked(&lock)),
                 None => Ok(()),

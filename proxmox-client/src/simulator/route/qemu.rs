@@ -236,27 +236,21 @@ impl World {
             }
         }
         steps.push(Step::Finish);
-        if method == "PUT" {
-            let operation = Operation::SetConfig {
+        let operation = if method == "PUT" {
+            Operation::SetConfig {
                 vmid,
                 params,
                 caller: caller_of,
-            };
-            return Handled::Job(self.begin(None, operation, steps));
-        }
-        let operation = Operation::SetConfigTask {
-            vmid,
-            params,
-            caller: caller_of,
+            }
+        } else {
+            Operation::SetConfigTask {
+                node: node.to_owned(),
+                vmid,
+                params,
+                caller: caller_of,
+            }
         };
-        Handled::Now(self.start_task(
-            node,
-            "qmconfig",
-            &vmid.to_string(),
-            caller,
-            operation,
-            steps,
-        ))
+        Handled::Job(self.begin(None, operation, steps))
     }
 
     /// What a change is refused for before it waits for the lock.
@@ -413,6 +407,14 @@ impl World {
                     ));
                 }
                 let description = call.text("description");
+                // The lock file is held for the preparation only; the copy is guarded by the lock in the configuration.
+                let steps = vec![
+                    lock_guest(vmid),
+                    Step::Check(0),
+                    Step::Unlock(Key::Guest(vmid)),
+                    Step::Work(times.snapshot),
+                    Step::Finish,
+                ];
                 (
                     "qmsnapshot",
                     Operation::Snapshot {
@@ -420,7 +422,7 @@ impl World {
                         name,
                         description,
                     },
-                    worked(times.snapshot),
+                    steps,
                 )
             }
             ("DELETE", ["snapshot", name]) => {
@@ -484,6 +486,7 @@ impl World {
         if let Some(lock) = source.lock() {
             return Err(locked(&lock));
         }
+        let source_runs = source.is_on();
         let snapshot = call.text("snapname");
         if let Some(name) = &snapshot
             && !source.snapshots.contains_key(name)
@@ -525,6 +528,11 @@ impl World {
             storage,
             snapshot,
             node: call.text("target").unwrap_or_else(|| node.to_owned()),
+            running: source_runs,
+            limit: call
+                .number("bwlimit")
+                .filter(|limit| *limit > 0)
+                .map(|kib| kib << 10),
         })
     }
 }

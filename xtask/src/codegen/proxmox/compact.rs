@@ -100,7 +100,7 @@ fn compact(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => members
             .iter()
-            .filter(|(key, value)| !(DROPPED.contains(&key.as_str()) && !value.is_object()))
+            .filter(|(key, value)| !DROPPED.contains(&key.as_str()) || value.is_object())
             .map(|(key, value)| {
                 let number = matches!(
                     key.as_str(),
@@ -136,10 +136,10 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
             }
             Some(known) => {
                 for (name, mut schema) in method.params {
-                    if !known.params.contains_key(&name) {
+                    known.params.entry(name).or_insert_with(|| {
                         schema["since"] = since.into();
-                        known.params.insert(name, schema);
-                    }
+                        schema
+                    });
                 }
             }
         }

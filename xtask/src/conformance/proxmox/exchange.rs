@@ -67,7 +67,7 @@ impl Player {
 }
 
 /// The request of a recorded exchange.
-fn request(case: &Value, ours: &BTreeMap<String, String>) -> Option<Request> {
+pub(super) fn request(case: &Value, ours: &BTreeMap<String, String>) -> Option<Request> {
     let method = match case["method"].as_str()? {
         "GET" => Method::Get,
         "POST" => Method::Post,
