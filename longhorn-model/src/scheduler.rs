@@ -20,6 +20,7 @@
 
 mod candidates;
 mod choice;
+mod expansion;
 pub mod plan;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,10 @@
 //! ones it would ignore, and writes them.
 
 mod read;
+mod volume;
 mod write;
+
+pub use volume::{MINIMUM_SIZE, MINIMUM_XFS_SIZE, SIZE_STEP, volume_size};
 
 use serde_json::{Map, Value, json};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use longhorn_model::resources::{self, DiskSpec, NodeSpec};
 use longhorn_model::scheduler::{
     Affinity, AutoBalance, Cluster, DataEngine, DataLocality, Disk, DiskKind, GIB, Node, Reason,
     Replica, VolumeRequest,
@@ -211,5 +212,48 @@ fn ties_are_all_told_and_placing_is_repeatable() {
     assert_eq!(
         three_nodes().place(&volume, &[]),
         three_nodes().place(&volume, &[])
+    );
+}
+
+#[test]
+fn a_volume_grows_only_where_every_disk_has_room_for_all_its_replicas() {
+    let cluster = Cluster::new([
+        Node::new("a").disk(Disk::new("roomy", 100 * GIB).scheduled(50 * GIB)),
+        Node::new("b").disk(Disk::new("tight", 100 * GIB).scheduled(95 * GIB)),
+    ]);
+    let roomy = Replica::new("a", "roomy");
+    assert!(
+        cluster
+            .can_expand(std::slice::from_ref(&roomy), 20 * GIB)
+            .is_ok()
+    );
+    assert!(
+        cluster
+            .can_expand(&[roomy.clone(), roomy.clone(), roomy.clone()], 20 * GIB)
+            .is_err()
+    );
+    let short = cluster
+        .can_expand(&[roomy, Replica::new("b", "tight")], 10 * GIB)
+        .unwrap_err();
+    assert_eq!(
+        short.into_iter().collect::<Vec<_>>(),
+        [("tight".to_owned(), Reason::InsufficientStorage)]
+    );
+}
+
+#[test]
+fn node_objects_become_nodes_of_the_scheduler() {
+    let spec = NodeSpec::new().tags(["storage"]).disks([(
+        "main",
+        DiskSpec::new().tags(["ssd"]).storage_reserved(10_i64),
+    )]);
+    let object = resources::Node::new("w1", spec);
+    let node = Node::from_object(&object, "z1", &[("main".to_owned(), 100 * GIB)].into());
+    assert_eq!(node.disks[0].id, "w1/main");
+    assert_eq!((node.disks[0].reserved, node.zone.as_str()), (10, "z1"));
+    assert!(
+        Node::from_object(&object, "z1", &Default::default())
+            .disks
+            .is_empty()
     );
 }

@@ -1,10 +1,11 @@
 //! Parameters of storage classes, both ways.
 
 use insta::assert_snapshot;
-use longhorn_model::settings::Version;
+use longhorn_model::scheduler::{Cluster, Disk, GIB, Node};
+use longhorn_model::settings::{SchedulingSettings, Version};
 use longhorn_model::storage_class::{
     AccessMode, DEFAULT_CLASS_ANNOTATION, DataLocality, ReclaimPolicy, StorageClass,
-    StorageClassBody, VolumeParameters,
+    StorageClassBody, VolumeParameters, volume_size,
 };
 
 #[test]
@@ -112,4 +113,28 @@ fn sharing_decides_the_access_mode() {
     );
     assert!(!read(&[("migratable", "true")]).migratable);
     assert!(read(&[("migratable", "true"), ("share", "true")]).migratable);
+}
+
+#[test]
+fn a_claim_is_rounded_up() {
+    assert_eq!(volume_size(1), 10 << 20);
+    assert_eq!(volume_size((10 << 20) + 1), 12 << 20);
+    assert_eq!(volume_size(GIB), GIB);
+}
+
+#[test]
+fn a_class_leads_to_a_request_and_a_volume_and_back() {
+    let settings = SchedulingSettings::default();
+    let parameters = VolumeParameters::default()
+        .disk_selector(["ssd"])
+        .data_locality(DataLocality::BestEffort);
+    let request = parameters.to_request("data", 5 * GIB, &settings);
+    assert_eq!((request.replicas, request.size), (3, 5 * GIB));
+    let disk = |n: u32| Disk::new(format!("d{n}"), 100 * GIB).tags(["ssd"]);
+    let cluster = Cluster::new((1..=3).map(|n| Node::new(format!("w{n}")).disk(disk(n))));
+    assert!(cluster.plan(&[request]).fits());
+    let spec = parameters.to_volume_spec(5 * GIB, &settings);
+    let mut back = VolumeParameters::from_volume_spec(&spec);
+    assert_eq!(back.number_of_replicas.take(), Some(3));
+    assert_eq!(back, parameters);
 }
