@@ -212,6 +212,13 @@ impl PrivateKey {
     /// The public key that belongs to it: one scalar product, about 15 microseconds.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
+        let public = self.derive();
+        scrub_stack::<2048>();
+        public
+    }
+
+    #[inline(never)]
+    fn derive(&self) -> PublicKey {
         let mut copy = Zeroizing::new([0; 32]);
         copy.copy_from_slice(self.expose_bytes());
         let secret = x25519_dalek::StaticSecret::from(*copy);
@@ -219,7 +226,28 @@ impl PrivateKey {
     }
 }
 
+/// Overwrites the stack that a call just left: libraries take secrets by value and leave copies there.
+#[inline(never)]
+fn scrub_stack<const WORDS: usize>() {
+    let mut dead = [0u64; WORDS];
+    dead.zeroize();
+    std::hint::black_box(&dead);
+}
+
 impl PresharedKey {
+    /// Lets `fill` write the key where it will stay, so that no copy is left elsewhere.
+    pub(crate) fn fill_with(fill: impl FnOnce(&mut [u8; 32])) -> Self {
+        let mut key = Self::zero();
+        Self::call(fill, &mut key.0.0);
+        scrub_stack::<256>();
+        key
+    }
+
+    #[inline(never)]
+    fn call(fill: impl FnOnce(&mut [u8; 32]), bytes: &mut [u8; 32]) {
+        fill(bytes);
+    }
+
     /// Makes a new key from 32 random bytes.
     pub fn generate(random: &mut (impl Random + ?Sized)) -> Self {
         let mut key = Self::zero();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use hmac::digest::FixedOutput as _;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroize;
 
 use crate::key::{PresharedKey, PrivateKey, PublicKey, Random};
 
@@ -215,11 +215,7 @@ impl Deriver {
             mac.update(name.as_bytes());
         }
         mac.update(&generation.to_be_bytes());
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&mac.finalize().into_bytes());
-        let key = PresharedKey::take_bytes(&mut bytes);
-        bytes.zeroize();
-        key
+        PresharedKey::fill_with(|bytes| mac.finalize_into(bytes.into()))
     }
 }
 

@@ -8,15 +8,19 @@
 
 mod document;
 mod fuzz;
+mod inventories;
 mod keys;
 mod lenient;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod namespaces;
+mod programs;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod real_tunnel;
+mod real_wg;
 mod render;
 mod rotation;
 mod routing;
+mod secrets;
 mod state;
 mod strict;
 mod support;

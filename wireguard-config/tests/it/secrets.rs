@@ -1,0 +1,155 @@
+//! Secrets stay where they belong: never in what is shown, and nowhere in memory once dropped.
+
+use std::process::Command;
+
+use wireguard_config::{Config, Document, Inventory, Keys, Member, PrivateKey};
+
+use crate::support::Seeded;
+
+/// Set for the child process that looks at its own memory.
+const CHILD: &str = "WIREGUARD_CONFIG_SCAN";
+
+fn work(mark: u8) -> Vec<[u8; 32]> {
+    // Secrets are only kept with every bit flipped, so that the list itself is no copy.
+    let mut random = Seeded::new(u64::from(mark));
+    let inventory =
+        Inventory::new("10.0.0.0/24".parse().unwrap())
+            .members((0..6).map(|i| {
+                Member::new(format!("m{i}")).endpoint("192.0.2.1:51820".parse().unwrap())
+            }));
+    let mut keys = Keys::new();
+    keys.complete(&inventory, &mut random);
+    let plan = inventory.plan(&keys).unwrap();
+    let mut flipped = Vec::new();
+    let mut remember = |bytes: &[u8; 32]| {
+        let mut copy = [0; 32];
+        for (to, from) in copy.iter_mut().zip(bytes) {
+            *to = !from;
+        }
+        flipped.push(copy);
+    };
+    for member in plan.members() {
+        remember(member.private_key().unwrap().expose_bytes());
+        let file = member.file();
+        let document = Document::parse(file.content.as_bytes()).unwrap();
+        let config = Config::parse(document.as_bytes()).unwrap();
+        assert_eq!(config, member.config());
+        for peer in &config.peers {
+            remember(peer.preshared_key.as_ref().unwrap().expose_bytes());
+        }
+    }
+    for file in plan.files() {
+        assert!(!file.content.is_empty());
+    }
+    flipped
+}
+
+/// Looks for the secrets, raw and in base64, in all memory that the process can write to.
+fn scan(flipped: &[[u8; 32]]) -> usize {
+    use std::os::unix::fs::FileExt as _;
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    // Only the first eight bytes are compared, against flipped text, so that the search makes no copy of a secret.
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let start = u64::from_str_radix(start, 16).unwrap();
+        let end = u64::from_str_radix(end, 16).unwrap();
+        let mut bytes = vec![0u8; (end - start) as usize];
+        if memory.read_exact_at(&mut bytes, start).is_err() {
+            continue;
+        }
+        for byte in &mut bytes {
+            *byte = !*byte;
+        }
+        for secret in flipped {
+            // Flipped memory holds the flipped secret wherever the real one stood; the list itself stands there in clear.
+            found += memchr::memmem::find_iter(&bytes, &secret[8..24]).count();
+        }
+    }
+    found
+}
+
+/// Runs in a process of its own, started by the test below.
+#[test]
+fn child_of_the_memory_scan() {
+    let Ok(mode) = std::env::var(CHILD) else {
+        return;
+    };
+    let kept = (mode == "keep").then(|| {
+        let mut random = Seeded::new(9);
+        let inventory = Inventory::new("10.0.0.0/24".parse().unwrap()).member(Member::new("m0"));
+        let mut keys = Keys::new();
+        keys.complete(&inventory, &mut random);
+        keys
+    });
+    // On a thread, so that its stack is gone as well.
+    let flipped = std::thread::spawn(|| work(9)).join().unwrap();
+    let found = scan(&flipped);
+    drop(kept);
+    println!("found {found} copies of {} secrets", flipped.len());
+    std::process::exit(if found == 0 { 0 } else { 3 });
+}
+
+fn child(mode: &str) -> Option<i32> {
+    let program = std::env::current_exe().unwrap();
+    let status = Command::new(program)
+        .args([
+            "--exact",
+            "secrets::child_of_the_memory_scan",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ])
+        .env(CHILD, mode)
+        .status();
+    status.unwrap().code()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_secret_is_left_in_memory_after_it_is_dropped() {
+    assert_eq!(child("drop"), Some(0));
+    // The same search finds a key that is still held, so it can find one.
+    assert_eq!(child("keep"), Some(3));
+}
+
+#[test]
+fn errors_of_every_reader_are_free_of_secrets() {
+    let key = PrivateKey::generate(&mut Seeded::new(11));
+    let text = key.expose_base64();
+    let mut hex = String::new();
+    key.push_hex(&mut hex);
+    let hints = [&text[4..20], &hex[4..20]];
+    let inputs = [
+        format!("[Interface]\nPrivateKey = {}\n", &text[1..]),
+        format!("[Interface]\n{}\n", &*text),
+        format!("[Peer]\nPresharedKey = {}x\n", &*text),
+        format!("private_key={hex}0\n"),
+        format!("{hex}=1\n"),
+        format!("private_key\n{hex}\n"),
+        format!("{}x\t(none)\t1\toff\n", &*text),
+        format!("private a {}x\n", &*text),
+        format!("{} a b\n", &*text),
+    ];
+    for input in &inputs {
+        let mut shown = String::new();
+        shown += &format!("{:?}", Config::parse(input).err());
+        shown += &format!("{:?}", wireguard_config::Device::parse_uapi(input).err());
+        shown += &format!("{:?}", wireguard_config::Device::parse_dump(input).err());
+        shown += &format!("{:?}", Keys::from_text(input).err());
+        let tools = wireguard_config::lenient::Tools::new(
+            wireguard_config::lenient::Release::V20260223,
+            &wireguard_config::lenient::NoNames,
+        );
+        shown += &format!("{:?}", tools.quick(input).err());
+        shown += &format!(
+            "{:?}",
+            Document::parse(input)
+                .unwrap()
+                .check(wireguard_config::Dialect::WgQuick)
+        );
+        assert!(!hints.iter().any(|hint| shown.contains(hint)), "{shown}");
+    }
+}
