@@ -1,6 +1,7 @@
 //! The programs that tests talk to: which they are, whether they are here, how they get here.
 
-#[cfg(all(test, feature = "cilium"))]
+#[cfg(test)]
+#[cfg(feature = "cilium")]
 mod foreign_yaml;
 mod install;
 

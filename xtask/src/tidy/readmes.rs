@@ -117,6 +117,9 @@ fn feature_table(readme: &Source, package: &Package) -> Vec<Problem> {
         .keys()
         .filter(|name| *name != "default")
         .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
     let Some((line, _)) = heading else {
         let remedy = "add a heading with the word \"features\" and a table of them";
         return vec![Problem::new(
@@ -233,6 +236,8 @@ mod tests {
             feature_table(&source("a/README.md", "# a\n"), &package).len(),
             1
         );
+        package.features.retain(|name, _| name == "default");
+        assert!(feature_table(&source("a/README.md", "# a\n"), &package).is_empty());
     }
 
     #[test]
