@@ -5,3 +5,4 @@ mod kubernetes;
 mod network;
 mod policies;
 mod spec;
+mod storage;

@@ -5,20 +5,52 @@ use homelab::component::{Catalogue, Party};
 use homelab::spec::Spec;
 use homelab::stage::cilium::{Network, policies, verdict_matrix};
 
-fn production() -> Spec {
-    let text = include_str!("../../environments/production/cluster.yaml");
+const ENVIRONMENTS: [&str; 3] = [
+    include_str!("../../environments/production/cluster.yaml"),
+    include_str!("../../environments/staging/cluster.yaml"),
+    include_str!("../../environments/development/cluster.yaml"),
+];
+
+fn spec(text: &str) -> Spec {
     Spec::parse("cluster.yaml", text)
         .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
+fn production() -> Spec {
+    spec(ENVIRONMENTS[0])
+}
+
 #[test]
 fn everything_declared_passes_and_nothing_else_does() {
+    for text in ENVIRONMENTS {
+        let spec = spec(text);
+        let catalogue = Catalogue::of(&spec);
+        let matrix = verdict_matrix(&spec, &catalogue).unwrap();
+        assert!(matrix.holds(), "{matrix}");
+        assert!(
+            matrix.declared.len() > 100 && matrix.asked > 500,
+            "{matrix}"
+        );
+    }
+}
+
+#[test]
+fn a_policy_that_opens_too_much_is_found() {
     let spec = production();
     let catalogue = Catalogue::of(&spec);
-    let matrix = verdict_matrix(&spec, &catalogue).unwrap();
-    assert!(matrix.holds(), "{matrix}");
-    assert!(matrix.declared.len() > 150, "{}", matrix.declared.len());
-    assert!(matrix.asked > 1000, "{}", matrix.asked);
+    let wide = Policy::read_all("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: wide, namespace: lldap}\nspec:\n  endpointSelector: {}\n  egress: [{toEntities: [world]}]\n").unwrap();
+    let matrix = Network::new(
+        &catalogue,
+        policies(&spec, &catalogue).into_iter().chain(wide),
+    )
+    .unwrap()
+    .matrix();
+    let open: Vec<String> = matrix
+        .leaks
+        .iter()
+        .map(|row| row.flow.to_string())
+        .collect();
+    assert_eq!(open, ["lldap -> 198.51.100.7:443"]);
 }
 
 #[test]

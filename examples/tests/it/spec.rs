@@ -5,33 +5,85 @@ use std::path::{Path, PathBuf};
 
 use homelab::spec::rules::{self, RULES};
 use homelab::spec::{Problems, Severity, Spec};
+use proptest::prelude::*;
 
 const PRODUCTION: &str = include_str!("../../environments/production/cluster.yaml");
 
 fn production() -> Spec {
-    match Spec::parse("cluster.yaml", PRODUCTION) {
-        Ok(spec) => spec,
-        Err(problems) => panic!("{}", problems.render(false)),
+    good(PRODUCTION)
+}
+
+const STAGING: &str = include_str!("../../environments/staging/cluster.yaml");
+const DEVELOPMENT: &str = include_str!("../../environments/development/cluster.yaml");
+
+fn good(text: &str) -> Spec {
+    Spec::parse("cluster.yaml", text)
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+}
+
+#[test]
+fn the_environments_are_accepted_without_a_warning() {
+    for (text, sizes) in [
+        (PRODUCTION, (3, 6)),
+        (STAGING, (3, 3)),
+        (DEVELOPMENT, (1, 2)),
+    ] {
+        let spec = good(text);
+        assert_eq!(spec.warnings().map(ToString::to_string), None);
+        assert_eq!(
+            (spec.control_planes().count(), spec.workers().count()),
+            sizes
+        );
     }
 }
 
 #[test]
-fn the_production_environment_is_accepted_without_a_warning() {
-    let spec = production();
-    assert_eq!(spec.warnings().map(ToString::to_string), None);
-    assert_eq!(
-        (spec.control_planes().count(), spec.workers().count()),
-        (3, 6)
-    );
+fn the_environments_share_nothing_that_two_clusters_must_not_share() {
+    let specs = [good(PRODUCTION), good(STAGING), good(DEVELOPMENT)];
+    let mut seen = BTreeSet::new();
+    for spec in &specs {
+        let overlay = spec.wireguard.as_ref().unwrap();
+        let mut own = vec![
+            format!("name {}", spec.name),
+            format!("address {}", spec.api.vip),
+            format!("pods {}", spec.network.pods),
+            format!("secrets {}", spec.secrets.file),
+            format!("overlay {} {}", overlay.subnet, overlay.port),
+            format!("path {}", spec.gitops.path),
+        ];
+        for node in &spec.nodes {
+            own.extend([
+                format!("address {}", node.address),
+                format!("vmid {}", node.vmid),
+                format!("mac {}", node.mac),
+            ]);
+        }
+        own.extend(
+            spec.load_balancer
+                .pools
+                .iter()
+                .map(|pool| format!("pool {}", pool.range)),
+        );
+        own.extend(
+            spec.backup
+                .iter()
+                .flat_map(|backup| backup.repositories.values())
+                .map(|repository| format!("url {}", repository.url)),
+        );
+        for thing in own {
+            assert!(seen.insert(thing.clone()), "{thing} is used twice");
+        }
+    }
 }
 
 #[test]
 fn what_is_rendered_reads_back_as_the_same_description() {
-    let spec = production();
-    let text = spec.render();
-    let again = Spec::parse("rendered.yaml", &text)
-        .unwrap_or_else(|problems| panic!("{}\n{text}", problems.render(false)));
-    assert_eq!(again.render(), text);
+    for spec in [good(PRODUCTION), good(STAGING), good(DEVELOPMENT)] {
+        let text = spec.render();
+        let again = Spec::parse("rendered.yaml", &text)
+            .unwrap_or_else(|problems| panic!("{}\n{text}", problems.render(false)));
+        assert_eq!(again.render(), text);
+    }
 }
 
 #[test]
@@ -249,5 +301,97 @@ fn good_files_are_accepted_without_a_word() {
             None,
             "{name}"
         );
+    }
+}
+
+#[test]
+fn every_finding_says_what_to_write_instead() {
+    for (name, _, text) in fixtures("invalid").into_iter().chain(fixtures("several")) {
+        for problem in judged(&text).iter().flat_map(|problems| problems.list()) {
+            assert!(
+                problem.help.as_ref().is_some_and(|help| !help.is_empty()),
+                "{name}: {}",
+                problem.message
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_holds_the_table_of_rules() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once("<!-- rules -->\n").unwrap();
+    let (table, after) = rest.split_once("<!-- end of rules -->").unwrap();
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        let text = format!(
+            "{before}<!-- rules -->\n{}<!-- end of rules -->{after}",
+            rules::markdown()
+        );
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert_eq!(table, rules::markdown(), "UPDATE_FIXTURES=1 writes it");
+    }
+}
+
+fn mutated() -> impl Strategy<Value = String> {
+    let texts = prop::sample::select(vec![
+        PRODUCTION,
+        include_str!("fixtures/valid/small.yaml"),
+        include_str!("fixtures/several/one-of-each-kind.yaml"),
+    ]);
+    let edit = (
+        any::<prop::sample::Index>(),
+        0usize..12,
+        "[ -~\n\t\u{e9}\u{1f642}]{0,6}",
+    );
+    (texts, prop::collection::vec(edit, 0..6)).prop_map(|(text, edits)| {
+        let mut chars: Vec<char> = text.chars().collect();
+        for (at, removed, added) in edits {
+            let at = at.index(chars.len());
+            let end = (at + removed).min(chars.len());
+            chars.splice(at..end, added.chars());
+        }
+        chars.into_iter().collect()
+    })
+}
+
+fn spans_lie_inside(text: &str) {
+    let Some(problems) = judged(text) else { return };
+    for problem in problems.list() {
+        for span in std::iter::once(&problem.span)
+            .chain(problem.related.iter().map(|related| &related.span))
+        {
+            assert!(
+                span.bytes.end <= text.len()
+                    && text.is_char_boundary(span.bytes.start)
+                    && text.is_char_boundary(span.bytes.end)
+            );
+            assert!(span.line >= 1 && span.line <= text.lines().count().max(1) + 1);
+        }
+    }
+    assert!(!problems.render(false).is_empty());
+    assert!(problems.to_json()["problems"].is_array());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_edit_of_a_file_makes_the_reader_panic_or_point_outside(text in mutated()) {
+        spans_lie_inside(&text);
+    }
+
+    #[test]
+    fn no_text_at_all_makes_the_reader_panic_or_point_outside(text in "\\PC{0,200}") {
+        spans_lie_inside(&text);
+    }
+
+    #[test]
+    fn a_size_prints_as_it_was_read(mib in 1u64..10_000_000) {
+        use homelab::spec::quantity::Bytes;
+        let text = DEVELOPMENT.replace("memory: 96GiB", &format!("memory: {}", Bytes::mib(mib.max(40_000))));
+        let spec = good(&text);
+        prop_assert_eq!(spec.proxmox.hosts[0].memory, Bytes::mib(mib.max(40_000)));
     }
 }
