@@ -282,6 +282,20 @@ impl Client {
         ClientBuilder::default()
     }
 
+    /// The address that an endpoint stands for, with the API's port added where it has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when it is not an endpoint.
+    pub fn address(endpoint: &str) -> Result<String, Error> {
+        let (host, port) =
+            split(endpoint).map_err(|why| Error::new(ErrorKind::InvalidArgument, why))?;
+        Ok(if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        })
+    }
+
     /// A client whose requests are answered in this process, one endpoint per peer.
     #[cfg(feature = "simulator")]
     pub(crate) fn in_process(peers: Vec<(String, Arc<dyn InProcess>)>, maintenance: bool) -> Self {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "client")]
 mod client;
+mod compatibility;
 mod config;
 mod duration;
 mod error;
@@ -17,6 +18,7 @@ mod patch;
 #[cfg(feature = "client")]
 mod redacted;
 mod schema;
+mod schematic;
 mod secrets;
 #[cfg(feature = "simulator")]
 pub mod simulator;
@@ -26,6 +28,7 @@ mod talosconfig;
 mod tls;
 #[cfg(feature = "client")]
 mod transport;
+mod validate;
 mod value;
 mod version;
 #[cfg(feature = "simulator")]
@@ -34,6 +37,7 @@ mod yaml;
 
 #[cfg(feature = "client")]
 pub use client::{API_PORT, Client, ClientBuilder};
+pub use compatibility::{check_kubernetes, check_upgrade};
 pub use config::{InlineManifest, MachineConfig, MachineType};
 pub use error::{Error, ErrorKind, Problem};
 pub use generate::Generator;
@@ -46,8 +50,10 @@ pub use node::{
     MemoryInfo, Node, NodeVersion, Reset, Resource, Service, Upgraded,
 };
 pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
+pub use schematic::Schematic;
 pub use secrets::{Ca, SecretsBundle};
 #[cfg(feature = "pki")]
 pub use secrets::{ClientIdentity, Role};
 pub use talosconfig::{Context, TalosConfig};
+pub use validate::{Validation, ValidationMode, ValidationOptions};
 pub use version::VersionContract;

@@ -99,6 +99,7 @@ pub(crate) struct Schema {
     structs: Vec<Struct>,
     kinds: HashMap<&'static str, DocumentKind>,
     main: usize,
+    schematic: usize,
 }
 
 impl Schema {
@@ -108,6 +109,7 @@ impl Schema {
             Reader::default().read(&[
                 include_str!("schema/legacy.txt"),
                 include_str!("schema/documents.txt"),
+                include_str!("schema/schematic.txt"),
             ])
         })
     }
@@ -119,6 +121,11 @@ impl Schema {
     /// The structure of the document `version: v1alpha1`.
     pub(crate) fn main(&self) -> &Struct {
         &self.structs[self.main]
+    }
+
+    /// The structure of the image factory's schematic.
+    pub(crate) fn schematic(&self) -> &Struct {
+        &self.structs[self.schematic]
     }
 
     pub(crate) fn kind(&self, kind: &str) -> Option<&DocumentKind> {
@@ -178,11 +185,12 @@ impl Reader {
                 .first()
                 .is_some_and(|field| field.name == "name");
         }
-        let main = self.ids["Config"];
+        let (main, schematic) = (self.ids["Config"], self.ids["Schematic"]);
         Schema {
             structs: self.structs,
             kinds: self.kinds,
             main,
+            schematic,
         }
     }
 

@@ -137,6 +137,9 @@ impl TalosConfig {
                 "the text is not valid YAML",
             ))
         })?;
+        if nodes.is_empty() {
+            return Err(invalid(Problem::new("", "the text is empty")));
+        }
         let root = nodes.first().map(Value::free).unwrap_or(Value::Null);
         let mut config = Self {
             current: root

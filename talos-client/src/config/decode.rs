@@ -336,7 +336,7 @@ fn hex(text: &str) -> Result<String, String> {
         .filter(|c| *c != ':')
         .collect::<String>()
         .to_lowercase();
-    if digits.len() % 2 != 0 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(format!("`{text}` is not hexadecimal"));
     }
     let pairs: Vec<&str> = (0..digits.len() / 2)
@@ -365,9 +365,6 @@ fn port_range(text: &str) -> Result<Value, String> {
     };
     match text.split_once('-') {
         None => port(text).map(Value::from),
-        Some((low, high)) if port(low)? > port(high)? => {
-            Err(format!("the range {text} is upside down"))
-        }
         Some((low, high)) if port(low)? == port(high)? => port(low).map(Value::from),
         Some(_) => Ok(Value::text(text)),
     }

@@ -232,7 +232,7 @@ fn below(
             }
             let (key, wanted) = delete.element.as_ref().ok_or(LOOKUP)?;
             let before = items.len();
-            items.retain(|item| !item.at(key).is_some_and(|found| shown(found) == *wanted));
+            items.retain(|item| item.at(key).is_none_or(|found| shown(found) != *wanted));
             if items.len() == before {
                 Err(LOOKUP)
             } else {

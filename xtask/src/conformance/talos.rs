@@ -2,8 +2,10 @@
 
 mod configs;
 mod random;
+mod tables;
+mod validation;
 
 use super::Suite;
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs, &random::Random];
+pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs, &random::Random, &tables::Tables];

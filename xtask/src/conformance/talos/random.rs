@@ -5,8 +5,10 @@ use talos_client::MachineConfig;
 
 use super::super::{Folder, Outputs, Report, Runner, Suite};
 use super::configs::{describe, first_line, kinds, outcome, patched, short, text};
+use super::validation;
 
 const PATCHES: &str = "random-patches.json";
+const VALIDATIONS: &str = "random-validate.json";
 const LOADS: &str = "random-load.json";
 
 pub(super) struct Random;
@@ -35,6 +37,14 @@ impl Suite for Random {
                 });
             }
         }
+        if let Some(file) = folder.own_json(VALIDATIONS)? {
+            for case in cases(&file) {
+                let base = text(&file["bases"][text(&case["base"])]);
+                runner.case(format!("validate:{}", text(&case["id"])), || {
+                    validation::validate(base, case)
+                });
+            }
+        }
         if let Some(file) = folder.own_json(LOADS)? {
             for case in cases(&file) {
                 runner.case(format!("load:{}", text(&case["id"])), || {
@@ -46,14 +56,22 @@ impl Suite for Random {
     }
 
     fn check(&self, folder: &Folder, outputs: &Outputs, report: &mut Report) -> anyhow::Result<()> {
-        for (prefix, name) in [("patches", PATCHES), ("load", LOADS)] {
+        for (prefix, name) in [
+            ("patches", PATCHES),
+            ("validate", VALIDATIONS),
+            ("load", LOADS),
+        ] {
             let Some(file) = folder.own_json(name)? else {
                 continue;
             };
             for case in cases(&file) {
                 let id = format!("{prefix}:{}", text(&case["id"]));
                 let output = outputs.get(&id).cloned().unwrap_or(Value::Null);
-                match judge(&case["expected"], &output) {
+                let difference = match prefix {
+                    "validate" => validation::difference(&case["expected"], &output),
+                    _ => judge(&case["expected"], &output),
+                };
+                match difference {
                     None => report.right(),
                     Some(what) => report.differs(id, what),
                 }
