@@ -202,7 +202,9 @@ fn image(findings: &mut Findings<'_>, what: &str, reference: &str) {
         .and_then(|name| name.rsplit_once(':'))
         .map(|(_, tag)| tag)
         .filter(|tag| !tag.contains('/'));
-    let version = tag.and_then(|tag| tag.strip_prefix('v').or(Some(tag)));
+    let version = tag
+        .map(|tag| tag.strip_prefix('v').unwrap_or(tag))
+        .filter(|tag| tag.parse::<crate::version::VersionContract>().is_ok());
     let Some(version) = version else {
         return findings.error(format!(
             "{what} image is not valid: failed to parse Kubernetes version from image reference \"{reference}\": invalid image reference: \"{reference}\""
@@ -326,10 +328,7 @@ fn node_metadata(
         ("taints", pairs(taints), names::taint),
     ] {
         for (key, value) in all {
-            for problem in [names::key(&key), check(&value)]
-                .into_iter()
-                .filter_map(Result::err)
-            {
+            if let Err(problem) = names::key(&key).and_then(|()| check(&value)) {
                 findings.error(format!("invalid {prefix}node {what}: {problem}"));
             }
         }

@@ -5,7 +5,7 @@ use crate::config::MachineConfig;
 use crate::value::Value;
 
 /// Kinds for control plane machines, in the order in which they are told.
-const CONTROL_PLANE_ONLY: [&str; 15] = [
+const CONTROL_PLANE_ONLY: [&str; 14] = [
     "KubeAPIServerConfig",
     "KubeAdmissionControlConfig",
     "KubeAggregatorCAConfig",
@@ -19,7 +19,6 @@ const CONTROL_PLANE_ONLY: [&str; 15] = [
     "KubeProxyConfig",
     "KubeSchedulerConfig",
     "KubeServiceAccountConfig",
-    "KubeStaticPodConfig",
     "KubeTalosAPIAccessConfig",
 ];
 
@@ -216,12 +215,6 @@ fn legacy(config: &MachineConfig, findings: &mut Findings<'_>) {
                         && text(document, "auto") != "off"
                 }
                 "machine.network.hostname" => main.at(path).is_some(),
-                "machine.network.nameservers" => {
-                    main.at(path).is_some() && !list(document, "nameservers").is_empty()
-                }
-                "machine.network.searchDomains" => {
-                    main.at(path).is_some() && document.at("searchDomains.domains").is_some()
-                }
                 "cluster.apiServer.admissionControl" => list(main, path)
                     .iter()
                     .any(|plugin| plugin.at("name").and_then(Value::as_text) == document.name()),
@@ -233,7 +226,9 @@ fn legacy(config: &MachineConfig, findings: &mut Findings<'_>) {
                 "cluster.id" => main.at(path).is_some() || main.at("cluster.secret").is_some(),
                 _ => main.at(path).is_some(),
             };
-            if set && !told.contains(message) {
+            // The endpoint is told only when the name did not tell already.
+            let quiet = *path == "cluster.controlPlane.endpoint" && !told.is_empty();
+            if set && !quiet && !told.contains(message) {
                 told.push(message);
                 findings.error(*message);
             }
@@ -260,8 +255,6 @@ fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
     if findings.options.mode == ValidationMode::Container {
         if !has_host_dns {
             findings.error("hostDNS config is required in container mode");
-        } else if host_dns("enabled") != Some(true) {
-            findings.error("hostDNS must be enabled in container mode");
         } else if host_dns("forwardKubeDNSToHost") != Some(true) {
             findings.error("forwardKubeDNSToHost must be enabled in container mode");
         }
@@ -294,7 +287,7 @@ fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
     if kubespan && !discovery {
         findings.error("KubeSpan requires cluster discovery to be enabled");
     }
-    if config.of_kind("DiscoveryServiceConfig").next().is_some() {
+    if discovery {
         let identity = config.of_kind("DiscoveryIdentityConfig").next();
         let set = |newer: &str, older: &str| {
             identity.is_some_and(|document| !text(document, newer).is_empty())
@@ -312,7 +305,7 @@ fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
         }
     }
     containers(config, findings);
-    if main.is_some() && !config.is_control_plane() {
+    if !config.is_control_plane() {
         let kinds: Vec<&str> = CONTROL_PLANE_ONLY
             .into_iter()
             .filter(|kind| config.of_kind(kind).next().is_some())
@@ -324,15 +317,14 @@ fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
             ));
         }
     }
+    let serves = config.of_kind("KubeAPIServerCAConfig").next().is_some()
+        || main.is_some_and(|main| main.at("cluster.ca").is_some());
     let encrypted = config.of_kind("KubeEtcdEncryptionConfig").next().is_some()
         || main.is_some_and(|main| {
             main.at("cluster.secretboxEncryptionSecret").is_some()
                 || main.at("cluster.aescbcEncryptionSecret").is_some()
         });
-    if config.is_control_plane()
-        && config.of_kind("KubeAPIServerCAConfig").next().is_some()
-        && !encrypted
-    {
+    if config.is_control_plane() && serves && !encrypted {
         findings.error(
             "etcd encryption config is required for control plane machines running kube-apiserver",
         );

@@ -110,9 +110,8 @@ fn check_vip(ip: &str, control_plane: bool, findings: &mut Findings<'_>) {
 }
 
 fn addressing(device: &Value, findings: &mut Findings<'_>) {
-    let cidr = text(device, "cidr");
+    let (cidr, name) = (text(device, "cidr"), text(device, "interface"));
     if !cidr.is_empty() {
-        let name = text(device, "interface");
         findings.warning(format!(
             "\"{name}\": machine.network.interface.cidr is deprecated, please use machine.network.interface.addresses"
         ));
@@ -120,10 +119,12 @@ fn addressing(device: &Value, findings: &mut Findings<'_>) {
     for address in items(device, "addresses").iter().filter_map(Value::as_text) {
         if address.contains('/') {
             if !is_cidr(address) {
-                findings.error(format!("[networking.os.device.addresses] \"{address}\": invalid CIDR address: {address}"));
+                findings.error(format!(
+                    "[networking.os.device.addresses] \"{name}\": invalid CIDR address: {address}"
+                ));
             }
         } else if !is_address(address) {
-            findings.error(format!("[networking.os.device.addresses] \"{address}\": failed to parse IP address \"{address}\""));
+            findings.error(format!("[networking.os.device.addresses] \"{name}\": failed to parse IP address \"{address}\""));
         }
     }
     for (index, route) in items(device, "routes").iter().enumerate() {
@@ -159,8 +160,12 @@ fn check_bond(bond: &Value, name: &str, findings: &mut Findings<'_>) {
         findings.error(format!("interface \"{name}\" has both interfaces and selectors set: config sections are mutually exclusive"));
     }
     let mode = text(bond, "mode");
-    let effective = if mode.is_empty() { "balance-rr" } else { mode };
-    if !BOND_MODES.contains(&effective) {
+    let effective = if BOND_MODES.contains(&mode) {
+        mode
+    } else {
+        "balance-rr"
+    };
+    if !mode.is_empty() && !BOND_MODES.contains(&mode) {
         findings.error(format!("invalid bond type {mode}"));
     }
     for (field, choices, what) in [

@@ -47,7 +47,6 @@ const NAMED: [(&[&str], &str); 3] = [
             "LVMLogicalVolumeConfig",
             "LVMVolumeGroupConfig",
             "RAIDArrayConfig",
-            "TrustedRootsConfig",
             "NetworkRuleConfig",
         ],
         "name is required",
@@ -61,10 +60,10 @@ const NAMED: [(&[&str], &str); 3] = [
 pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
     let kind = document.kind.unwrap_or_default();
     let name = document.name().unwrap_or_default();
-    if name.is_empty() {
-        if let Some((_, message)) = NAMED.iter().find(|(kinds, _)| kinds.contains(&kind)) {
-            findings.error(*message);
-        }
+    if name.is_empty()
+        && let Some((_, message)) = NAMED.iter().find(|(kinds, _)| kinds.contains(&kind))
+    {
+        findings.error(*message);
     }
     match kind {
         "UserVolumeConfig"
@@ -180,6 +179,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
         }
         "KubeAuthorizerConfig" => {
             let authorizer = text(document, "type");
+            findings.require(!name.is_empty(), "authorizer name is required");
             if authorizer.is_empty() {
                 findings.error("authorizer type is required");
             }
@@ -217,7 +217,7 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
                     .at("url")
                     .and_then(Value::as_text)
                     .unwrap_or_default();
-                let scheme = url.split("://").next().unwrap_or_default();
+                let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
                 if url.is_empty() {
                     findings.error(format!("endpoints[{index}].url must be specified"));
                 } else if !matches!(scheme, "http" | "https") {
@@ -268,6 +268,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
             findings.require(!text(document, "link").is_empty(), "link must be specified");
         }
         "DHCPv4Config" | "DHCPv6Config"
+            if text(document, "clientIdentifier") == "duid" && document.at("duidRaw").is_none() =>
+        {
+            findings.error("duidRaw must be set if clientIdentifier is 'duid'");
+        }
+        "DHCPv4Config" | "DHCPv6Config"
             if document.at("duidRaw").is_some() && text(document, "clientIdentifier") != "duid" =>
         {
             findings.error("duidRaw can only be set if clientIdentifier is 'duid'");
@@ -302,6 +307,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
                 !list(document, "portSelector.ports").is_empty(),
                 "portSelector.ports is required",
             );
+            for rule in list(document, "ingress") {
+                if rule.at("subnet").is_none_or(Value::is_zero) {
+                    findings.error("invalid subnet: invalid Prefix");
+                }
+            }
         }
         "BGPInstanceConfig" => bgp(document, findings),
         "KmsgLogConfig" => {
@@ -314,13 +324,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
         }
         "EventSinkConfig" => {
             let endpoint = text(document, "endpoint");
-            if !endpoint
+            if endpoint
                 .rsplit_once(':')
-                .is_some_and(|(_, port)| !port.is_empty())
+                .is_none_or(|(_, port)| port.is_empty())
             {
-                findings.error(format!(
-                    "event sink endpoint: address {endpoint}: missing port in address"
-                ));
+                findings.error("event sink endpoint: missing port in address");
             }
         }
         "SideroLinkConfig" => {
@@ -331,6 +339,33 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
                 findings.error("apiUrl scheme must be https:// or grpc://");
             }
         }
+        "TCPProbeConfig" | "HTTPProbeConfig" => probe(kind, name, document, findings),
+        "LinkAliasConfig" => {
+            findings.require(!name.is_empty(), "name must be specified");
+            let selector = text(document, "selector.match");
+            findings.require(!selector.is_empty(), "link selector is required");
+        }
+        "WireguardConfig" => {
+            let key = text(document, "privateKey");
+            findings.require(!key.is_empty(), "wireguard private key must be specified");
+            let port = document
+                .at("listenPort")
+                .and_then(Value::as_int)
+                .unwrap_or_default();
+            if !(0..=65_535).contains(&port) {
+                findings.error("wireguard listen port must be between 0 and 65535");
+            }
+        }
+        "StaticHostConfig" => {
+            findings.require(is_address(name), "name must be a valid IP address");
+            let hostnames = list(document, "hostnames");
+            findings.require(
+                !hostnames.is_empty(),
+                "at least one hostname must be specified",
+            );
+        }
+        "KubeStaticPodConfig" => findings.require(!name.is_empty(), "static pod name is required"),
+        "ImageVerificationConfig" => image_verification(document, findings),
         "UnattendedInstallConfig" => {
             if text(document, "provisioning.diskSelector.match").is_empty() {
                 findings.error("provisioning.volumeSelector.match is required");
@@ -353,6 +388,43 @@ pub(super) fn check(document: &Document, findings: &mut Findings<'_>) {
         }
         "ContainerConfig" => container(name, document, findings),
         _ => {}
+    }
+}
+
+fn probe(kind: &str, name: &str, document: &Document, findings: &mut Findings<'_>) {
+    findings.require(!name.is_empty(), "probe name is required");
+    if kind == "TCPProbeConfig" {
+        let endpoint = text(document, "endpoint");
+        findings.require(!endpoint.is_empty(), "TCP probe endpoint is required");
+    } else {
+        findings.require(
+            !text(document, "url").is_empty(),
+            "HTTP probe URL is required",
+        );
+    }
+}
+
+fn image_verification(document: &Document, findings: &mut Findings<'_>) {
+    for (index, rule) in list(document, "rules").iter().enumerate() {
+        let pattern = rule
+            .at("image")
+            .and_then(Value::as_text)
+            .unwrap_or_default();
+        if pattern.is_empty() {
+            findings.error(format!("rule {index}: imagePattern must be specified"));
+        }
+        if pattern.contains(':') {
+            findings.warning(format!(
+                "rule {index}: imagePattern contains ':' but matching only applies to the image registry and repository, not the tag or digest"
+            ));
+        }
+        let decided = |key: &str| rule.at(key).and_then(Value::as_bool) == Some(true);
+        let verifier = rule.at("keyless").is_some() || rule.at("publicKey").is_some();
+        if !decided("skip") && !decided("deny") && !verifier {
+            findings.error(format!(
+                "rule {index}: at least one verifier must be configured"
+            ));
+        }
     }
 }
 
@@ -436,8 +508,32 @@ fn kube_network(document: &Document, findings: &mut Findings<'_>) {
     );
 }
 
+/// A PEM block whose content is base64.
 fn has_pem(text: &str) -> bool {
-    text.contains("-----BEGIN ") && text.contains("-----END ")
+    pem_bytes(text).is_some()
+}
+
+fn pem_bytes(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    let start = text.find("-----BEGIN ")?;
+    let (_, rest) = text[start + 11..].split_once("-----")?;
+    let (body, _) = rest.split_once("-----END ")?;
+    let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+    base64::engine::general_purpose::STANDARD.decode(body).ok()
+}
+
+/// A certificate begins with a sequence that is as long as the rest.
+fn is_certificate(text: &str) -> bool {
+    let Some(der) = pem_bytes(text) else {
+        return false;
+    };
+    match der.as_slice() {
+        [0x30, 0x82, high, low, rest @ ..] => {
+            usize::from(*high) << 8 | usize::from(*low) == rest.len()
+        }
+        [0x30, 0x81, length, rest @ ..] => usize::from(*length) == rest.len(),
+        _ => false,
+    }
 }
 
 fn authority(document: &Document, kind: &str, findings: &mut Findings<'_>) {
@@ -454,6 +550,8 @@ fn authority(document: &Document, kind: &str, findings: &mut Findings<'_>) {
             findings.error("issuing CA: certificate is required");
         } else if !has_pem(certificate) {
             findings.error("issuing CA: certificate: no PEM blocks found");
+        } else if !is_certificate(certificate) {
+            findings.error("issuing CA: certificate is invalid: failed to parse certificate: x509: malformed certificate");
         }
         if key.is_empty() {
             findings.error("issuing CA: key is required");
@@ -492,6 +590,10 @@ fn registry_tls(document: &Document, findings: &mut Findings<'_>) {
             findings.error("client identity: certificate is required");
         } else if !has_pem(certificate) {
             findings.error("client identity: certificate: no PEM blocks found");
+        } else if text(document, "clientIdentity.key").is_empty() {
+            findings.error("client identity: key is required");
+        } else if !has_pem(text(document, "clientIdentity.key")) {
+            findings.error("client identity: key: no PEM blocks found");
         }
     }
     let ca = text(document, "ca");
@@ -501,6 +603,11 @@ fn registry_tls(document: &Document, findings: &mut Findings<'_>) {
 }
 
 fn bgp(document: &Document, findings: &mut Findings<'_>) {
+    let asn = document
+        .at("localASN")
+        .and_then(Value::as_int)
+        .unwrap_or_default();
+    findings.require(asn != 0, "localASN must be specified");
     for (index, route) in list(document, "importRoutes").iter().enumerate() {
         if route.at("bgpInstance").is_none_or(Value::is_zero) {
             findings.error(format!(
@@ -532,7 +639,9 @@ fn volume_name(name: &str, findings: &mut Findings<'_>) {
 }
 
 fn user_volume(kind: &str, name: &str, document: &Document, findings: &mut Findings<'_>) {
-    volume_name(name, findings);
+    if !name.is_empty() || kind != "ExistingVolumeConfig" {
+        volume_name(name, findings);
+    }
     match kind {
         "ExistingVolumeConfig" => {
             if text(document, "discovery.volumeSelector.match").is_empty() {
@@ -548,6 +657,8 @@ fn user_volume(kind: &str, name: &str, document: &Document, findings: &mut Findi
                     filesystem
                 };
                 findings.error(format!("invalid filesystem type: {shown}"));
+            } else if document.at("mount.virtiofs").is_none() {
+                findings.error("virtiofs mount spec is required");
             }
         }
         _ if text(document, "volumeType") == "directory" => {
@@ -588,10 +699,11 @@ fn sizes(document: &Document, required: bool, findings: &mut Findings<'_>) {
     if required && least.is_none() && text(document, "provisioning.maxSize").is_empty() {
         findings.error("min size or max size is required");
     }
-    if let (Some(least), Some(most)) = (least, most) {
-        if most > 0.0 && least > most {
-            findings.error("min size is greater than max size");
-        }
+    if let (Some(least), Some(most)) = (least, most)
+        && most > 0.0
+        && least > most
+    {
+        findings.error("min size is greater than max size");
     }
 }
 

@@ -98,7 +98,10 @@ fn cluster(
     if !domain.is_empty() && !is_dns_name(domain) {
         findings.error(format!("\"{domain}\" is not a valid DNS name"));
     }
-    if main.at("cluster.network.cni").is_some() {
+    if !text(main, "cluster.ca.key").is_empty() && !control_plane {
+        findings.error("cluster CA key is not allowed on non-controlplane nodes (.cluster.ca)");
+    }
+    if control_plane && main.at("cluster.network.cni").is_some() {
         let (name, urls) = (
             text(main, "cluster.network.cni.name"),
             list(main, "cluster.network.cni.urls"),
@@ -114,7 +117,7 @@ fn cluster(
                 findings.error(format!("\"urls\" field should be empty for \"{name}\" CNI"));
             }
             "flannel" | "none" => {}
-            _ => findings.error("cni name should be one of [\"custom\", \"flannel\", \"none\"]"),
+            _ => findings.error("cni name should be one of [\"flannel\", \"custom\", \"none\"]"),
         }
     }
     if main.at("cluster.externalCloudProvider").is_some() {
@@ -164,6 +167,9 @@ fn cluster(
         ("advertisedSubnets", "advertised"),
         ("listenSubnets", "listen"),
     ] {
+        if !control_plane {
+            break;
+        }
         for subnet in list(main, &format!("cluster.etcd.{path}"))
             .iter()
             .filter_map(Value::as_text)
@@ -195,7 +201,6 @@ fn cluster(
         "kube-controller-manager",
         text(main, "cluster.controllerManager.image"),
     );
-    image(findings, "kube-proxy", text(main, "cluster.proxy.image"));
     image(
         findings,
         "kube-scheduler",
@@ -234,24 +239,21 @@ fn authority(main: &Document, control_plane: bool, worker: bool, findings: &mut 
         main.at("machine.ca").is_some(),
         !text(main, "machine.ca.key").is_empty(),
     );
+    if !ca && list(main, "machine.acceptedCAs").is_empty() {
+        findings.error(
+            "issuing CA or some accepted CAs are required (.machine.ca, machine.acceptedCAs)",
+        );
+    }
+    if ca && text(main, "machine.ca.crt").is_empty() {
+        findings.error("key/cert combination should not be empty");
+    }
     if control_plane {
         if !ca {
             findings.error("issuing CA is required (.machine.ca)");
-        } else {
-            let certificate = !text(main, "machine.ca.crt").is_empty();
-            match (certificate, key) {
-                (true, true) => {}
-                (_, false) => findings
-                    .error("issuing CA key is required for controlplane nodes (.machine.ca.key)"),
-                (false, true) => findings.error("key/cert combination should not be empty"),
-            }
+        } else if !key {
+            findings.error("issuing CA key is required for controlplane nodes (.machine.ca.key)");
         }
     } else if worker {
-        if !ca && list(main, "machine.acceptedCAs").is_empty() {
-            findings.error(
-                "issuing CA or some accepted CAs are required (.machine.ca, machine.acceptedCAs)",
-            );
-        }
         if key {
             findings.error(
                 "issuing Talos API CA key is not allowed on non-controlplane nodes (.machine.ca)",
@@ -430,9 +432,8 @@ fn features(main: &Document, control_plane: bool, findings: &mut Findings<'_>) {
     if let Some(mtu) = main
         .at("machine.network.kubespan.mtu")
         .and_then(Value::as_int)
+        && mtu < 1280
     {
-        if mtu < 1280 {
-            findings.error("kubespan link MTU must be at least 1280");
-        }
+        findings.error("kubespan link MTU must be at least 1280");
     }
 }

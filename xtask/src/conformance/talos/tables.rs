@@ -59,6 +59,13 @@ impl Suite for Tables {
                     Some(file) => folder.text(file).map_err(|error| format!("{error:#}"))?,
                     None => text(&case["config"]).to_owned(),
                 };
+                let base = match case["append_document"].as_str() {
+                    Some(file) => {
+                        let more = folder.text(file).map_err(|error| format!("{error:#}"))?;
+                        format!("{base}\n---\n{more}")
+                    }
+                    None => base,
+                };
                 Ok(validation::validate(&base, case))
             });
         })
