@@ -55,7 +55,8 @@ pub(crate) fn scan(line: &str) -> Option<Node<'_>> {
             return None;
         }
         let key_start = at + 1;
-        let key_end = key_start + memchr::memchr(b'"', bytes.get(key_start..)?)?;
+        // Keys are short: a plain loop is quicker than a search that has to set itself up.
+        let key_end = key_start + bytes.get(key_start..)?.iter().position(|b| *b == b'"')?;
         let key = bytes.get(key_start..key_end)?;
         if bytes.get(key_end + 1) != Some(&b':') {
             return None;

@@ -253,7 +253,14 @@ impl Backup {
                 self.find_missing()?;
             }
         }
-        self.repository.run(self.invocation, Collector::default())
+        let dry_run = self.invocation.args.iter().any(|arg| arg == "--dry-run");
+        self.repository.run(
+            self.invocation,
+            Collector {
+                dry_run,
+                ..Collector::default()
+            },
+        )
     }
 
     fn find_missing(&self) -> Result<()> {
@@ -283,6 +290,7 @@ impl Backup {
 
 #[derive(Default)]
 struct Collector {
+    dry_run: bool,
     summary: Option<BackupSummary>,
     errors: ItemErrors,
 }
@@ -307,7 +315,11 @@ impl Collect for Collector {
                 .with_exit_code(ended.exit.code())
         })?;
         Ok(BackupReport {
-            snapshot_id: summary.snapshot_id.clone().filter(|id| !id.is_empty()),
+            // Up to 0.14 a dry run names a snapshot that does not exist.
+            snapshot_id: summary
+                .snapshot_id
+                .clone()
+                .filter(|id| !id.is_empty() && !self.dry_run),
             partial: ended.outcome == Outcome::Partial || self.errors.count > 0,
             summary,
             errors: self.errors.kept,

@@ -109,10 +109,10 @@ async fn text_before_json_and_bytes_that_are_no_text_are_kept() {
 
 #[tokio::test]
 async fn a_flood_on_either_stream_blocks_nothing() {
-    let line = "x".repeat(200);
+    let line = "x".repeat(4000);
     let reply = Reply::new()
-        .step(Step::RepeatErr(line.clone(), 50_000))
-        .step(Step::RepeatOut(line, 50_000))
+        .step(Step::RepeatErr(line.clone(), 2500))
+        .step(Step::RepeatOut(line, 2500))
         .out(SUMMARY);
     let folder = tempfile::tempdir().unwrap();
     let repository = fake(folder.path(), FakeRestic::new("0.18.0").on("backup", reply)).await;

@@ -8,9 +8,11 @@
 
 mod faults;
 mod fuzz;
+mod outcomes;
 mod processes;
 mod proof;
 mod real;
 mod retention;
+mod same_story;
 mod servers;
 mod simulated;

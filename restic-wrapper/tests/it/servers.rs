@@ -98,7 +98,7 @@ async fn round(restic: &Restic, first: Location, second: Location) {
 }
 
 #[tokio::test]
-async fn the_whole_round_on_a_rest_server_of_rclone() {
+async fn real_rclone_serves_the_whole_round_over_rest() {
     let Some(restic) = restic().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let Some(server) = Server::rest(folder.path()) else {
@@ -113,7 +113,7 @@ async fn the_whole_round_on_a_rest_server_of_rclone() {
 }
 
 #[tokio::test]
-async fn the_whole_round_on_an_s3_server() {
+async fn real_moto_serves_the_whole_round_over_s3() {
     let Some(restic) = restic().await else { return };
     let Some(server) = Server::s3() else { return };
     round(
@@ -125,7 +125,7 @@ async fn the_whole_round_on_an_s3_server() {
 }
 
 #[tokio::test]
-async fn the_whole_round_through_the_rclone_program() {
+async fn real_rclone_is_the_storage_of_the_whole_round() {
     let Some(restic) = restic().await else { return };
     if Command::new("rclone")
         .arg("version")
@@ -147,7 +147,7 @@ async fn the_whole_round_through_the_rclone_program() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_during_a_backup_is_a_typed_error_and_the_next_run_is_fine() {
+async fn real_rclone_that_dies_during_a_backup_is_a_typed_error_and_the_next_run_is_fine() {
     let Some(restic) = restic().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let Some(server) = Server::rest(folder.path()) else {

@@ -183,7 +183,12 @@ pub(super) fn tag(world: &mut World, request: &Request) -> Answer {
                 tags.push(tag.clone());
             }
         }
-        tags.retain(|tag| !remove.contains(tag));
+        // The last one takes the place of one that goes.
+        for tag in &remove {
+            while let Some(at) = tags.iter().position(|it| it == tag) {
+                tags.swap_remove(at);
+            }
+        }
         if tags != snapshot.tags {
             let new = world.fresh_id("snapshot");
             changed += 1;
