@@ -15,7 +15,7 @@ mod socket;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, Table};
 use crate::device::Device;
 use crate::diff::{Changes, LinkState, Operation};
 use crate::error::{Error, ErrorKind, Result};
@@ -146,8 +146,10 @@ impl Client {
     /// What would have to change; changes nothing.
     ///
     /// # Errors
-    /// As [`device`](Self::device).
+    /// As [`device`](Self::device); [`ErrorKind::Unsupported`] for default routes and for routes in another table
+    /// than the main one, unless the configuration says `Table = off`.
     pub fn plan(&self, interface: &str, wanted: &Config) -> Result<Changes> {
+        check_routes(wanted)?;
         let device = self.device(interface)?;
         Ok(Changes::for_device(
             &device,
@@ -193,6 +195,7 @@ impl Client {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub fn sync(&self, interface: &str, wanted: &Config) -> Result<Synced> {
+        check_routes(wanted)?;
         // Routes need an interface that is up, so it comes first.
         let was_up =
             route::Connection::open(interface, Deadline::after(self.timeout))?.bring_up()?;
@@ -202,6 +205,29 @@ impl Client {
         }
         self.apply(interface, &changes)?;
         Ok(Synced::Updated(changes))
+    }
+}
+
+/// A plain default route into the tunnel would also catch the tunnel's own packets.
+fn check_routes(wanted: &Config) -> Result<()> {
+    let refuse = |what: &str| {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{what} are not set on live devices"),
+        )
+        .with_hint("say Table = off and make the routes yourself, or use wg-quick"))
+    };
+    match wanted.interface.table {
+        Some(Table::Off) => Ok(()),
+        Some(Table::Number(_) | Table::Name(_)) => refuse("routes in a table of their own"),
+        _ if wanted
+            .wanted_routes()
+            .iter()
+            .any(crate::Network::is_default) =>
+        {
+            refuse("default routes")
+        }
+        _ => Ok(()),
     }
 }
 

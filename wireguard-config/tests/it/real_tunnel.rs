@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wireguard_config::live::Synced;
 use wireguard_config::{
-    Changes, Endpoint, Inventory, Keys, Member, Plan, PresharedKey, PrivateKey, Role, Rotation,
-    Topology,
+    Changes, Endpoint, ErrorKind, Inventory, Keys, Member, Plan, PresharedKey, PrivateKey, Role,
+    Rotation, Topology,
 };
 
 use crate::namespaces::{Lab, obstacle, underlay};
@@ -298,4 +298,21 @@ fn an_absent_device_is_an_error_of_its_own_kind() {
     let error = client.device("wg-nosuch").unwrap_err();
     assert!(error.errno().is_some(), "{error:?}");
     assert!(client.device("../x").is_err());
+    // A default route would catch the tunnel's own packets, so it is refused before anything is looked at.
+    let text = |table: &str| {
+        let key = PrivateKey::generate(&mut Seeded::new(1)).public_key();
+        format!("[Interface]\n{table}\n[Peer]\nPublicKey = {key}\nAllowedIPs = 0.0.0.0/0\n")
+    };
+    for (table, kind) in [
+        ("Table = auto", ErrorKind::Unsupported),
+        ("Table = 7", ErrorKind::Unsupported),
+    ] {
+        let config = wireguard_config::Config::parse(text(table)).unwrap();
+        assert_eq!(client.sync("wg-nosuch", &config).unwrap_err().kind(), kind);
+    }
+    let config = wireguard_config::Config::parse(text("Table = off")).unwrap();
+    assert_ne!(
+        client.sync("wg-nosuch", &config).unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
 }
