@@ -9,4 +9,5 @@ mod api;
 mod apply;
 mod argo;
 mod stage;
+mod tls;
 mod workloads;
