@@ -8,6 +8,7 @@
 mod api;
 mod apply;
 mod argo;
+mod needs;
 mod stage;
 mod tls;
 mod workloads;

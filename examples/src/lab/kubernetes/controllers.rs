@@ -30,7 +30,7 @@ use serde_json::Value;
 use super::environment::Environment;
 use super::object::{name, namespace};
 use super::resource::{self, Resource};
-use super::world::World;
+use super::world::{Mark, World};
 
 /// A bound on rounds at one moment: controllers that undo each other are a defect, not a reason to
 /// hang.
@@ -63,36 +63,70 @@ pub(crate) fn settle_at(world: &mut World, now: Timestamp, environment: &Environ
     world.settled = Some(now);
 }
 
-/// Runs every controller at one moment until nothing changes; when the next one is due.
+type Controller = (&'static str, fn(&mut Turn<'_>), &'static [&'static str]);
+
+/// Every controller with the resources whose changes concern it.
+#[rustfmt::skip]
+const CONTROLLERS: &[Controller] = &[
+    ("cluster", cluster::run, &["namespaces", "customresourcedefinitions.apiextensions.k8s.io", "services",
+        "serviceaccounts", "configmaps", "-"]),
+    ("nodes", nodes::run, &["nodes", "pods"]),
+    ("garbage", garbage::run, &["-"]),
+    ("deployment", deployment::run, &["deployments.apps", "replicasets.apps", "pods", "serviceaccounts", "namespaces"]),
+    ("daemonset", daemonset::run, &["daemonsets.apps", "pods", "nodes", "serviceaccounts", "namespaces"]),
+    ("statefulset", statefulset::run, &["statefulsets.apps", "pods", "persistentvolumeclaims", "serviceaccounts",
+        "namespaces"]),
+    ("jobs", jobs::run, &["jobs.batch", "pods", "serviceaccounts", "namespaces"]),
+    ("claims", claims::run, &["persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io",
+        "csidrivers.storage.k8s.io", "pods"]),
+    ("scheduler", scheduler::run, &["pods", "nodes", "persistentvolumeclaims", "persistentvolumes",
+        "storageclasses.storage.k8s.io"]),
+    ("kubelet", kubelet::run, &["pods", "nodes", "secrets", "configmaps", "services", "namespaces",
+        "persistentvolumeclaims", "storageclasses.storage.k8s.io", "customresourcedefinitions.apiextensions.k8s.io",
+        "ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetworkpolicies.cilium.io",
+        "ciliumcidrgroups.cilium.io", "networkpolicies.networking.k8s.io",
+        "clusternetworkpolicies.policy.networking.k8s.io"]),
+    ("budgets", budgets::run, &["poddisruptionbudgets.policy", "pods", "replicasets.apps", "statefulsets.apps"]),
+    ("network", network::run, &["services", "pods", "endpointslices.discovery.k8s.io", "secrets",
+        "ciliumloadbalancerippools.cilium.io"]),
+    ("gateways", gateways::run, &["gatewayclasses.gateway.networking.k8s.io", "gateways.gateway.networking.k8s.io",
+        "httproutes.gateway.networking.k8s.io", "services", "secrets", "pods"]),
+    ("argo", argo::run, &["*"]),
+];
+
+/// Runs the controllers that something concerns, at one moment, until none is left; when the next
+/// one is due.
 fn round(world: &mut World, now: Timestamp, environment: &Environment) -> Option<Timestamp> {
-    let mut due = None;
     for _ in 0..ROUNDS {
-        let before = world.revision();
-        let mut turn = Turn {
-            world,
-            environment,
-            now,
-            due: None,
-        };
-        cluster::run(&mut turn);
-        nodes::run(&mut turn);
-        garbage::run(&mut turn);
-        deployment::run(&mut turn);
-        daemonset::run(&mut turn);
-        statefulset::run(&mut turn);
-        jobs::run(&mut turn);
-        claims::run(&mut turn);
-        scheduler::run(&mut turn);
-        kubelet::run(&mut turn);
-        budgets::run(&mut turn);
-        network::run(&mut turn);
-        argo::run(&mut turn);
-        due = turn.due;
-        if world.revision() == before {
+        let mut quiet = true;
+        for (name, run, concerns) in CONTROLLERS {
+            let wakes = world.marks.get(*name).is_none_or(|mark| {
+                mark.due.is_some_and(|due| due <= now)
+                    || concerns
+                        .iter()
+                        .any(|one| world.touched(one) > mark.revision)
+            });
+            if wakes {
+                quiet = false;
+                let revision = world.revision();
+                let mut turn = Turn {
+                    world,
+                    environment,
+                    now,
+                    due: None,
+                };
+                run(&mut turn);
+                let due = turn.due;
+                world
+                    .marks
+                    .insert((*name).to_owned(), Mark { revision, due });
+            }
+        }
+        if quiet {
             break;
         }
     }
-    due
+    world.marks.values().filter_map(|mark| mark.due).min()
 }
 
 /// One controller's view of one moment.

@@ -93,8 +93,8 @@ impl Unmet {
 
 /// Decides what a pod still lacks; the lab's owner answers from its component descriptors.
 ///
-/// It is asked again whenever the world changes, and for pods that are ready whenever a policy, secret,
-/// ConfigMap, service, CRD or class does. An answer that depends on anything else takes effect with
+/// It is asked again when pods, nodes, secrets, ConfigMaps, services, claims, CRDs, classes, namespaces
+/// or policies change. An answer that depends on anything else takes effect with
 /// [`Simulator::with_environment`](super::Simulator::with_environment).
 pub trait Readiness: Send + Sync {
     /// Needs of this pod (the JSON of a `v1` Pod) that the world does not meet.

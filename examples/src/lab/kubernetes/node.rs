@@ -165,6 +165,7 @@ impl World {
             images,
         };
         self.kubelets.insert(name, kubelet);
+        self.disturb();
     }
 
     /// The machine is gone for good, its node object too (what a cloud controller or `kubectl
@@ -172,6 +173,7 @@ impl World {
     pub fn remove_node(&mut self, name: &str) {
         self.kubelets.remove(name);
         self.erase("nodes", "", name);
+        self.disturb();
     }
 
     /// The kubelet of a node stops or starts again; false when there is no such node.
@@ -183,7 +185,7 @@ impl World {
             kubelet.up = up;
             kubelet.since = instant(now);
         }
-        self.settled_revision = 0;
+        self.disturb();
         true
     }
 
@@ -192,7 +194,7 @@ impl World {
         if let Some(kubelet) = self.kubelets.get_mut(name) {
             kubelet.network = None;
             kubelet.images.clear();
-            self.settled_revision = 0;
+            self.disturb();
         }
     }
 

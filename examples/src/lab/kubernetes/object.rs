@@ -5,38 +5,52 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+/// The place that a pointer names. As `Value::pointer`, without its allocations: controllers look at
+/// very many places.
+pub(crate) fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return object.pointer(pointer);
+    }
+    let mut at = object;
+    for part in pointer.split('/').skip(1) {
+        at = match at {
+            Value::Object(map) => map.get(part)?,
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(at)
+}
+
 /// Text at a pointer; empty when absent or not text.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
+    at(object, pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
 }
 
 /// Whole number at a pointer.
 pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    at(object, pointer).and_then(Value::as_i64)
 }
 
 /// True when the pointer holds `true`.
 pub(crate) fn flag(object: &Value, pointer: &str) -> bool {
-    object
-        .pointer(pointer)
+    at(object, pointer)
         .and_then(Value::as_bool)
         .unwrap_or_default()
 }
 
 /// List at a pointer; empty when absent.
 pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object
-        .pointer(pointer)
+    at(object, pointer)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
 }
 
 /// Text values of a map at a pointer, as labels and selectors are.
 pub(crate) fn texts(object: &Value, pointer: &str) -> BTreeMap<String, String> {
-    let Some(map) = object.pointer(pointer).and_then(Value::as_object) else {
+    let Some(map) = at(object, pointer).and_then(Value::as_object) else {
         return BTreeMap::new();
     };
     map.iter()
@@ -49,8 +63,7 @@ pub(crate) fn entries<'a>(
     object: &'a Value,
     pointer: &str,
 ) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    object
-        .pointer(pointer)
+    at(object, pointer)
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
@@ -69,17 +82,15 @@ pub(crate) fn uid(object: &Value) -> &str {
 }
 
 pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/labels")?.get(key)?.as_str()
+    at(object, "/metadata/labels")?.get(key)?.as_str()
 }
 
 pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations")?.get(key)?.as_str()
+    at(object, "/metadata/annotations")?.get(key)?.as_str()
 }
 
 pub(crate) fn deleting(object: &Value) -> bool {
-    object
-        .pointer("/metadata/deletionTimestamp")
-        .is_some_and(|one| !one.is_null())
+    at(object, "/metadata/deletionTimestamp").is_some_and(|one| !one.is_null())
 }
 
 /// Group of an `apiVersion` (`apps/v1` -> `apps`, `v1` -> empty).
@@ -91,18 +102,21 @@ pub(crate) fn group_of(api_version: &str) -> &str {
 pub(crate) fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut at = object;
     for part in pointer.split('/').skip(1) {
-        let part = part.replace("~1", "/").replace("~0", "~");
         if !at.is_object() {
             *at = Value::Object(Map::new());
         }
-        at = &mut at[part.as_str()];
+        at = if part.contains('~') {
+            &mut at[part.replace("~1", "/").replace("~0", "~").as_str()]
+        } else {
+            &mut at[part]
+        };
     }
     *at = value;
 }
 
 /// Writes a value unless one is there.
 pub(crate) fn default(object: &mut Value, pointer: &str, value: Value) {
-    if object.pointer(pointer).is_none_or(Value::is_null) {
+    if at(object, pointer).is_none_or(Value::is_null) {
         set(object, pointer, value);
     }
 }

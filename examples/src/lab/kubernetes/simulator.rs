@@ -97,7 +97,6 @@ impl Simulator {
         } = &mut *state;
         controllers::settle(world, now, environment);
         let result = look(world);
-        controllers::settle(world, now, environment);
         drop(state);
         self.shared.changed.notify_waiters();
         result
@@ -128,8 +127,7 @@ impl Simulator {
         controllers::settle(world, now, environment);
         let result = change(environment);
         // The new surroundings may allow or forbid what the old ones did not.
-        state.world.settled_revision = 0;
-        state.world.judged = 0;
+        state.world.disturb();
         drop(state);
         self.shared.changed.notify_waiters();
         result
@@ -211,9 +209,6 @@ impl Simulator {
             world, environment, ..
         } = &mut *state;
         let answer = answer(world, environment, now, request);
-        // What the request set off at once (a bound service, a counted generation) is visible to
-        // the next one in any case; watchers see it with this one.
-        controllers::settle(world, now, environment);
         drop(state);
         let status = match &answer {
             Answer::Complete(response) => response.status,

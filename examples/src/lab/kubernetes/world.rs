@@ -34,6 +34,11 @@ pub struct World {
     pub(crate) kubelets: BTreeMap<String, Kubelet>,
     /// Moments that controllers remember, by object id and purpose.
     timers: BTreeMap<String, Timestamp>,
+    /// Revision of the last change of each resource; `*` stands for all but events and endpoints,
+    /// `-` for removals and the marks of deletion.
+    touched: BTreeMap<String, u64>,
+    /// Where each controller left off.
+    pub(crate) marks: BTreeMap<String, Mark>,
     /// Stamp of everything that needs of pods depend on, when they were last judged.
     pub(crate) judged: u64,
     /// The modelled time up to which controllers have run.
@@ -42,6 +47,15 @@ pub struct World {
     pub(crate) settled_revision: u64,
     /// When the next transition is due that only time brings.
     pub(crate) next_due: Option<Timestamp>,
+}
+
+/// Where a controller left off.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// Revision that it has seen.
+    pub(crate) revision: u64,
+    /// When time alone gives it something to do.
+    pub(crate) due: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -275,8 +289,36 @@ impl World {
         self.store(&id, ChangeKind::Modified, new)
     }
 
+    fn touch(&mut self, resource: &str) {
+        let revision = self.revision;
+        let mut note = |key: &str| match self.touched.get_mut(key) {
+            Some(place) => *place = revision,
+            None => drop(self.touched.insert(key.to_owned(), revision)),
+        };
+        note(resource);
+        if !matches!(resource, "events" | "endpointslices.discovery.k8s.io") {
+            note("*");
+        }
+    }
+
+    /// Revision of the last change of a resource.
+    pub(crate) fn touched(&self, resource: &str) -> u64 {
+        self.touched.get(resource).copied().unwrap_or_default()
+    }
+
+    /// Something outside the objects changed: every controller looks again.
+    pub(crate) fn disturb(&mut self) {
+        self.marks.clear();
+        self.settled_revision = 0;
+        self.judged = 0;
+    }
+
     fn store(&mut self, resource: &str, kind: ChangeKind, mut new: Value) -> Arc<Value> {
         self.revision += 1;
+        self.touch(resource);
+        if object::deleting(&new) {
+            self.touched.insert("-".to_owned(), self.revision);
+        }
         set(
             &mut new,
             "/metadata/resourceVersion",
@@ -339,6 +381,8 @@ impl World {
             self.timers.remove(&key);
         }
         self.revision += 1;
+        self.touch(resource);
+        self.touched.insert("-".to_owned(), self.revision);
         let mut last = (*before).clone();
         set(
             &mut last,

@@ -14,6 +14,9 @@ const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 const CONTROLLER: &str = "io.cilium/gateway-controller";
 
 pub(super) fn run(turn: &mut Turn<'_>) {
+    if !super::network::operator_ready(turn.world) {
+        return;
+    }
     let now = turn.now;
     for class in turn.all(CLASSES) {
         if text(&class, "/spec/controllerName") == CONTROLLER {

@@ -27,9 +27,6 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             balance(turn, &service);
         }
     }
-    if operator {
-        super::gateways::run(turn);
-    }
 }
 
 /// True when the Cilium operator can do its work.

@@ -28,13 +28,17 @@ pub(super) fn run(turn: &mut Turn<'_>) {
             name(pod).to_owned(),
         )
     });
+    if waiting.is_empty() {
+        return;
+    }
+    let nodes = turn.all("nodes");
+    let mut stage = Cluster::look(turn.world, nodes);
     for pod in waiting {
-        let nodes = turn.all("nodes");
-        let stage = Cluster::look(turn.world, nodes);
         match stage.place(turn.world, &pod) {
             Ok(node) => {
                 if claims::select_node(turn, &pod, &node) {
                     bind(turn, &pod, &node);
+                    stage.add(&node, &pod);
                 }
             }
             Err(message) => {
@@ -165,6 +169,16 @@ impl Cluster {
             }
         }
         Self { rooms }
+    }
+
+    /// Counts a pod that was just bound.
+    fn add(&mut self, node: &str, pod: &Arc<Value>) {
+        if let Some(room) = self.rooms.iter_mut().find(|room| name(&room.node) == node) {
+            for (resource, amount) in requests(pod) {
+                *room.used.entry(resource).or_default() += amount;
+            }
+            room.pods.push(Arc::clone(pod));
+        }
     }
 
     /// The best node for a pod.
