@@ -9,7 +9,9 @@
 //! What it does not have it refuses with 404 and "not simulated": logs, exec, port forwarding, OpenAPI,
 //! token requests, access reviews. Roles are stored but not evaluated (whoever is authenticated may
 //! do everything), webhooks and admission policies are stored but not called, CEL rules, patterns
-//! and formats of CRD schemas are not checked, and controllers leave no `managedFields`.
+//! and formats of CRD schemas are not checked, and controllers leave no `managedFields`. CronJobs
+//! start nothing, pods have no priorities and preempt nobody, nobody issues certificates for
+//! cert-manager, and Pod Security checks `restricted` as it does `baseline`.
 
 mod admission;
 mod answer;
