@@ -19,6 +19,7 @@ pub mod capacity;
 mod definitions;
 mod flow;
 mod manifest;
+pub mod needs;
 mod network;
 mod operations;
 mod platform;
