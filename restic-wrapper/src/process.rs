@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal};
@@ -49,6 +50,7 @@ pub(crate) struct Process {
     child: Child,
     group: Group,
     feeder: Option<tokio::task::AbortHandle>,
+    input_error: InputError,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     out_buffer: Vec<u8>,
@@ -183,9 +185,11 @@ impl Process {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .ok_or_else(|| Error::new(ErrorKind::Io, "the process has no id"))?;
-        let feeder = feed(child.stdin.take(), input);
+        let input_error = InputError::default();
+        let feeder = feed(child.stdin.take(), input, pid, Arc::clone(&input_error));
         Ok(Self {
             feeder,
+            input_error,
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,
@@ -252,6 +256,14 @@ impl Process {
         }
     }
 
+    /// Why the input could not be read, if it could not.
+    pub(crate) fn input_error(&self) -> Option<io::Error> {
+        self.input_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         u32::try_from(self.group.pid.as_raw_nonzero().get()).unwrap_or(0)
     }
@@ -275,10 +287,18 @@ fn secret_pipe(secret: &[u8]) -> io::Result<OwnedFd> {
     Ok(read)
 }
 
+/// Why the input could not be read, if it could not.
+type InputError = Arc<Mutex<Option<io::Error>>>;
+
 /// Copies the input in a task of its own; a child that stops reading ends it.
+///
+/// An input that fails must not look like one that ends: restic would save a snapshot of half a dump. The process is
+/// interrupted first and its input closed afterwards.
 fn feed(
     stdin: Option<tokio::process::ChildStdin>,
     input: Input,
+    group: Pid,
+    failed: InputError,
 ) -> Option<tokio::task::AbortHandle> {
     let mut stdin = stdin?;
     let task = tokio::spawn(async move {
@@ -288,7 +308,24 @@ fn feed(
                 let _ = stdin.write_all(&bytes).await;
             }
             Input::Stream(mut stream) => {
-                let _ = tokio::io::copy(&mut stream, &mut stdin).await;
+                let mut buffer = Vec::with_capacity(1 << 16);
+                loop {
+                    buffer.clear();
+                    match stream.read_buf(&mut buffer).await {
+                        Ok(0) => break,
+                        Ok(_) => {
+                            if stdin.write_all(&buffer).await.is_err() {
+                                break;
+                            }
+                        }
+                        Err(error) => {
+                            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            let _ = rustix::process::kill_process_group(group, Signal::INT);
+                            tokio::time::sleep(INPUT_OUTLIVES_SIGNAL).await;
+                            break;
+                        }
+                    }
+                }
             }
         }
         let _ = stdin.shutdown().await;

@@ -92,6 +92,14 @@ impl Started {
         }
     }
 
+    fn input_error(&self) -> Option<std::io::Error> {
+        match self {
+            Self::Real(process) => process.input_error(),
+            #[cfg(feature = "simulator")]
+            Self::Simulated(process) => process.input_error(),
+        }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         match self {
             Self::Real(process) => process.pid(),
@@ -434,6 +442,7 @@ async fn drive<C: Collect>(
             },
         }
     }
+    let input_error = started.input_error();
     drop(started);
     intake.finish();
     let Intake {
@@ -448,10 +457,19 @@ async fn drive<C: Collect>(
     {
         write_error = Some(error);
     }
-    if asked_to_stop && let Some(look) = supervision.after_cancel {
+    if (asked_to_stop || input_error.is_some())
+        && let Some(look) = supervision.after_cancel
+    {
         look.await;
     }
     let doing = supervision.doing;
+    if let Some(error) = input_error {
+        let message = match exit {
+            Exit::Code(0) => "the input could not be read to its end, but the rest of it was saved",
+            _ => "the input could not be read to its end, and nothing was saved",
+        };
+        return Err(Error::io(message, error).doing(doing));
+    }
     if let Some(error) = write_error {
         return Err(Error::io("the output could not be written", error).doing(doing));
     }

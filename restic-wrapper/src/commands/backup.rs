@@ -96,8 +96,8 @@ impl Repository {
 
     /// Backs up what a reader gives, such as a database dump, as one file with this name.
     ///
-    /// restic cannot know whether the dump was complete: an error of the reader ends the input, and the snapshot is made
-    /// of what came before. Check the source before you keep the snapshot.
+    /// A reader that fails stops the backup: the error is its own, and no snapshot is saved of the half that came before.
+    /// A reader that merely ends too soon looks like a complete one.
     pub fn backup_reader(
         &self,
         name: impl AsRef<OsStr>,

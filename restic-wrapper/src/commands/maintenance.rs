@@ -1,9 +1,13 @@
 //! Commands that look after a repository: `init`, `check`, `unlock`, `repair`, `recover`, `migrate`.
 
+use std::time::Duration;
+
 use super::{ALWAYS, ItemErrors, TextLines, builder, flags, v};
 use crate::command::Command;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, ItemError, Notice};
+#[cfg(doc)]
+use crate::lock::Lock;
 use crate::parser::Decoded;
 use crate::report::{CheckSummary, Initialized};
 use crate::repository::Repository;
@@ -134,6 +138,39 @@ impl Repository {
             repository: self.clone(),
             invocation: self.invocation(Command::Unlock),
         }
+    }
+
+    /// Removes stale locks, but only if no lock that is there now is still refreshed: waits so long and looks again. A wait
+    /// of more than [`Lock::REFRESH`] makes sure that a machine that was asleep, or whose clock is wrong, does not lose the
+    /// lock that it works under.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`] if some holder refreshed its lock in the meantime; what can stop a repository from opening.
+    pub async fn unlock_after(&self, wait: Duration) -> Result<UnlockReport> {
+        let before = self.locks().await?;
+        if before.is_empty() {
+            return Ok(UnlockReport { removed: Some(0) });
+        }
+        tokio::time::sleep(wait).await;
+        // A refresh writes a new lock and removes the old one.
+        let after = self.locks().await?;
+        let fresh = after
+            .iter()
+            .find(|(id, _)| before.iter().all(|(known, _)| known != id));
+        if let Some((id, lock)) = fresh {
+            return Err(Error::new(
+                ErrorKind::Locked,
+                format!(
+                    "process {} on {} works under lock {}",
+                    lock.pid,
+                    lock.hostname,
+                    id.get(..8).unwrap_or(id)
+                ),
+            )
+            .doing("removing stale locks"));
+        }
+        self.unlock().await
     }
 
     /// Builds the index again (`rebuild-index` before 0.16).

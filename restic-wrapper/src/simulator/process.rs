@@ -23,6 +23,7 @@ pub(crate) struct SimulatedProcess {
     pid: u32,
     version: Version,
     state: State,
+    input_error: Option<std::io::Error>,
 }
 
 enum State {
@@ -64,7 +65,16 @@ impl SimulatedProcess {
             pid,
             version,
             state,
+            input_error: None,
         }
+    }
+
+    /// Why the input could not be read, if it could not.
+    pub(crate) fn input_error(&self) -> Option<std::io::Error> {
+        // Asked once, at the end; the kind and the text are what a caller looks at.
+        self.input_error
+            .as_ref()
+            .map(|error| std::io::Error::new(error.kind(), error.to_string()))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -77,11 +87,20 @@ impl SimulatedProcess {
             match &mut invocation.input {
                 Input::Nothing => {}
                 Input::Bytes(bytes) => input.append(bytes),
-                Input::Stream(stream) => {
-                    // A reader that fails ends the input, as a closed pipe does.
-                    while stream.read_buf(input).await.is_ok_and(|n| n > 0) {}
-                }
+                Input::Stream(stream) => loop {
+                    match stream.read_buf(input).await {
+                        Ok(0) => break,
+                        Ok(_) => {}
+                        Err(error) => {
+                            self.input_error = Some(error);
+                            self.stop(Stop::Interrupt);
+                            break;
+                        }
+                    }
+                },
             }
+        }
+        if let State::Starting { invocation, input } = &mut self.state {
             let input = std::mem::take(input);
             let request = Request::new(self.version, invocation, input);
             self.begin(&request);

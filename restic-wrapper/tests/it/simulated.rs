@@ -320,3 +320,85 @@ async fn an_unknown_command_is_not_simulated() {
     let error = repository.recover().await.unwrap_err();
     assert!(error.message().contains("not simulated"), "{error}");
 }
+
+/// Gives some bytes, then an error.
+struct Breaks(u8);
+
+impl tokio::io::AsyncRead for Breaks {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if self.0 == 0 {
+            return std::task::Poll::Ready(Err(std::io::Error::other("the database went away")));
+        }
+        self.0 -= 1;
+        buffer.put_slice(b"half of a dump");
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+async fn a_broken_input(repository: &Repository) {
+    repository.ensure().await.unwrap();
+    let error = repository
+        .backup_reader("dump.sql", Breaks(3))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "the database went away");
+    assert!(
+        repository.snapshots().await.unwrap().is_empty(),
+        "half a dump is no snapshot"
+    );
+    assert!(repository.locks().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_input_that_breaks_makes_no_snapshot() {
+    a_broken_input(&repository(&Simulator::new())).await;
+    let Some(restic) = crate::real::restic().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::local(folder.path().join("repository"));
+    a_broken_input(&restic.repository(location, "correct horse").no_cache()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_refreshed_meanwhile_is_not_removed() {
+    let start = tokio::time::Instant::now();
+    let simulator = Simulator::with_clock(move || {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000) + start.elapsed()
+    });
+    let repository = repository(&simulator);
+    repository.ensure().await.unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000);
+    simulator.with(|world| world.add_lock("local:/srv/backup", "asleep", 7, old));
+    let world = simulator.clone();
+    let waiting = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_060);
+        world.with(|world| world.add_lock("local:/srv/backup", "asleep", 7, now));
+    });
+    let error = repository
+        .unlock_after(Duration::from_secs(360))
+        .await
+        .unwrap_err();
+    waiting.await.unwrap();
+    assert!(
+        error.is_locked() && error.to_string().contains("asleep"),
+        "{error}"
+    );
+    assert_eq!(
+        simulator.with(|world| world.locks("local:/srv/backup").len()),
+        2
+    );
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    repository
+        .unlock_after(Duration::from_secs(360))
+        .await
+        .unwrap();
+    assert!(simulator.with(|world| world.locks("local:/srv/backup").is_empty()));
+}
