@@ -143,13 +143,21 @@ impl Document {
 
     fn set(&mut self, lines: std::ops::Range<usize>, key: &str, value: &str) -> Result<Change> {
         check(key, value)?;
-        if let Some(at) = lines.clone().rev().find(|&at| self.is_entry(at, key)) {
+        let mut held: Vec<usize> = lines.clone().filter(|&at| self.is_entry(at, key)).collect();
+        if let Some(at) = held.pop() {
             let span = self.lines[at].value();
-            if self.text[span.clone()] == *value.as_bytes() {
-                return Ok(Change::Unchanged);
+            let same = self.text[span.clone()] == *value.as_bytes();
+            if !same {
+                self.splice(span.start, span.end, value.as_bytes());
             }
-            self.splice(span.start, span.end, value.as_bytes());
-            return Ok(Change::Updated);
+            // Lists of several lines add up, so the others would still count.
+            let adds_up = LISTS.iter().any(|list| list.eq_ignore_ascii_case(key));
+            let removed = adds_up && self.remove_lines(&held) == Change::Removed;
+            return Ok(if same && !removed {
+                Change::Unchanged
+            } else {
+                Change::Updated
+            });
         }
         let used = |at: &usize| matches!(self.lines[*at].kind, LineKind::Entry | LineKind::Header);
         let last = lines.clone().rev().find(used).unwrap_or(lines.start);
@@ -211,12 +219,24 @@ impl Document {
     }
 }
 
+/// Keys of which every line counts.
+const LISTS: [&str; 3] = ["AllowedIPs", "Address", "DNS"];
+
 /// Neither may break out of its line.
 fn check(key: &str, value: &str) -> Result<()> {
     if key.is_empty() || !key.bytes().all(|c| c.is_ascii_alphanumeric()) {
         return Err(Error::new(
             ErrorKind::Syntax,
             "a key consists of letters and digits",
+        ));
+    }
+    let hook = ["PreUp", "PostUp", "PreDown", "PostDown"]
+        .iter()
+        .any(|hook| hook.eq_ignore_ascii_case(key));
+    if value.contains('#') && !hook {
+        return Err(Error::new(
+            ErrorKind::Syntax,
+            format!("the value of {key} has a #, which begins a comment"),
         ));
     }
     if value.trim().is_empty() || value.contains(['\n', '\r', '\0']) {

@@ -114,3 +114,35 @@ fn what_is_too_large_is_refused() {
         wireguard_config::ErrorKind::TooLarge
     );
 }
+
+#[test]
+fn setting_a_list_leaves_no_other_line_that_counts() {
+    let text = "[Interface]\nAddress = 10.0.0.1/24\n# both\nAddress = fd00::1/64 # six\n";
+    let mut document = Document::parse(text).unwrap();
+    assert_eq!(
+        document.set_interface("Address", "10.0.0.9/24").unwrap(),
+        Change::Updated
+    );
+    assert_eq!(
+        document.as_str(),
+        Some("[Interface]\n# both\nAddress = 10.0.0.9/24 # six\n")
+    );
+    assert!(document.set_interface("MTU", "14#20").is_err());
+    assert_eq!(
+        document.set_interface("PostUp", "echo # done").unwrap(),
+        Change::Created
+    );
+}
+
+#[test]
+fn an_interface_is_made_where_stray_lines_stay_outside() {
+    let mut document = Document::parse("MTU = 1\n[Peer]\n").unwrap();
+    assert_eq!(
+        document.set_interface("MTU", "1420").unwrap(),
+        Change::Created
+    );
+    assert_eq!(
+        document.as_str(),
+        Some("MTU = 1\n[Interface]\nMTU = 1420\n[Peer]\n")
+    );
+}

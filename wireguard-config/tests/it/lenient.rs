@@ -154,3 +154,62 @@ fn the_line_that_is_refused_is_named_without_its_content() {
     assert_eq!(error.problems()[0].place.line_column(), Some((3, 1)));
     assert!(!format!("{error:?}").contains(&KEY[..12]));
 }
+
+#[test]
+fn old_and_odd_address_forms_are_those_of_the_c_library() {
+    let accepted = |endpoint: &str| {
+        new()
+            .setconf(peer(&format!("Endpoint = {endpoint}")))
+            .is_ok()
+    };
+    for good in [
+        "0x7f.1:1",
+        "1:1",
+        "010.1.2.3:1",
+        "*:1",
+        "1.2.3.4:*",
+        "[1.2.3.4]:1",
+        "::1:1",
+        "[2001:db8::1%7]:1",
+        "1.16777215:1",
+    ] {
+        assert!(accepted(good), "{good}");
+    }
+    for bad in [
+        "*:*",
+        "[]:1",
+        "1.16777216:1",
+        "09.1.1.1:1",
+        "1.2.3.4%lo:1",
+        "[fe80::1%]:1",
+        "[::1]::1",
+        "[::1]1",
+        "[::1",
+        ":1",
+        "1.2.3.4:-1",
+    ] {
+        assert!(!accepted(bad), "{bad}");
+    }
+    let allowed = |list: &str| new().setconf(peer(&format!("AllowedIPs = {list}"))).is_ok();
+    for good in [
+        "1 0.0.0.0/08",
+        "::1.2.3.4",
+        "1:2:3:4:5:6:7::/0",
+        "10.0.0.0/00000000000000000000024",
+        "FD00::A/8",
+    ] {
+        assert!(allowed(good), "{good}");
+    }
+    for bad in [
+        "10.0.0/8",
+        "010.0.0.0/8",
+        "10.0.0.0/+8",
+        "10.0.0.0/8,",
+        "1:2:3:4:5:6:7:8::",
+        "::1.2.3.04",
+        "10.0.0.0/18446744073709551648",
+        "1.2.3.4.",
+    ] {
+        assert!(!allowed(bad), "{bad}");
+    }
+}
