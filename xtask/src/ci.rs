@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::metadata::{self, CRATES, Package};
-use crate::peers::{self, Census, OPENSSL};
-use crate::test::{self, Features, Run};
+use crate::metadata::CRATES;
+use crate::peers::{self, Census};
+use crate::test::{self, FEATURES, Run};
 use crate::{codegen, conformance, process, tidy, workspace};
 
 /// Seconds that each fuzz test runs here; the tests' own default is 1.
@@ -38,8 +38,6 @@ impl Outcome {
 
 /// What the steps share.
 struct Machine {
-    packages: Vec<Package>,
-    features: Features,
     census: Census,
     runs: Vec<Run>,
 }
@@ -80,10 +78,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
         }
     }
     let census = peers::install_absent();
-    let packages = metadata::packages()?;
     let mut machine = Machine {
-        features: Features::choose(&packages, census.has(OPENSSL)),
-        packages,
         census,
         runs: Vec::new(),
     };
@@ -169,20 +164,18 @@ fn finish(command: &mut std::process::Command) -> anyhow::Result<Outcome> {
     Ok(Outcome::of(status.success(), &shown))
 }
 
-fn clippy(machine: &mut Machine) -> anyhow::Result<Outcome> {
+fn clippy(_: &mut Machine) -> anyhow::Result<Outcome> {
     let mut command = workspace::cargo();
     command.args(["clippy", "--workspace", "--all-targets"]);
-    command
-        .args(machine.features.arguments())
-        .args(["--", "-D", "warnings"]);
+    command.arg(FEATURES).args(["--", "-D", "warnings"]);
     finish(&mut command)
 }
 
-fn docs(machine: &mut Machine) -> anyhow::Result<Outcome> {
+fn docs(_: &mut Machine) -> anyhow::Result<Outcome> {
     let mut command = workspace::cargo();
     command
         .args(["doc", "--workspace", "--no-deps"])
-        .args(machine.features.arguments());
+        .arg(FEATURES);
     finish(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -218,24 +211,24 @@ fn alone(_: &mut Machine) -> anyhow::Result<Outcome> {
 
 fn tests(machine: &mut Machine) -> anyhow::Result<Outcome> {
     let command = if test::has_nextest() {
-        test::nextest(&machine.features, &[])
+        test::nextest(&[])
     } else {
-        test::tests_alone(&machine.features, &[])
+        test::tests_alone(&[])
     };
     recorded(machine, "tests", command)
 }
 
 fn doctests(machine: &mut Machine) -> anyhow::Result<Outcome> {
-    let command = test::doctests(&machine.features);
+    let command = test::doctests();
     recorded(machine, "doctests", command)
 }
 
 fn fuzz(machine: &mut Machine) -> anyhow::Result<Outcome> {
     let part = ["fuzz::".to_owned()];
     let mut command = if test::has_nextest() {
-        test::nextest(&machine.features, &part)
+        test::nextest(&part)
     } else {
-        test::tests_alone(&machine.features, &part)
+        test::tests_alone(&part)
     };
     command.env("FUZZ_SECONDS", FUZZ_SECONDS.to_string());
     recorded(machine, "fuzz tests", command)
@@ -252,8 +245,8 @@ fn recorded(
     Ok(outcome)
 }
 
-fn codegen(machine: &mut Machine) -> anyhow::Result<Outcome> {
-    let outcome = full_xtask(machine, &["codegen", "--check"])?;
+fn codegen(_: &mut Machine) -> anyhow::Result<Outcome> {
+    let outcome = full_xtask(&["codegen", "--check"])?;
     let facts = codegen::facts_root();
     if matches!(outcome, Outcome::Passed) && !facts.is_dir() {
         let why = format!("no descriptions in {} (FACTS_DIR)", facts.display());
@@ -262,27 +255,21 @@ fn codegen(machine: &mut Machine) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn conformance(machine: &mut Machine) -> anyhow::Result<Outcome> {
+fn conformance(_: &mut Machine) -> anyhow::Result<Outcome> {
     let cases = conformance::cases_root();
     if !cases.is_dir() {
         let why = format!("no folder {} (CONFORMANCE_DIR)", cases.display());
         return Ok(Outcome::Skipped(why));
     }
-    full_xtask(machine, &["conformance", "--check"])
+    full_xtask(&["conformance", "--check"])
 }
 
 /// Runs this program with the features of the tests' build, so that no dependency is compiled again.
-fn full_xtask(machine: &mut Machine, arguments: &[&str]) -> anyhow::Result<Outcome> {
-    debug_assert!(
-        machine
-            .packages
-            .iter()
-            .any(|package| package.name == "xtask")
-    );
+fn full_xtask(arguments: &[&str]) -> anyhow::Result<Outcome> {
     let mut build = workspace::cargo();
     build
         .args(["build", "--workspace", "--bin", "xtask"])
-        .args(machine.features.arguments());
+        .arg(FEATURES);
     if let Outcome::Failed(why) = finish(&mut build)? {
         return Ok(Outcome::Failed(why));
     }

@@ -73,24 +73,6 @@ pub(crate) struct Package {
     pub(crate) members_used: Vec<String>,
 }
 
-impl Package {
-    /// Features without those that need `unwanted`, directly or through another feature.
-    pub(crate) fn features_without(&self, unwanted: &str) -> Vec<String> {
-        let mut bad = vec![unwanted.to_owned()];
-        loop {
-            let more = self.features.iter().find(|(name, on)| {
-                !bad.contains(*name) && on.iter().any(|other| bad.contains(other))
-            });
-            match more {
-                Some((name, _)) => bad.push(name.clone()),
-                None => break,
-            }
-        }
-        let good = self.features.keys().filter(|name| !bad.contains(*name));
-        good.cloned().collect()
-    }
-}
-
 /// All members, by `cargo metadata`.
 pub(crate) fn packages() -> anyhow::Result<Vec<Package>> {
     let output = workspace::cargo()
@@ -166,26 +148,6 @@ fn text(value: &Value) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_feature_that_needs_an_unwanted_one_goes_with_it() {
-        let on = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let package = Package {
-            name: "a".into(),
-            folder: "a".into(),
-            library: None,
-            benches: Vec::new(),
-            features: BTreeMap::from([
-                ("default".to_owned(), on(&[])),
-                ("full".to_owned(), on(&["remote", "simulator"])),
-                ("remote".to_owned(), on(&["ssh"])),
-                ("simulator".to_owned(), on(&["dep:hyper"])),
-                ("ssh".to_owned(), on(&["dep:ssh2"])),
-            ]),
-            members_used: Vec::new(),
-        };
-        assert_eq!(package.features_without("ssh"), ["default", "simulator"]);
-    }
 
     #[test]
     fn the_members_are_read_from_cargo() {

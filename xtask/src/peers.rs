@@ -4,6 +4,9 @@
 #[cfg(feature = "cilium")]
 mod foreign_yaml;
 mod install;
+#[cfg(test)]
+#[cfg(feature = "restic")]
+mod real_sftp;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -31,8 +34,6 @@ enum Probe {
     Program(&'static str, &'static [&'static str]),
     /// A program that is only looked for, because every way to start it does something.
     Found(&'static str),
-    /// A C library with headers, by the name that pkg-config knows.
-    Library(&'static str),
     /// A Python module and the package that holds it.
     Python(&'static str, &'static str),
 }
@@ -49,43 +50,50 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "rclone",
         probe: Probe::Program("rclone", &["version"]),
         package: "rclone",
-        tests: "restic-wrapper: repositories behind rclone",
-        select: ("restic-wrapper", "real_rclone"),
+        tests: "restic-wrapper: a REST server, and repositories behind rclone",
+        select: ("restic-wrapper", "rclone"),
+    },
+    Peer {
+        name: "moto",
+        probe: Probe::Python("moto", "moto[server]"),
+        package: "",
+        tests: "restic-wrapper: repositories on an S3 server",
+        select: ("restic-wrapper", "s3"),
+    },
+    Peer {
+        name: "sshd",
+        probe: Probe::Found("sshd"),
+        package: "openssh-server",
+        tests: "restic-wrapper: a repository over SSH",
+        select: ("xtask", "real_sftp"),
     },
     Peer {
         name: "wg",
         probe: Probe::Program("wg", &["--version"]),
         package: "wireguard-tools",
-        tests: "wireguard-config: keys and files through wg and wg-quick strip",
+        tests: "wireguard-config: keys and files through wg and wg-quick",
         select: ("wireguard-config", "real_wg"),
     },
     Peer {
         name: "wireguard-go",
         probe: Probe::Program("wireguard-go", &["--version"]),
         package: "wireguard-go",
-        tests: "wireguard-config: a tunnel between two user-space devices",
+        tests: "wireguard-config: plans carried out on user-space devices",
         select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
         name: "ip",
         probe: Probe::Program("ip", &["-V"]),
         package: "iproute2",
-        tests: "wireguard-config: a tunnel between two network namespaces",
+        tests: "wireguard-config: tunnels between network namespaces",
         select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
-        name: "sshd",
-        probe: Probe::Found("sshd"),
-        package: "openssh-server",
-        tests: "proxmox-ve-client: snippets over SSH to a real server",
-        select: ("proxmox-ve-client", "real_ssh"),
-    },
-    Peer {
-        name: OPENSSL,
-        probe: Probe::Library("openssl"),
-        package: "libssl-dev",
-        tests: "everything behind the feature `ssh`, which is then not compiled",
-        select: ("proxmox-ve-client", "real_ssh"),
+        name: "ping",
+        probe: Probe::Program("ping", &["-V"]),
+        package: "iputils-ping",
+        tests: "wireguard-config: tunnels between network namespaces",
+        select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
         name: "PyYAML",
@@ -96,20 +104,12 @@ pub(crate) const PEERS: &[Peer] = &[
     },
 ];
 
-/// The peer without which the feature `ssh` does not compile.
-pub(crate) const OPENSSL: &str = "libssl headers";
-
 impl Peer {
     /// The version, or whatever proves that the peer is here.
     pub(crate) fn find(&self) -> Option<String> {
         match self.probe {
             Probe::Program(program, arguments) => process::first_line(program, arguments),
             Probe::Found(program) => found(program).map(|path| path.display().to_string()),
-            Probe::Library(name) => {
-                let line = process::first_line("pkg-config", &["--modversion", name])?;
-                line.starts_with(|first: char| first.is_ascii_digit())
-                    .then_some(line)
-            }
             Probe::Python(module, _) => {
                 let python = python();
                 let import = format!("import {module}; print({module}.__version__)");

@@ -5,9 +5,8 @@
 
 use anyhow::{Context, bail};
 
-use crate::metadata;
-use crate::peers::{Census, OPENSSL};
-use crate::test::{self, Features};
+use crate::peers::Census;
+use crate::test;
 
 const PROPERTY_CASES: u32 = 4096;
 
@@ -15,11 +14,10 @@ const PROPERTY_CASES: u32 = 4096;
 pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     let seconds = seconds(words)?;
     let census = Census::take();
-    let features = Features::choose(&metadata::packages()?, census.has(OPENSSL));
     let mut command = if test::has_nextest() {
-        test::nextest(&features, &[])
+        test::nextest(&[])
     } else {
-        test::tests_alone(&features, &[])
+        test::tests_alone(&[])
     };
     command
         .env("SOAK", "1")

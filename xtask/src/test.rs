@@ -4,36 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::metadata::{self, Package};
-use crate::peers::{self, Census, OPENSSL};
+use crate::peers::{self, Census};
 use crate::{process, workspace};
 
-/// Which features of the workspace can be compiled on this machine, as arguments for cargo.
-///
-/// One choice for every step, because another set of features compiles the dependencies again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Features(Vec<String>);
-
-impl Features {
-    /// All features, less `ssh` where its C library has no headers.
-    pub(crate) fn choose(packages: &[Package], has_openssl: bool) -> Self {
-        if has_openssl {
-            return Self(vec!["--all-features".to_owned()]);
-        }
-        let names = packages.iter().flat_map(|package| {
-            let features = package.features_without("ssh");
-            features
-                .into_iter()
-                .map(|feature| format!("{}/{feature}", package.name))
-        });
-        let list: Vec<String> = names.collect();
-        Self(vec!["--features".to_owned(), list.join(",")])
-    }
-
-    pub(crate) fn arguments(&self) -> &[String] {
-        &self.0
-    }
-}
+/// One set of features for every step, because another one compiles the dependencies again.
+pub(crate) const FEATURES: &str = "--all-features";
 
 /// How the tests are to be run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -71,15 +46,14 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     } else {
         peers::install_absent()
     };
-    let features = Features::choose(&metadata::packages()?, census.has(OPENSSL));
     let mut runs = Vec::new();
     if has_nextest() && !arguments.no_nextest {
-        runs.push(run("tests", nextest(&features, &arguments.rest))?);
+        runs.push(run("tests", nextest(&arguments.rest))?);
         if arguments.rest.is_empty() {
-            runs.push(run("doctests", doctests(&features))?);
+            runs.push(run("doctests", doctests())?);
         }
     } else {
-        runs.push(run("tests", plain(&features, &arguments.rest))?);
+        runs.push(run("tests", plain(&arguments.rest))?);
     }
     let passed = runs.iter().all(|run| run.passed);
     println!("\n{}", "=".repeat(78));
@@ -110,7 +84,7 @@ fn prepared(mut command: Command) -> Command {
 }
 
 /// Unit and integration tests of all members; doctests are not nextest's.
-pub(crate) fn nextest(features: &Features, rest: &[String]) -> Command {
+pub(crate) fn nextest(rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args([
         "nextest",
@@ -120,28 +94,28 @@ pub(crate) fn nextest(features: &Features, rest: &[String]) -> Command {
         "--no-tests",
         "warn",
     ]);
-    command.args(features.arguments()).args(rest);
+    command.arg(FEATURES).args(rest);
     prepared(command)
 }
 
 /// All doctests; those of READMEs are among them.
-pub(crate) fn doctests(features: &Features) -> Command {
+pub(crate) fn doctests() -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--doc", "--workspace", "--no-fail-fast"]);
-    command.args(features.arguments());
+    command.arg(FEATURES);
     prepared(command)
 }
 
 /// Everything through cargo alone.
-fn plain(features: &Features, rest: &[String]) -> Command {
+fn plain(rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.args(features.arguments()).args(rest);
+    command.arg(FEATURES).args(rest);
     prepared(command)
 }
 
 /// What [`nextest`] runs, through cargo alone.
-pub(crate) fn tests_alone(features: &Features, rest: &[String]) -> Command {
+pub(crate) fn tests_alone(rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args([
         "test",
@@ -152,7 +126,7 @@ pub(crate) fn tests_alone(features: &Features, rest: &[String]) -> Command {
         "--tests",
         "--examples",
     ]);
-    command.args(features.arguments()).args(rest);
+    command.arg(FEATURES).args(rest);
     prepared(command)
 }
 
@@ -306,36 +280,6 @@ test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered out; 
         assert_eq!(
             closing("error: could not compile `a`\n"),
             ["error: could not compile `a`"]
-        );
-    }
-
-    #[test]
-    fn without_headers_ssh_is_left_out_by_name() {
-        let package = |name: &str, features: &[(&str, &[&str])]| Package {
-            name: name.to_owned(),
-            folder: name.to_owned(),
-            library: None,
-            benches: Vec::new(),
-            features: features
-                .iter()
-                .map(|(name, on)| {
-                    (
-                        (*name).to_owned(),
-                        on.iter().map(|it| (*it).to_owned()).collect(),
-                    )
-                })
-                .collect(),
-            members_used: Vec::new(),
-        };
-        let packages = [
-            package("a", &[("default", &[]), ("ssh", &["dep:ssh2"])]),
-            package("b", &[("x", &[])]),
-        ];
-        let without = Features::choose(&packages, false);
-        assert_eq!(without.arguments(), ["--features", "a/default,b/x"]);
-        assert_eq!(
-            Features::choose(&packages, true).arguments(),
-            ["--all-features"]
         );
     }
 }

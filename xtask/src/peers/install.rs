@@ -24,9 +24,6 @@ fn is_root() -> bool {
 fn system_packages(absent: &[&Peer]) -> Vec<&'static str> {
     let mut packages = Vec::new();
     for peer in absent {
-        if matches!(peer.probe, Probe::Library(_)) {
-            packages.push("pkg-config");
-        }
         if !peer.package.is_empty() {
             packages.push(peer.package);
         }
@@ -63,9 +60,10 @@ pub(super) fn commands(absent: &[&Peer]) -> Vec<String> {
     if !packages.is_empty() {
         let folder = super::environment();
         let folder = folder.display();
+        // Brackets mean something to some shells.
         commands.push(format!(
-            "python3 -m venv {folder} && {folder}/bin/pip install {}",
-            packages.join(" ")
+            "python3 -m venv {folder} && {folder}/bin/pip install '{}'",
+            packages.join("' '")
         ));
     }
     commands
@@ -165,17 +163,11 @@ mod tests {
         let absent: Vec<&Peer> = PEERS.iter().collect();
         let commands = commands(&absent);
         assert_eq!(commands.len(), 2);
-        for package in [
-            "restic",
-            "wireguard-tools",
-            "openssh-server",
-            "libssl-dev",
-            "pkg-config",
-        ] {
+        for package in ["restic", "wireguard-tools", "openssh-server"] {
             assert!(commands[0].contains(package), "{package}");
         }
         assert!(
-            commands[1].ends_with("pip install PyYAML"),
+            commands[1].ends_with("pip install 'moto[server]' 'PyYAML'"),
             "{}",
             commands[1]
         );
