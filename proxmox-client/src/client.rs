@@ -167,19 +167,47 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request) -> (Result<Answer>, Option<u64>) {
-        let (headers, generation) = match &self.0.auth {
-            Auth::None => (Vec::new(), None),
-            Auth::Token(token) => (token_headers(token), None),
+        match self.credentials(request.method()).await {
+            Ok((headers, generation)) => (self.exchange(request, headers).await, generation),
+            Err(error) => (Err(error), None),
+        }
+    }
+
+    /// The headers that say who asks, and which login they come from.
+    async fn credentials(
+        &self,
+        method: Method,
+    ) -> Result<(Vec<(&'static str, String)>, Option<u64>)> {
+        match &self.0.auth {
+            Auth::None => Ok((Vec::new(), None)),
+            Auth::Token(token) => Ok((token_headers(token), None)),
             Auth::Login(login, session) => {
                 // Held while logging in, so that calls that come together log in once.
                 let mut session = session.lock().await;
-                match self.session(login, &mut session).await {
-                    Ok(session) => (session.headers(request.method()), Some(session.generation)),
-                    Err(error) => return (Err(error), None),
-                }
+                let session = self.session(login, &mut session).await?;
+                Ok((session.headers(method), Some(session.generation)))
             }
+        }
+    }
+
+    /// Sends a request with a body of its own, once: the body is gone afterwards.
+    pub(crate) async fn send_body(
+        &self,
+        request: &Request,
+        content_type: String,
+        body: Body,
+    ) -> Result<Answer> {
+        let (headers, _) = self.credentials(request.method()).await?;
+        let endpoint = self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1);
+        let outgoing = Outgoing {
+            method: request.method(),
+            target: request.target(),
+            headers,
+            content_type: Some(content_type),
+            body: Some(body),
+            deadline: None,
         };
-        (self.exchange(request, headers).await, generation)
+        self.0.carrier.send(endpoint, outgoing).await
     }
 
     async fn session(&self, login: &Login, slot: &mut Option<Session>) -> Result<Session> {

@@ -21,6 +21,7 @@ pub mod task;
 mod transport;
 mod trust;
 mod upid;
+mod upload;
 mod vmid;
 pub mod wire;
 
@@ -39,4 +40,5 @@ pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
 pub use trust::Trust;
 pub use upid::Upid;
+pub use upload::Upload;
 pub use vmid::VmIds;

@@ -145,7 +145,16 @@ impl NodeStorage {
         Self { node, name }
     }
 
-    fn request(&self, method: Method, below: &str, more: &[&str]) -> Result<Request> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) fn request(&self, method: Method, below: &str, more: &[&str]) -> Result<Request> {
         crate::node::check_name(self.node.name())?;
         check_name(&self.name)?;
         let template = format!("/nodes/{{node}}/storage/{{storage}}{below}");

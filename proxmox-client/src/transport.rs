@@ -28,7 +28,12 @@ pub(crate) struct Outgoing {
 pub(crate) enum Body {
     /// A form.
     Text(String),
+    /// Pieces that come one after the other, and how many bytes they are together.
+    Pieces { length: u64, pieces: Pieces },
 }
+
+/// A body that is made while it is sent.
+pub(crate) type Pieces = Pin<Box<dyn futures::Stream<Item = std::io::Result<Vec<u8>>> + Send>>;
 
 /// Something that carries a request to a server and its answer back.
 pub(crate) trait Carrier: Send + Sync + fmt::Debug {
@@ -97,6 +102,13 @@ impl Carrier for Https {
             }
             match outgoing.body {
                 Some(Body::Text(text)) => request = request.body(text),
+                Some(Body::Pieces { length, pieces }) => {
+                    // The server refuses chunked bodies; with a length hyper sends none.
+                    let shared = SyncPieces(std::sync::Mutex::new(pieces));
+                    request = request
+                        .header(reqwest::header::CONTENT_LENGTH, length)
+                        .body(reqwest::Body::wrap_stream(shared));
+                }
                 None => {}
             }
             let response = request.send().await.map_err(failure)?;
@@ -110,6 +122,25 @@ impl Carrier for Https {
             let body = response.bytes().await.map_err(failure)?;
             Ok(Answer::new(status.as_u16(), reason, body))
         })
+    }
+}
+
+/// reqwest wants bodies that can be shared, though it never shares them.
+struct SyncPieces(std::sync::Mutex<Pieces>);
+
+impl futures::Stream for SyncPieces {
+    type Item = std::io::Result<Vec<u8>>;
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let pieces = self
+            .get_mut()
+            .0
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        pieces.as_mut().poll_next(context)
     }
 }
 

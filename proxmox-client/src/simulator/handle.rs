@@ -353,6 +353,17 @@ impl Carrier for InProcess {
             }
             arrived.body = match outgoing.body {
                 Some(Body::Text(text)) => text.into_bytes(),
+                Some(Body::Pieces { mut pieces, .. }) => {
+                    let mut all = Vec::new();
+                    while let Some(piece) = futures::StreamExt::next(&mut pieces).await {
+                        let piece = piece.map_err(|error| {
+                            Error::new(Kind::Interrupted, "the body could not be read")
+                                .with_source(error)
+                        })?;
+                        all.extend(piece);
+                    }
+                    all
+                }
                 None => Vec::new(),
             };
             match self.0.exchange(arrived).await {

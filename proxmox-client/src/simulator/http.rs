@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use sha2::Digest as _;
 
 use super::answer::Reply;
 
@@ -26,6 +27,16 @@ pub(super) struct Call {
     pub(super) segments: Vec<String>,
     pub(super) path: String,
     pub(super) params: Map<String, Value>,
+    /// The file of an upload.
+    pub(super) file: Option<Arrival>,
+}
+
+/// A file as it arrived; its bytes are not kept.
+#[derive(serde::Serialize, serde::Deserialize, Debug, Clone, PartialEq)]
+pub(super) struct Arrival {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
 }
 
 impl Arrived {
@@ -54,8 +65,9 @@ impl Arrived {
         let kind = self.headers.get("content-type").map_or("", String::as_str);
         let kind = kind.split(';').next().unwrap_or("").trim();
         let mut params = Map::new();
+        let mut file = None;
         if has_body {
-            if self.body.len() > 512 * 1024 {
+            if self.body.len() > 512 * 1024 && kind != "multipart/form-data" {
                 return Err(Reply::bare(501, "for data too large"));
             }
             match kind {
@@ -68,6 +80,10 @@ impl Arrived {
                     }
                     _ => return Err(Reply::bare(500, "malformed JSON string")),
                 },
+                "multipart/form-data" => {
+                    let header = self.headers.get("content-type").map_or("", String::as_str);
+                    file = multipart(header, &self.body, &mut params);
+                }
                 other => {
                     return Err(Reply::bare(506, &format!("upload {other} not supported")));
                 }
@@ -86,6 +102,7 @@ impl Arrived {
             path: format!("/{}", segments.join("/")),
             segments,
             params,
+            file,
         })
     }
 }
@@ -119,6 +136,54 @@ fn decode(text: &str, plus: bool) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Fields in order, the file last, as the real parser wants them.
+fn multipart(header: &str, body: &[u8], params: &mut Map<String, Value>) -> Option<Arrival> {
+    let boundary = header.split("boundary=").nth(1)?.trim_matches('"');
+    let mark = format!("--{boundary}");
+    let mut rest = body;
+    loop {
+        rest = rest.strip_prefix(mark.as_bytes())?.strip_prefix(b"\r\n")?;
+        let end = find(rest, b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let inner = &rest[end + 4..];
+        let quoted = |key: &str| {
+            Some(
+                head.split(&format!(" {key}=\""))
+                    .nth(1)?
+                    .split('"')
+                    .next()?
+                    .to_owned(),
+            )
+        };
+        let name = quoted("name")?;
+        if let Some(file_name) = quoted("filename") {
+            // The file goes to the last boundary.
+            let tail = format!("\r\n{mark}--\r\n");
+            let bytes = inner.strip_suffix(tail.as_bytes())?;
+            let digest = sha2::Sha256::digest(bytes);
+            return Some(Arrival {
+                name: file_name
+                    .rsplit(['/', '\\'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+                size: bytes.len() as u64,
+                sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            });
+        }
+        let end = find(inner, format!("\r\n{mark}").as_bytes())?;
+        params.insert(
+            name,
+            String::from_utf8_lossy(&inner[..end]).into_owned().into(),
+        );
+        rest = &inner[end + 2..];
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
 }
 
 /// Pairs end at `&` and at `;`; of a value only what stands before a second `=` counts; a repeated name makes

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::answer::Reply;
 use super::engine::{Key, Step, Verdict};
 use super::guest::{Guest, Power};
-use super::http::Call;
+use super::http::{Arrival, Call};
 use super::task::{SimTask, seconds};
 use super::world::World;
 
@@ -123,6 +123,12 @@ pub(super) enum Operation {
         volid: String,
         url: String,
         content: String,
+        checksum: Option<(String, String)>,
+    },
+    Upload {
+        volid: String,
+        content: String,
+        file: Arrival,
         checksum: Option<(String, String)>,
     },
     DeleteVolume {
@@ -330,6 +336,7 @@ impl World {
             | Operation::SetConfig { .. }
             | Operation::SetConfigTask { .. }
             | Operation::Told { .. }
+            | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
         }
     }
@@ -424,6 +431,14 @@ impl World {
                 checksum,
             } => {
                 self.finish_download(job, volid, url, content, checksum.as_ref())?;
+            }
+            Operation::Upload {
+                volid,
+                content,
+                file,
+                checksum,
+            } => {
+                self.finish_upload(job, volid, content, file, checksum.as_ref())?;
             }
             Operation::DeleteVolume { volid } => {
                 let removed = self

@@ -8,8 +8,12 @@ mod config_files;
 mod contention;
 mod decode;
 mod errors;
+#[cfg(feature = "config-files")]
+mod fuzz;
 #[cfg(feature = "simulator")]
 mod lifecycle;
 mod properties;
 #[cfg(feature = "simulator")]
 mod transport;
+#[cfg(feature = "simulator")]
+mod upload;

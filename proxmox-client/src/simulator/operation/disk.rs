@@ -6,6 +6,7 @@ use super::{LOCK_WAIT, Operation};
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Key, Step};
 use crate::simulator::guest::text_of;
+use crate::simulator::http::Arrival;
 use crate::simulator::task::seconds;
 use crate::simulator::volume::Volume;
 use crate::simulator::world::{World, file_format};
@@ -506,6 +507,51 @@ impl World {
             storage.volumes.insert(volid.to_owned(), volume);
         }
         self.log(job, format!("download of '{url}' to '{path}' finished"));
+        Ok(())
+    }
+
+    pub(super) fn finish_upload(
+        &mut self,
+        job: u64,
+        volid: &str,
+        content: &str,
+        file: &Arrival,
+        checksum: Option<&(String, String)>,
+    ) -> Result<(), Reply> {
+        let path = self
+            .storage_of(volid)
+            .map(|storage| storage.path_of(volid))
+            .unwrap_or_default();
+        let spool = format!("/var/tmp/pveupload-{}", &file.sha256[..16]);
+        self.log(job, format!("starting file import from: {spool}"));
+        if let Some((algorithm, wanted)) = checksum {
+            if algorithm == "sha256" && !file.sha256.eq_ignore_ascii_case(wanted) {
+                return Err(Reply::failed(format!(
+                    "checksum mismatch: got '{}' != expect '{wanted}'",
+                    file.sha256
+                )));
+            }
+            self.log(job, "calculating checksum...OK, checksum verified");
+        }
+        let node = self.nodes.keys().next().cloned().unwrap_or_default();
+        self.log(job, format!("target node: {node}"));
+        self.log(job, format!("target file: {path}"));
+        self.log(job, format!("file size is: {}", file.size));
+        self.log(job, format!("command: cp -- {spool} {path}"));
+        let volume = Volume {
+            content: content.to_owned(),
+            format: file_format(volid).to_owned(),
+            size: file.size,
+            disk_size: None,
+            used: file.size,
+            ctime: seconds(self.now),
+            vmid: None,
+            parent: None,
+        };
+        if let Some(storage) = self.storages.get_mut(volid.split(':').next().unwrap_or("")) {
+            storage.volumes.insert(volid.to_owned(), volume);
+        }
+        self.log(job, "finished file import successfully");
         Ok(())
     }
 

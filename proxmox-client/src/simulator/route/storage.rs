@@ -102,6 +102,7 @@ impl World {
                     steps,
                 ))
             }
+            ("POST", [name, "upload"]) => self.upload(node, name, call, caller),
             ("POST", [name, "download-url"]) => self.download(node, name, call, caller),
             _ => Err(not_simulated(call)),
         }
@@ -151,14 +152,7 @@ impl World {
                 "storage '{name}' is not configured for content-type '{content}'"
             )));
         }
-        let fits = match content.as_str() {
-            "iso" => [".iso", ".img"].iter().any(|end| filename.ends_with(end)),
-            "vztmpl" => filename.contains(".tar."),
-            _ => [".qcow2", ".raw", ".vmdk", ".ova"]
-                .iter()
-                .any(|end| filename.ends_with(end)),
-        };
-        if !fits {
+        if !fits(&content, &filename) {
             return Err(Reply::parameter("filename", "wrong file extension"));
         }
         let checksum = call.text("checksum-algorithm").zip(call.text("checksum"));
@@ -174,6 +168,52 @@ impl World {
             Step::Finish,
         ];
         Ok(self.start_task(node, "download", &filename, caller, operation, steps))
+    }
+
+    fn upload(&mut self, node: &str, name: &str, call: &Call, caller: &Caller) -> Outcome {
+        let Some(content) = call.text("content") else {
+            return Err(Reply::parameter(
+                "content",
+                "property is missing and it is not optional",
+            ));
+        };
+        if !["iso", "vztmpl", "import"].contains(&content.as_str()) {
+            return Err(Reply::parameter(
+                "content",
+                format!(
+                    "value '{content}' does not have a value in the enumeration 'iso, vztmpl, import'"
+                ),
+            ));
+        }
+        let Some(file) = call.file.clone() else {
+            return Err(Reply::parameter(
+                "filename",
+                "property is missing and it is not optional",
+            ));
+        };
+        if !fits(&content, &file.name) {
+            return Err(Reply::parameter("filename", "wrong file extension"));
+        }
+        let checksum = call.text("checksum-algorithm").zip(call.text("checksum"));
+        let volid = format!("{name}:{content}/{}", file.name);
+        let operation = Operation::Upload {
+            volid,
+            content,
+            file,
+            checksum,
+        };
+        Ok(self.start_task(node, "imgcopy", "", caller, operation, vec![Step::Finish]))
+    }
+}
+
+/// Whether a file's name ends as its content wants.
+fn fits(content: &str, name: &str) -> bool {
+    match content {
+        "iso" => [".iso", ".img"].iter().any(|end| name.ends_with(end)),
+        "vztmpl" => name.contains(".tar."),
+        _ => [".qcow2", ".raw", ".vmdk", ".ova"]
+            .iter()
+            .any(|end| name.ends_with(end)),
     }
 }
 

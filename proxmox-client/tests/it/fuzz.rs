@@ -1,0 +1,147 @@
+//! Parsers fed with mutated seeds: nothing panics, and what is read prints as it was.
+//!
+//! `FUZZ_SECONDS` says for how long each target runs (default 1).
+
+use std::time::{Duration, Instant};
+
+use proxmox_client::config_file::{ConfigFile, GuestKind};
+use proxmox_client::property::{Drive, IpConfig, Nic, PropertyString};
+use proxmox_client::wire::{Answer, escape, unescape};
+use proxmox_client::{QemuConfig, Size, Upid};
+
+/// Runs a target on seeds and on what comes of them by cutting, doubling, swapping and changing bytes.
+fn fuzz(seeds: &[&str], target: impl Fn(&[u8])) {
+    let seconds = std::env::var("FUZZ_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut state = 0x2545_F491_4F6C_DD1Du64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    let mut pool: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    pool.iter().for_each(|seed| target(seed));
+    while Instant::now() < until {
+        for _ in 0..200 {
+            let mut data = pool[draw(pool.len())].clone();
+            for _ in 0..=draw(4) {
+                let at = draw(data.len());
+                match draw(6) {
+                    0 if !data.is_empty() => drop(data.remove(at)),
+                    1 => data.insert(at, b",=:;%[]\n\0\"{}#-0"[draw(15)]),
+                    2 if !data.is_empty() => data[at] = draw(256) as u8,
+                    3 => data.truncate(at),
+                    4 => {
+                        let other = pool[draw(pool.len())].clone();
+                        data.extend_from_slice(&other[draw(other.len())..]);
+                    }
+                    _ => {
+                        let tail = data[at.min(data.len())..].to_vec();
+                        data.extend(tail);
+                    }
+                }
+            }
+            data.truncate(4096);
+            target(&data);
+            if pool.len() < 500 {
+                pool.push(data);
+            }
+        }
+    }
+}
+
+#[test]
+fn property_strings() {
+    let seeds = [
+        "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,tag=20",
+        "local-lvm:vm-1-disk-0,discard=on,iothread=1,size=32G",
+        "local:0,import-from=local:import/x.qcow2",
+        "ip=192.0.2.20/24,gw=192.0.2.1",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        let parts = PropertyString::parse(&text);
+        assert_eq!(PropertyString::parse(&parts.to_string()), parts);
+        if let Ok(drive) = text.parse::<Drive>() {
+            assert!(drive.clone().with_ssd(true).ssd() == Some(true));
+        }
+        if let Ok(nic) = text.parse::<Nic>() {
+            assert_eq!(nic.to_string().parse::<Nic>().unwrap(), nic);
+            assert!(nic.satisfies(&nic));
+        }
+        let _ = text.parse::<IpConfig>();
+        let config = QemuConfig::new()
+            .with("scsi0", text.as_ref())
+            .with("net0", text.as_ref());
+        assert!(config.patch_to(&config).is_empty());
+    });
+}
+
+#[test]
+fn configuration_files() {
+    let seeds = [
+        "name: a\nscsi0: x:1\n\n[PENDING]\nmemory: 1\n\n[s1]\nsnaptime: 1\n",
+        "#x\nrootfs: local:1\nlxc.a: 1\n",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        for kind in [GuestKind::Qemu, GuestKind::Lxc] {
+            let file = ConfigFile::parse(kind, &text);
+            assert_eq!(file.to_string(), text);
+            let _ = file.problems();
+        }
+    });
+}
+
+#[test]
+fn task_identifiers_and_sizes() {
+    let seeds = [
+        "UPID:pve1:000014B6:0008A4D0:6B004739:qmcreate:100:root@pam!sdk:",
+        "UPID:a:00000000:100000000:00000000:x::u@r:",
+        "1.5G",
+        "26194K",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        if let Ok(upid) = text.parse::<Upid>() {
+            assert_eq!(upid.as_str(), text);
+            let _ = (
+                upid.node(),
+                upid.kind(),
+                upid.id(),
+                upid.user(),
+                upid.token(),
+                upid.started_at(),
+            );
+        }
+        if let Ok(size) = text.parse::<Size>() {
+            assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
+        }
+        assert_eq!(unescape(&escape(&text)), text);
+        let _ = unescape(&text);
+    });
+}
+
+#[test]
+fn answers() {
+    let seeds = [
+        r#"{"data":null,"message":"VM is locked (clone)\n"}"#,
+        r#"{"data":{"status":"running","vmid":"100","uptime":1.5},"total":3}"#,
+        r#"{"errors":{"net0":"invalid format"},"data":null,"message":"Parameter verification failed.\n"}"#,
+    ];
+    fuzz(&seeds, |data| {
+        for status in [200, 400, 401, 403, 500, 501, 595, 596, 599] {
+            let answer = Answer::new(status, String::from_utf8_lossy(data), data.to_vec());
+            assert_eq!(answer.failure().is_none(), status == 200);
+            if let Some(error) = answer.failure() {
+                let _ = (error.kind(), error.to_string(), error.hint());
+            }
+            let _ = answer.data::<proxmox_client::QemuStatus>();
+            let _ = answer.envelope();
+        }
+    });
+}
