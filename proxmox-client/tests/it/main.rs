@@ -14,6 +14,8 @@ mod fuzz;
 mod lifecycle;
 mod properties;
 #[cfg(feature = "simulator")]
+mod proxmoxer;
+#[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]
 mod upload;

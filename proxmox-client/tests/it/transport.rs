@@ -180,7 +180,8 @@ fn secrets_show_up_nowhere() {
     let secret = "s3cret-value";
     let token = Client::builder()
         .endpoint("pve1")
-        .token(format!("root@pam!x={secret}"));
+        .token(format!("root@pam!x={secret}"))
+        .trust(Trust::insecure_accept_any_certificate());
     let login = Login::new("root@pam", secret).with_totp(secret);
     let config = QemuConfig::new().with("cipassword", secret);
     let request = proxmox_client::wire::Request::new(
