@@ -166,7 +166,7 @@ impl<T: Send + 'static> Collect for OneDocument<T> {
                 None
             }
             Decoded::Event(event) => Some(event),
-            Decoded::Node(_) => None,
+            Decoded::Node(_) | Decoded::Found(_) => None,
         }
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct Invocation {
     pub(crate) raw_output: Option<RawOutput>,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) allow_missing: bool,
+    /// Whether the answer of `find` stays text.
+    pub(crate) keep_found: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) nice: Option<i32>,
     pub(crate) idle_io: bool,
@@ -71,6 +73,7 @@ impl Invocation {
             raw_output: None,
             directory: None,
             allow_missing: false,
+            keep_found: false,
             timeout: None,
             nice: None,
             idle_io: false,

@@ -35,7 +35,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::*;
 pub use location::{Location, Scheme};
 pub use lock::{Holder, Lock, LockedBy, Staleness};
-pub use node::parse_node;
+pub use node::{FoundNode, parse_found, parse_node};
 pub use outcome::{Evidence, Exit, Outcome};
 pub use parser::{Decoded, Document, LineSplitter, Parser};
 pub use report::*;

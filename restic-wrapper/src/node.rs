@@ -228,3 +228,76 @@ pub(crate) fn careful(line: &str) -> Option<Node<'_>> {
     node.ctime_text = read.ctime.unwrap_or("");
     Some(node)
 }
+
+/// A file that `find` found, borrowed from restic's answer. `raw` is the whole of it, so that what a newer restic adds is not
+/// lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoundNode<'a> {
+    /// Absolute path within the snapshot.
+    pub path: Cow<'a, str>,
+    /// What kind of thing it is.
+    pub kind: NodeType<'a>,
+    /// Bytes; `None` for what is not a regular file.
+    pub size: Option<u64>,
+    /// Mode in **Go's** bits; see [`unix_permissions`](crate::unix_permissions).
+    pub mode: u32,
+    /// Modification time as written.
+    pub mtime_text: &'a str,
+    /// The whole object.
+    pub raw: &'a str,
+}
+
+#[derive(serde::Deserialize)]
+struct FoundIn<'a> {
+    #[serde(borrow, default)]
+    snapshot: Cow<'a, str>,
+    #[serde(borrow, default)]
+    matches: Option<Vec<&'a serde_json::value::RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+struct FoundFields<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<&'a str>,
+    size: Option<u64>,
+    #[serde(default)]
+    mode: u32,
+    #[serde(borrow, default)]
+    mtime: Option<&'a str>,
+}
+
+/// Reads the answer of `find --json` and hands over every file with the snapshot it is in; says how many. Nothing is copied
+/// unless a name holds an escape. `None` if the text is not such an answer (objects found by id are not).
+///
+/// ```
+/// let answer = r#"[{"matches":[{"path":"/a b","type":"file","size":7,"mode":420}],"hits":1,"snapshot":"ab12"}]"#;
+/// let mut paths = Vec::new();
+/// let count = restic_wrapper::parse_found(answer, &mut |snapshot, file| {
+///     paths.push(format!("{snapshot}:{}", file.path));
+/// });
+/// assert_eq!((count, paths), (Some(1), vec!["ab12:/a b".to_owned()]));
+/// ```
+pub fn parse_found<'a>(answer: &'a str, each: &mut dyn FnMut(&str, &FoundNode<'a>)) -> Option<u64> {
+    let groups: Vec<FoundIn<'a>> = serde_json::from_str(answer).ok()?;
+    let mut count = 0;
+    for group in groups {
+        for raw in group.matches? {
+            let raw = raw.get();
+            let fields: FoundFields<'a> = serde_json::from_str(raw).ok()?;
+            let node = FoundNode {
+                path: fields.path,
+                kind: NodeType::from(fields.kind.unwrap_or("")),
+                size: fields.size,
+                mode: fields.mode,
+                mtime_text: fields.mtime.unwrap_or(""),
+                raw,
+            };
+            each(&group.snapshot, &node);
+            count += 1;
+        }
+    }
+    Some(count)
+}

@@ -47,6 +47,9 @@ pub enum Decoded<'a> {
     Node(Node<'a>),
     /// A whole document.
     Document(Document),
+    /// The answer of `find` as it stands in the line, for [`parse_found`](crate::parse_found); only for a parser that was
+    /// told to [keep it](Parser::keep_found).
+    Found(&'a str),
 }
 
 impl Decoded<'_> {
@@ -58,6 +61,7 @@ impl Decoded<'_> {
         }
         match self {
             Self::Node(node) => serde_json::from_str(node.raw).unwrap_or_default(),
+            Self::Found(line) => serde_json::from_str(line).unwrap_or_default(),
             Self::Document(document) => match document {
                 Document::Snapshots(it) => value(it),
                 Document::Groups(it) => value(it),
@@ -117,6 +121,7 @@ pub struct Parser {
     command: Command,
     pending: Option<Pending>,
     limit: usize,
+    keep_found: bool,
 }
 
 #[derive(Debug)]
@@ -168,7 +173,15 @@ impl Parser {
             command,
             pending: None,
             limit: 1 << 30,
+            keep_found: false,
         }
+    }
+
+    /// Hands the answer of `find` over as text instead of reading it into owned values.
+    #[must_use]
+    pub fn keep_found(mut self) -> Self {
+        self.keep_found = true;
+        self
     }
 
     /// Takes one line without its end and hands over what it means: mostly one value, more when text and JSON share a
@@ -188,6 +201,16 @@ impl Parser {
             && let Some(node) = parse_node(text)
         {
             sink(Decoded::Node(node));
+            return;
+        }
+        if self.keep_found
+            && self.command == Command::Find
+            && stream == Stream::Stdout
+            && line.starts_with(b"[")
+            && let Ok(text) = std::str::from_utf8(line)
+            && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        {
+            sink(Decoded::Found(text));
             return;
         }
         let first = line
@@ -438,6 +461,9 @@ fn into_owned(value: Decoded<'_>) -> Decoded<'static> {
     match value {
         Decoded::Event(event) => Decoded::Event(event),
         Decoded::Document(document) => Decoded::Document(document),
+        Decoded::Found(line) => Decoded::Document(Document::Other(
+            serde_json::from_str(line).unwrap_or_default(),
+        )),
         Decoded::Node(node) => Decoded::Event(Event::Unknown(Unknown {
             stream: Stream::Stdout,
             message_type: Some("node".to_owned()),

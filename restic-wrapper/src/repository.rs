@@ -365,11 +365,15 @@ impl Repository {
         let timeout = invocation.timeout;
         let raw_output = invocation.raw_output.take();
         let wants_raw = raw_output.is_some();
+        let mut parser = Parser::new(command);
+        if invocation.keep_found {
+            parser = parser.keep_found();
+        }
         let started = self.restic.start(invocation)?;
         let cleanup = self.settings.check_lock_after_cancel
             && !matches!(command, Command::Unlock | Command::Cat | Command::List);
         let supervision = Supervision {
-            parser: Parser::new(command),
+            parser,
             evidence: Evidence::new(command),
             redactor,
             patience: self.settings.patience,

@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Change, Event};
 use crate::lock::Lock;
+use crate::node::{FoundNode, parse_found};
 use crate::parser::{Decoded, Document};
 use crate::report::{Config, DiffStatistics, Found, Stats};
 use crate::repository::Repository;
@@ -349,7 +350,7 @@ impl<F: FnMut(&Node<'_>) + Send + 'static> Collect for LsCollector<F> {
                 self.report.snapshot = Some(*snapshot);
                 None
             }
-            Decoded::Document(_) => None,
+            Decoded::Document(_) | Decoded::Found(_) => None,
             Decoded::Event(event) => Some(event),
         }
     }
@@ -414,6 +415,62 @@ impl Find {
         });
         collector.nothing = Some(Vec::new());
         self.repository.run(self.invocation, collector)
+    }
+}
+
+impl Find {
+    /// Starts it and calls `each` with the snapshot's id and every file that matches, borrowed from restic's answer: nothing
+    /// is copied. The result is how many there were. Not for ids of objects.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] for flags that the installed version lacks.
+    pub fn for_each(
+        mut self,
+        each: impl FnMut(&str, &FoundNode<'_>) + Send + 'static,
+    ) -> Result<Run<u64>> {
+        self.invocation.keep_found = true;
+        self.repository.run(
+            self.invocation,
+            FindCollector {
+                count: 0,
+                unread: false,
+                each,
+            },
+        )
+    }
+}
+
+struct FindCollector<F> {
+    count: u64,
+    unread: bool,
+    each: F,
+}
+
+impl<F: FnMut(&str, &FoundNode<'_>) + Send + 'static> Collect for FindCollector<F> {
+    type Output = u64;
+
+    fn take(&mut self, value: Decoded<'_>) -> Option<Event> {
+        match value {
+            Decoded::Found(line) => {
+                match parse_found(line, &mut |snapshot, node| (self.each)(snapshot, node)) {
+                    Some(count) => self.count += count,
+                    None => self.unread = true,
+                }
+                None
+            }
+            Decoded::Event(event) => Some(event),
+            Decoded::Node(_) | Decoded::Document(_) => None,
+        }
+    }
+
+    fn finish(self, _: &Ended) -> Result<u64> {
+        if self.unread {
+            let message =
+                "the answer is not a list of files; ids of objects are found with start()";
+            return Err(Error::new(ErrorKind::Protocol, message));
+        }
+        Ok(self.count)
     }
 }
 

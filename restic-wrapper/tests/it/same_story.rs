@@ -167,6 +167,13 @@ async fn story(repository: &Repository, machine: &dyn Machine, folder: &Path) ->
             tell!("found: {} {paths:?}", files.hits);
         }
     }
+    let count = repository
+        .find("tw*")
+        .for_each(|_, _| {})
+        .unwrap()
+        .await
+        .unwrap();
+    tell!("found by reference: {count}");
     let diff = repository.diff(a, b).await.unwrap();
     for change in &diff.changes {
         tell!("diff: {} {}", change.modifier, change.path);

@@ -173,6 +173,23 @@ async fn files_go_in_and_come_back_at_another_place() {
     assert_eq!((ls.nodes, ls.bytes), (2, 2));
     let found = repository.find("*.conf").await.unwrap();
     assert_eq!(found.len(), 1);
+    let paths = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&paths);
+    let count = repository
+        .find("*.conf")
+        .for_each(move |_, file| {
+            seen.lock()
+                .unwrap()
+                .push((file.path.to_string(), file.size))
+        })
+        .unwrap()
+        .await
+        .unwrap();
+    assert_eq!(count, 2);
+    assert_eq!(
+        paths.lock().unwrap()[1],
+        ("/etc/app/sub/b.conf".to_owned(), Some(1))
+    );
 }
 
 #[tokio::test]
