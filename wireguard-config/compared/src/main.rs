@@ -128,6 +128,7 @@ fn main() {
         peer.public_key.push_hex(&mut answer);
         answer += &format!("\nendpoint={endpoint}\nallowed_ip={network}\n");
     }
+    answer += "errno=0\n\n";
     measure("1,000 peers, dump", 1000, || {
         Device::parse_dump(&dump).expect("read")
     });
