@@ -5,6 +5,8 @@ pub mod error;
 pub mod gateway;
 pub mod hubble;
 pub mod install;
+#[cfg(feature = "kube")]
+pub mod kube;
 pub mod load_balancer;
 pub mod manifest;
 pub mod model;

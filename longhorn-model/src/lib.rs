@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+#[cfg(feature = "kube")]
+pub mod kube;
 pub mod manifest;
 pub mod model;
 pub mod object;

@@ -6,6 +6,8 @@ mod fuzz;
 mod gateway;
 mod hubble;
 mod install;
+#[cfg(feature = "kube")]
+mod kube;
 mod load_balancer;
 mod objects;
 mod properties;

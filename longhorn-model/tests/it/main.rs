@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod fuzz;
+#[cfg(feature = "kube")]
+mod kube;
 mod objects;
 mod plan;
 mod properties;

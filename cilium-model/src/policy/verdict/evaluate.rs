@@ -243,10 +243,7 @@ impl Peer {
     fn matches(&self, peer: &Endpoint, groups: &[Group]) -> bool {
         match self {
             Self::Everybody => true,
-            Self::Labels(requirements) => {
-                (peer.address.is_none() || requirements.has_reserved())
-                    && requirements.matches(&peer.labels)
-            }
+            Self::Labels(requirements) => requirements.matches(&peer.labels),
             Self::Reserved(keys) => keys.iter().any(|key| peer.is_reserved(key)),
             Self::Nodes(requirements) => {
                 (peer.is_reserved("host") || peer.is_reserved("remote-node"))
