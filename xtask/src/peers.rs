@@ -34,8 +34,8 @@ enum Probe {
     Program(&'static str, &'static [&'static str]),
     /// A program that is only looked for, because every way to start it does something.
     Found(&'static str),
-    /// A Python module and the package that holds it.
-    Python(&'static str, &'static str),
+    /// A Python module and the packages that bring it and what it needs.
+    Python(&'static str, &'static [&'static str]),
 }
 
 pub(crate) const PEERS: &[Peer] = &[
@@ -55,7 +55,7 @@ pub(crate) const PEERS: &[Peer] = &[
     },
     Peer {
         name: "moto",
-        probe: Probe::Python("moto", "moto[server]"),
+        probe: Probe::Python("moto", &["moto[server]"]),
         package: "",
         tests: "restic-wrapper: repositories on an S3 server",
         select: ("restic-wrapper", "s3"),
@@ -96,8 +96,15 @@ pub(crate) const PEERS: &[Peer] = &[
         select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
+        name: "proxmoxer",
+        probe: Probe::Python("proxmoxer", &["proxmoxer", "requests"]),
+        package: "",
+        tests: "proxmox-ve-client: a foreign client drives the simulator",
+        select: ("proxmox-ve-client", "real_proxmoxer"),
+    },
+    Peer {
         name: "PyYAML",
-        probe: Probe::Python("yaml", "PyYAML"),
+        probe: Probe::Python("yaml", &["PyYAML"]),
         package: "",
         tests: "what the model crates print, read by the YAML parser of cloud-init",
         select: ("xtask", "foreign_yaml"),

@@ -8,58 +8,67 @@ use anyhow::Context;
 use super::Outcome;
 use crate::{process, workspace};
 
-/// One start of a program and the exit code that it must have.
-#[derive(Debug)]
-struct Case {
-    arguments: &'static [&'static str],
-    code: i32,
+/// One start of a program, what is appended to its command line, and the exit code that it must have.
+type Case = (&'static [&'static str], Scratch, i32);
+
+/// Which scratch path a case works on.
+#[derive(Debug, Clone, Copy)]
+enum Scratch {
+    /// `--lab-state FILE`: a lab that stays between the cases.
+    Lab,
+    /// `--out FOLDER`.
+    Rendered,
 }
 
-/// A plan of an empty lab has changes (2); after `up` it has none (0); `down` leaves nothing behind.
+/// The life of one environment: a plan of an empty lab has changes (2), after `up` it has none (0), what
+/// was rendered does not differ, and after `down` there is something to build again.
 const LIFE: &[Case] = &[
-    Case {
-        arguments: &["plan"],
-        code: 2,
-    },
-    Case {
-        arguments: &["up", "--yes"],
-        code: 0,
-    },
-    Case {
-        arguments: &["plan"],
-        code: 0,
-    },
-    Case {
-        arguments: &["verify"],
-        code: 0,
-    },
-    Case {
-        arguments: &["status"],
-        code: 0,
-    },
+    (&["plan"], Scratch::Lab, 2),
+    (&["up", "--yes"], Scratch::Lab, 0),
+    (&["plan"], Scratch::Lab, 0),
+    (&["verify"], Scratch::Lab, 0),
+    (&["status"], Scratch::Lab, 0),
+    (&["render"], Scratch::Rendered, 0),
+    (&["render", "--check"], Scratch::Rendered, 0),
+    (&["down", "--yes", "--name", MAIN], Scratch::Lab, 0),
+    (&["plan"], Scratch::Lab, 2),
 ];
+
+/// The program whose whole life is played; the others are built and verified once.
+const MAIN: &str = "production";
 
 pub(super) fn step() -> anyhow::Result<Outcome> {
     let programs = programs(&workspace::root().join("examples/src/bin"))?;
     if programs.is_empty() {
         return Ok(Outcome::Failed("examples has no program".to_owned()));
     }
-    let scratch = workspace::target().join("ci");
-    fs::create_dir_all(&scratch).with_context(|| format!("making {}", scratch.display()))?;
     let mut failed = Vec::new();
     for program in &programs {
         // With no verb: build on the lab, verify, say what was built.
         failed.extend(start(program, &[], 0)?);
-        let state = scratch.join(format!("{program}.lab"));
-        let _ = fs::remove_file(&state);
-        let state = state.display().to_string();
-        for case in LIFE {
-            let mut arguments = case.arguments.to_vec();
-            arguments.extend(["--lab-state", &state]);
-            failed.extend(start(program, &arguments, case.code)?);
+        if program == MAIN {
+            failed.extend(life()?);
         }
     }
     Ok(Outcome::of(failed.is_empty(), &failed.join("; ")))
+}
+
+fn life() -> anyhow::Result<Vec<String>> {
+    let scratch = workspace::target().join("ci").join(MAIN);
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).with_context(|| format!("making {}", scratch.display()))?;
+    let lab = scratch.join("state.lab").display().to_string();
+    let rendered = scratch.join("rendered").display().to_string();
+    let mut failed = Vec::new();
+    for (arguments, on, code) in LIFE {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(match on {
+            Scratch::Lab => ["--lab-state", &lab],
+            Scratch::Rendered => ["--out", &rendered],
+        });
+        failed.extend(start(MAIN, &arguments, *code)?);
+    }
+    Ok(failed)
 }
 
 fn start(program: &str, arguments: &[&str], code: i32) -> anyhow::Result<Option<String>> {
@@ -98,7 +107,7 @@ fn programs(folder: &Path) -> anyhow::Result<Vec<String>> {
             names.push(name.to_owned());
         }
     }
-    names.sort_by_key(|name| (name != "production", name.clone()));
+    names.sort_by_key(|name| (name != MAIN, name.clone()));
     Ok(names)
 }
 

@@ -42,11 +42,11 @@ fn can_make_environments() -> bool {
 }
 
 fn python_packages(absent: &[&Peer]) -> Vec<&'static str> {
-    let packages = absent.iter().filter_map(|peer| match peer.probe {
-        Probe::Python(_, package) => Some(package),
-        _ => None,
+    let packages = absent.iter().flat_map(|peer| match peer.probe {
+        Probe::Python(_, packages) => packages,
+        _ => &[],
     });
-    packages.collect()
+    packages.copied().collect()
 }
 
 /// What a person types to have these peers.
@@ -167,7 +167,7 @@ mod tests {
             assert!(commands[0].contains(package), "{package}");
         }
         assert!(
-            commands[1].ends_with("pip install 'moto[server]' 'PyYAML'"),
+            commands[1].ends_with("pip install 'moto[server]' 'proxmoxer' 'requests' 'PyYAML'"),
             "{}",
             commands[1]
         );
