@@ -11,6 +11,8 @@ mod generate;
 #[cfg(feature = "client")]
 pub mod generated;
 #[cfg(feature = "client")]
+mod health;
+#[cfg(feature = "client")]
 pub mod method;
 #[cfg(feature = "client")]
 mod node;
@@ -31,6 +33,8 @@ mod transport;
 mod validate;
 mod value;
 mod version;
+#[cfg(feature = "client")]
+mod wait;
 #[cfg(feature = "simulator")]
 mod wire;
 mod yaml;
@@ -45,6 +49,8 @@ pub use generate::Generator;
 #[doc(inline)]
 pub use generated as api;
 #[cfg(feature = "client")]
+pub use health::{Check, ClusterNodes};
+#[cfg(feature = "client")]
 pub use node::{
     AnswerStream, Applied, Apply, ApplyMode, Bootstrapped, Disk, EtcdMember, Extension, Kubeconfig,
     MemoryInfo, Node, NodeVersion, Reset, Resource, Service, Upgraded,
@@ -57,3 +63,5 @@ pub use secrets::{ClientIdentity, Role};
 pub use talosconfig::{Context, TalosConfig};
 pub use validate::{Validation, ValidationMode, ValidationOptions};
 pub use version::VersionContract;
+#[cfg(feature = "client")]
+pub use wait::{Progress, Wait, WaitEvent};

@@ -286,3 +286,55 @@ async fn unknown_methods_are_said_to_be_unknown() {
     assert_eq!(error.kind(), ErrorKind::Unimplemented);
     assert!(error.to_string().contains("not simulated"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn health_names_what_is_wrong_and_waits_end() {
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use talos_client::{ClusterNodes, Wait};
+    let lab = Lab::new();
+    lab.configure().await;
+    let client = lab.simulator.connect(&lab.talosconfig()).unwrap();
+    let nodes = ClusterNodes::new(["10.0.20.11", "10.0.20.12", "10.0.20.13"], ["10.0.20.21"]);
+    let failing: Vec<&str> = client
+        .health(&nodes)
+        .await
+        .iter()
+        .filter(|c| !c.passed)
+        .map(|c| c.name)
+        .collect();
+    assert_eq!(failing, ["etcd service", "etcd members", "kubelet"]);
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (clock, log) = (lab.clock.clone(), seen.clone());
+    let wait = Wait::default()
+        .timeout(Duration::from_secs(300))
+        .interval(Duration::from_secs(5))
+        .on_event(move |event| {
+            clock.step(5);
+            log.lock().unwrap().push(event.last_seen.clone());
+        });
+    client.endpoint().wait_bootstrap(&wait).await.unwrap();
+    let checks = client.wait_healthy(&nodes, &wait).await.unwrap();
+    assert!(
+        checks
+            .iter()
+            .all(|check| check.passed && check.reason.is_empty())
+    );
+    assert!(
+        seen.lock()
+            .unwrap()
+            .iter()
+            .any(|text| text.contains("etcd is Preparing"))
+    );
+
+    lab.simulator
+        .with(|world, now| world.power_off("w1", now).unwrap());
+    let short = Wait::default().timeout(Duration::from_secs(11));
+    let error = client.wait_healthy(&nodes, &short).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        error.to_string().contains("api: 10.0.20.21: error dialing"),
+        "{error}"
+    );
+}
