@@ -247,6 +247,14 @@ impl MachineConfig {
         text
     }
 
+    /// Writes the text, with all secrets, for the owner only (0600): beside the target, synced, then renamed over it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub fn write_file(&self, path: &std::path::Path) -> Result<(), Error> {
+        crate::file::write_private(path, self.to_yaml().as_bytes())
+    }
+
     /// The documents by title: `v1alpha1` for the main one, else `Kind` or `Kind/name`, in printing order.
     pub fn document_titles(&self) -> Vec<String> {
         self.documents.iter().map(Document::title).collect()

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod fuzz;
 mod lifecycle;
 mod network;
 mod patches;

@@ -1,0 +1,177 @@
+//! Mutated texts: no parser panics, and what loads prints as something that loads as the same.
+//!
+//! Runs for `FUZZ_SECONDS` (1 when not set), the same mutations in every run.
+
+use std::time::{Duration, Instant};
+
+use talos_client::{MachineConfig, Patch, Schematic, SecretsBundle, TalosConfig};
+
+use crate::support::Lab;
+
+/// A small generator: the runs must be equal everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % below.max(1)
+    }
+}
+
+const PIECES: [&str; 18] = [
+    "$patch: delete\n",
+    "null",
+    "{}",
+    "[]",
+    ": ",
+    "- ",
+    "\n",
+    "    ",
+    "&a ",
+    "*a",
+    "<<: ",
+    "'",
+    "\"",
+    "0x10",
+    "yes",
+    "---\n",
+    "|4\n",
+    "\u{85}",
+];
+
+fn mutate(seed: &str, random: &mut Random) -> String {
+    let mut text: Vec<char> = seed.chars().collect();
+    for _ in 0..=random.next(6) {
+        let at = random.next(text.len());
+        match random.next(4) {
+            0 => {
+                let end = (at + random.next(40)).min(text.len());
+                text.drain(at..end);
+            }
+            1 => {
+                let end = (at + random.next(80)).min(text.len());
+                let copy: Vec<char> = text[at..end].to_vec();
+                let to = random.next(text.len());
+                text.splice(to..to, copy);
+            }
+            _ => {
+                let piece = PIECES[random.next(PIECES.len())];
+                text.splice(at..at, piece.chars());
+            }
+        }
+    }
+    text.into_iter().collect()
+}
+
+fn fuzz(seeds: &[String], target: impl Fn(&str)) {
+    let seconds = std::env::var("FUZZ_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
+    let (end, mut random) = (Instant::now() + Duration::from_secs(seconds), Random(7));
+    let mut runs = 0;
+    while runs < 50 || Instant::now() < end {
+        let seed = &seeds[random.next(seeds.len())];
+        target(&mutate(seed, &mut random));
+        runs += 1;
+    }
+}
+
+fn configs() -> Vec<String> {
+    let lab = Lab::new();
+    let generator =
+        talos_client::Generator::new("c", "https://10.0.0.1:6443", "1.36.1", lab.secrets.clone())
+            .unwrap();
+    let newer = generator
+        .contract(talos_client::VersionContract::V1_14)
+        .install_disk("/dev/sda");
+    vec![
+        lab.config("cp1").to_yaml().to_string(),
+        lab.config("w1").to_yaml().to_string(),
+        newer
+            .generate(talos_client::MachineType::ControlPlane)
+            .unwrap()
+            .to_yaml()
+            .to_string(),
+    ]
+}
+
+#[test]
+fn what_loads_prints_as_itself() {
+    fuzz(&configs(), |text| {
+        if let Ok(config) = MachineConfig::load(text) {
+            let printed = config.to_yaml();
+            let again = MachineConfig::load(&printed)
+                .unwrap_or_else(|error| panic!("{error}\n{}", *printed));
+            assert_eq!(*again.to_yaml(), *printed);
+        }
+    });
+}
+
+#[test]
+fn patches_load_and_apply_or_say_why_not() {
+    let base = MachineConfig::load(&configs()[0]).unwrap();
+    let mut seeds = configs();
+    seeds.push(
+        "machine:\n  network:\n    interfaces:\n      - interface: eth0\n        $patch: delete\n"
+            .to_owned(),
+    );
+    seeds.push(
+        "- op: add\n  path: /machine/sysctls/a\n  value: b\n- op: remove\n  path: /debug\n"
+            .to_owned(),
+    );
+    fuzz(&seeds, |text| {
+        if let Ok(patch) = Patch::load(text) {
+            let _ = base.patched(&patch).map(|config| config.to_yaml());
+        }
+    });
+}
+
+#[test]
+fn small_files_load_or_say_why_not() {
+    let lab = Lab::new();
+    let seeds = [
+        lab.talosconfig().to_yaml().to_string(),
+        lab.secrets.to_yaml().to_string(),
+        Schematic::default()
+            .extension("siderolabs/iscsi-tools")
+            .kernel_arg("a=b")
+            .canonical(),
+    ];
+    fuzz(&seeds, |text| {
+        if let Ok(config) = TalosConfig::from_yaml(text) {
+            assert_eq!(TalosConfig::from_yaml(&config.to_yaml()).unwrap(), config);
+        }
+        if let Ok(bundle) = SecretsBundle::from_yaml(text) {
+            let _ = bundle.validate();
+        }
+        if let Ok(schematic) = Schematic::from_yaml(text) {
+            assert_eq!(
+                Schematic::from_yaml(&schematic.canonical()).unwrap().id(),
+                schematic.id()
+            );
+        }
+    });
+}
+
+#[test]
+fn hostile_texts_are_refused_quickly() {
+    let deep = format!("machine: {}", "[".repeat(100_000));
+    let nested = format!("machine:\n  pods: {}1{}", "[".repeat(500), "]".repeat(500));
+    let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+    for (name, of) in ["b", "c", "d", "e", "f", "g", "h", "i"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f", "g", "h"])
+    {
+        bomb.push_str(&format!(
+            "{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n"
+        ));
+    }
+    let huge = format!("machine:\n  token: {}\n", "x".repeat(65 << 20));
+    for text in [deep, nested, bomb, huge] {
+        assert!(MachineConfig::load(&text).is_err());
+    }
+}
