@@ -60,6 +60,12 @@ impl Policy {
         }
     }
 
+    /// Asks for something else before machines are removed.
+    #[must_use]
+    pub const fn removal(self, removal: Removal) -> Self {
+        Self { removal, ..self }
+    }
+
     /// Lets more or fewer steps run side by side.
     #[must_use]
     pub const fn at_once(self, steps: usize) -> Self {

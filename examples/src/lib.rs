@@ -1,6 +1,7 @@
 //! Plans, builds, verifies and describes whole homelab clusters out of one `cluster.yaml`.
 
 pub mod apply;
+pub mod cli;
 pub mod component;
 pub mod credentials;
 pub mod environment;
@@ -10,7 +11,10 @@ pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod progress;
+pub mod render;
 pub mod secrets;
+pub mod session;
 pub mod spec;
 pub mod stage;
+pub mod target;
 pub mod verify;

@@ -1,10 +1,15 @@
 //! The world as it was seen, in the words of the spec.
 
+mod look;
+mod text;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::plan::{Difference, ObjectSet};
+
+pub use look::observe;
 
 /// Everything that one look at the world showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -2,6 +2,8 @@
 
 mod file;
 
+pub(crate) use file::write as write_file;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,11 +26,11 @@ pub struct Secrets {
     pub talos: Option<SecretString>,
     /// WireGuard private keys by member, in base64.
     pub wireguard_keys: BTreeMap<String, SecretString>,
-    /// WireGuard preshared keys by pair (`hub+laptop`), in base64.
-    pub wireguard_preshared: BTreeMap<String, SecretString>,
+    /// The seed of WireGuard's preshared keys, in base64.
+    pub wireguard_seed: Option<SecretString>,
     /// Passwords of restic repositories by name.
     pub restic: BTreeMap<String, SecretString>,
-    /// Values that go into Kubernetes Secrets before Argo CD runs, by `namespace/name/key`.
+    /// Values that go into Kubernetes Secrets before Argo CD runs, by the name that the catalogue gives them.
     pub kubernetes: BTreeMap<String, SecretString>,
 }
 
@@ -37,7 +39,10 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("talos", &self.talos.as_ref().map(|_| "[REDACTED]"))
             .field("wireguard_keys", &self.wireguard_keys.keys())
-            .field("wireguard_preshared", &self.wireguard_preshared.keys())
+            .field(
+                "wireguard_seed",
+                &self.wireguard_seed.as_ref().map(|_| "[REDACTED]"),
+            )
             .field("restic", &self.restic.keys())
             .field("kubernetes", &self.kubernetes.keys())
             .finish()
@@ -50,7 +55,8 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     talos: Option<Zeroizing<String>>,
     wireguard_keys: BTreeMap<String, Zeroizing<String>>,
-    wireguard_preshared: BTreeMap<String, Zeroizing<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wireguard_seed: Option<Zeroizing<String>>,
     restic: BTreeMap<String, Zeroizing<String>>,
     kubernetes: BTreeMap<String, Zeroizing<String>>,
 }
@@ -82,7 +88,10 @@ impl Secrets {
                 .as_ref()
                 .map(|text| Zeroizing::new(text.expose_secret().to_owned())),
             wireguard_keys: written(&self.wireguard_keys),
-            wireguard_preshared: written(&self.wireguard_preshared),
+            wireguard_seed: self
+                .wireguard_seed
+                .as_ref()
+                .map(|text| Zeroizing::new(text.expose_secret().to_owned())),
             restic: written(&self.restic),
             kubernetes: written(&self.kubernetes),
         };
@@ -106,7 +115,9 @@ impl Secrets {
         Ok(Self {
             talos: written.talos.map(|text| SecretString::from(text.as_str())),
             wireguard_keys: read(&written.wireguard_keys),
-            wireguard_preshared: read(&written.wireguard_preshared),
+            wireguard_seed: written
+                .wireguard_seed
+                .map(|text| SecretString::from(text.as_str())),
             restic: read(&written.restic),
             kubernetes: read(&written.kubernetes),
         })
@@ -115,9 +126,9 @@ impl Secrets {
     /// Takes over what `other` has and this lacks; what is here stays.
     pub fn complete_with(&mut self, other: Self) {
         self.talos = self.talos.take().or(other.talos);
+        self.wireguard_seed = self.wireguard_seed.take().or(other.wireguard_seed);
         for (mine, theirs) in [
             (&mut self.wireguard_keys, other.wireguard_keys),
-            (&mut self.wireguard_preshared, other.wireguard_preshared),
             (&mut self.restic, other.restic),
             (&mut self.kubernetes, other.kubernetes),
         ] {

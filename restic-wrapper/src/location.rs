@@ -1,5 +1,6 @@
 //! Where a repository is, with the credentials for it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,8 @@ use crate::version::Version;
 pub struct Location {
     scheme: Scheme,
     address: OsString,
-    plain_env: Vec<(&'static str, OsString)>,
-    secret_env: Vec<(&'static str, Secret)>,
+    plain_env: Vec<(Cow<'static, str>, OsString)>,
+    secret_env: Vec<(Cow<'static, str>, Secret)>,
     options: Vec<(String, String)>,
     needs: Vec<(&'static str, Version)>,
     problems: Vec<String>,
@@ -130,9 +131,9 @@ impl Location {
     #[must_use]
     pub fn rest_user(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
         self.plain_env
-            .push(("RESTIC_REST_USERNAME", user.into().into()));
+            .push(("RESTIC_REST_USERNAME".into(), user.into().into()));
         self.secret_env
-            .push(("RESTIC_REST_PASSWORD", password.into()));
+            .push(("RESTIC_REST_PASSWORD".into(), password.into()));
         self.needs
             .push(("a user name for the REST server", Version::new(0, 16, 1)));
         self
@@ -165,16 +166,17 @@ impl Location {
     #[must_use]
     pub fn s3_keys(mut self, access: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.plain_env
-            .push(("AWS_ACCESS_KEY_ID", access.into().into()));
+            .push(("AWS_ACCESS_KEY_ID".into(), access.into().into()));
         self.secret_env
-            .push(("AWS_SECRET_ACCESS_KEY", secret.into()));
+            .push(("AWS_SECRET_ACCESS_KEY".into(), secret.into()));
         self
     }
 
     /// Session token for S3.
     #[must_use]
     pub fn s3_session(mut self, token: impl Into<Secret>) -> Self {
-        self.secret_env.push(("AWS_SESSION_TOKEN", token.into()));
+        self.secret_env
+            .push(("AWS_SESSION_TOKEN".into(), token.into()));
         self
     }
 
@@ -182,7 +184,7 @@ impl Location {
     #[must_use]
     pub fn s3_region(mut self, region: impl Into<String>) -> Self {
         self.plain_env
-            .push(("AWS_DEFAULT_REGION", region.into().into()));
+            .push(("AWS_DEFAULT_REGION".into(), region.into().into()));
         self
     }
 
@@ -197,8 +199,10 @@ impl Location {
         let mut location = Self::new(Scheme::B2, format!("b2:{bucket}:{prefix}"));
         location
             .plain_env
-            .push(("B2_ACCOUNT_ID", account.into().into()));
-        location.secret_env.push(("B2_ACCOUNT_KEY", key.into()));
+            .push(("B2_ACCOUNT_ID".into(), account.into().into()));
+        location
+            .secret_env
+            .push(("B2_ACCOUNT_KEY".into(), key.into()));
         location
     }
 
@@ -213,8 +217,10 @@ impl Location {
         let mut location = Self::new(Scheme::Azure, format!("azure:{container}:/{prefix}"));
         location
             .plain_env
-            .push(("AZURE_ACCOUNT_NAME", account.into().into()));
-        location.secret_env.push(("AZURE_ACCOUNT_KEY", key.into()));
+            .push(("AZURE_ACCOUNT_NAME".into(), account.into().into()));
+        location
+            .secret_env
+            .push(("AZURE_ACCOUNT_KEY".into(), key.into()));
         location
     }
 
@@ -229,9 +235,9 @@ impl Location {
         let mut location = Self::new(Scheme::Gs, format!("gs:{bucket}:/{prefix}"));
         location
             .plain_env
-            .push(("GOOGLE_PROJECT_ID", project.into().into()));
+            .push(("GOOGLE_PROJECT_ID".into(), project.into().into()));
         location.plain_env.push((
-            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_APPLICATION_CREDENTIALS".into(),
             credentials.into().into_os_string(),
         ));
         location
@@ -270,15 +276,19 @@ impl Location {
 
     /// One more variable for the environment of restic, with a value that is no secret.
     #[must_use]
-    pub fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.plain_env.push((name, value.into()));
+    pub fn env(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<OsString>) -> Self {
+        self.plain_env.push((name.into(), value.into()));
         self
     }
 
     /// One more variable for the environment of restic, with a secret value.
     #[must_use]
-    pub fn secret_env(mut self, name: &'static str, value: impl Into<Secret>) -> Self {
-        self.secret_env.push((name, value.into()));
+    pub fn secret_env(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Secret>,
+    ) -> Self {
+        self.secret_env.push((name.into(), value.into()));
         self
     }
 
@@ -306,10 +316,12 @@ impl Location {
         // The address is no argument either: it may hold a user name, and restic reads the variable just as well.
         invocation.env.push((name.into(), self.address.clone()));
         for (name, value) in &self.plain_env {
-            invocation.env.push((name.into(), value.clone()));
+            invocation.env.push((name.as_ref().into(), value.clone()));
         }
         for (name, value) in &self.secret_env {
-            invocation.secret_env.push((name.into(), value.clone()));
+            invocation
+                .secret_env
+                .push((name.as_ref().into(), value.clone()));
         }
         for (key, value) in &self.options {
             invocation

@@ -28,12 +28,14 @@ pub enum Progress<T> {
     Pending(String),
 }
 
+type Tell = Arc<dyn Fn(&WaitEvent) + Send + Sync>;
+
 /// How long to wait, how often to look, whom to tell. Uses tokio's clock.
 #[derive(Clone)]
 pub struct Wait {
     timeout: Duration,
     interval: Duration,
-    tell: Option<Arc<dyn Fn(&WaitEvent) + Send + Sync>>,
+    tell: Option<Tell>,
 }
 
 impl fmt::Debug for Wait {

@@ -24,6 +24,7 @@ mod discovery;
 mod environment;
 mod fault;
 mod fields;
+mod manifest;
 mod needs;
 mod node;
 mod object;

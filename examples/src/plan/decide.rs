@@ -103,13 +103,17 @@ pub fn decide(spec: &Spec, seen: &Observation) -> Result<Plan, Vec<Failure>> {
 
 /// The steps that remove the machines of a cluster.
 pub fn removal(spec: &Spec, seen: &Observation) -> Plan {
-    let ours = spec.nodes.iter().filter_map(|node| {
+    let is_ours = |node: &&Node| {
         matches!(
             seen.machines.get(node.name.as_str()),
             Some(MachineSeen::Present { .. })
         )
-        .then(|| (node.host.clone(), node.vmid.get(), node.name.to_string()))
-    });
+    };
+    let ours = spec
+        .nodes
+        .iter()
+        .filter(is_ours)
+        .map(|node| (node.host.clone(), node.vmid.get(), node.name.to_string()));
     let leftovers = seen
         .leftovers
         .iter()

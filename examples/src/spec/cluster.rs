@@ -582,6 +582,8 @@ record! {
     Bootstrap {
         /// Cilium.
         cilium: BootstrapFile = need "cilium",
+        /// Definitions of the Gateway API; without a checksum, as every file, only for the lab.
+        gateway_api: BootstrapFile = or "gatewayApi" (BootstrapFile { file: "bootstrap/gateway-api.rendered.yaml".into(), sha256: None }),
         /// Argo CD.
         argo_cd: BootstrapFile = need "argoCd",
     }

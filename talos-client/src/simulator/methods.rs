@@ -729,6 +729,17 @@ fn resource(kind: &str, id: &str, yaml: String) -> cosi::Resource {
 
 /// The resources of a type that is simulated.
 fn resources(node: &SimNode, kind: &str) -> Option<Vec<cosi::Resource>> {
+    if kind == "MachineConfigs.config.talos.dev" {
+        // The active configuration; the node has no other name for it.
+        let active = node.config().map(|config| {
+            let mut found = resource(kind, "v1alpha1", config.to_yaml().to_string());
+            if let Some(metadata) = &mut found.metadata {
+                metadata.namespace = "config".to_owned();
+            }
+            found
+        });
+        return Some(active.into_iter().collect());
+    }
     if kind != "ExtensionStatuses.runtime.talos.dev" {
         return None;
     }

@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reqwest", &["transport"]),
     ("hyper", &["transport", "simulator"]),
     ("hyper_util", &["transport", "simulator"]),
-    ("tonic", &["transport", "simulator", "generated"]),
+    ("tonic", &["transport", "wire", "simulator", "generated"]),
     ("serde_saphyr", &["yaml"]),
     ("granit_parser", &["yaml"]),
     ("ssh2", &["ssh", "transport"]),

@@ -6,6 +6,7 @@
 
 mod argo;
 mod budgets;
+mod certificates;
 mod claims;
 mod cluster;
 mod daemonset;
@@ -91,7 +92,9 @@ const CONTROLLERS: &[Controller] = &[
         "ciliumloadbalancerippools.cilium.io"]),
     ("gateways", gateways::run, &["gatewayclasses.gateway.networking.k8s.io", "gateways.gateway.networking.k8s.io",
         "httproutes.gateway.networking.k8s.io", "services", "secrets", "pods"]),
-    ("argo", argo::run, &["*"]),
+    ("certificates", certificates::run, &["clusterissuers.cert-manager.io", "issuers.cert-manager.io",
+        "certificates.cert-manager.io", "secrets", "pods"]),
+    ("argo", argo::run, &[]),
 ];
 
 /// Runs the controllers that something concerns, at one moment, until none is left; when the next
