@@ -31,17 +31,9 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Time between two comparisons: Argo CD does not follow every change of the cluster at once.
 const REFRESH: Duration = Duration::from_secs(10);
-/// The same once everything is as Git wants it.
-const IDLE: Duration = Duration::from_secs(180);
 
 pub(super) fn run(turn: &mut Turn<'_>) {
-    let all = turn.all(APPLICATIONS);
-    let settled = |one: &Value| {
-        text(one, "/status/sync/status") == "Synced"
-            && text(one, "/status/health/status") == "Healthy"
-    };
-    let idle = !all.is_empty() && all.iter().all(|one| settled(one));
-    turn.after(turn.now, if idle { IDLE } else { REFRESH });
+    turn.after(turn.now, REFRESH);
     for application in turn.all(APPLICATIONS) {
         let home = namespace(&application).to_owned();
         if works(turn.world, &home) && !deleting(&application) {
