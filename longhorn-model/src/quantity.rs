@@ -59,6 +59,6 @@ pub fn bytes(text: &str) -> Option<i64> {
         }
     };
     let product = mantissa.checked_mul(numerator)?;
-    let rounded = (product + denominator - 1) / denominator;
+    let rounded = product / denominator + i128::from(product % denominator != 0);
     i64::try_from(if negative { -rounded } else { rounded }).ok()
 }
