@@ -51,19 +51,35 @@ impl Limits {
         if text.len() > self.bytes.min(u32::MAX as usize / 2) {
             return refuse("bytes", self.bytes);
         }
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', text).chain([text.len()]) {
-            if end - start > self.line_bytes {
-                return refuse("bytes in a line", self.line_bytes);
-            }
-            start = end + 1;
+        if longest_line(text, self.line_bytes) > self.line_bytes {
+            return refuse("bytes in a line", self.line_bytes);
         }
-        // Every header holds a bracket, and few other lines do.
-        if memchr::memchr_iter(b'[', text).count() > self.sections {
+        // Every header holds a bracket, and few other lines do. The shortest takes three bytes with its line end.
+        if text.len() / 3 >= self.sections
+            && memchr::memchr_iter(b'[', text).count() > self.sections
+        {
             return refuse("sections", self.sections);
         }
         Ok(())
     }
+}
+
+/// The length of the longest line, if it is longer than `limit`; else some number that is not.
+///
+/// A line beyond the limit covers a whole block of half the limit, so one look at each end of each block is enough.
+fn longest_line(text: &[u8], limit: usize) -> usize {
+    if text.len() <= limit {
+        return 0;
+    }
+    let (mut longest, mut start, mut at) = (0, 0, 0);
+    for block in text.chunks((limit / 2).max(1)) {
+        if let Some(first) = memchr::memchr(b'\n', block) {
+            longest = longest.max(at + first - start);
+            start = at + memchr::memrchr(b'\n', block).unwrap_or(first) + 1;
+        }
+        at += block.len();
+    }
+    longest.max(at - start)
 }
 
 /// A configuration text, kept exactly: comments, order, spacing, line ends, even bytes that are not UTF-8.
@@ -296,5 +312,23 @@ impl fmt::Debug for Section<'_> {
             self.lines.start + 1,
             self.lines.end
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::longest_line;
+
+    #[test]
+    fn a_line_beyond_the_limit_is_found_wherever_it_lies() {
+        for limit in [1, 2, 7, 64] {
+            for before in 0..3 * limit {
+                for length in [limit - 1, limit, limit + 1, 2 * limit] {
+                    let text = format!("{}\n{}\nx", "\n".repeat(before), "y".repeat(length));
+                    let found = longest_line(text.as_bytes(), limit) > limit;
+                    assert_eq!(found, length > limit, "{limit} {before} {length}");
+                }
+            }
+        }
     }
 }

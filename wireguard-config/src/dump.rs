@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::device::{Device, DevicePeer, Handshake};
 use crate::document::Limits;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, parse_plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
-use crate::net::{Network, parse};
+use crate::net::parse;
 
 /// Times before this one (2001) are no times of a handshake: boringtun gives its age there.
 const EARLIEST: u64 = 1_000_000_000;
@@ -27,7 +27,13 @@ impl Device {
         .check(text)?;
         let mut devices: Vec<Self> = Vec::new();
         let mut named = None;
-        for (at, line) in text.split(|&c| c == b'\n').enumerate() {
+        let mut start = 0;
+        for (at, end) in memchr::memchr_iter(b'\n', text)
+            .chain([text.len()])
+            .enumerate()
+        {
+            let line = &text[start..end];
+            start = end + 1;
             if !line.is_empty() {
                 read_line(&mut devices, &mut named, line)
                     .ok_or_else(|| answer(format!("line {} of the dump cannot be read", at + 1)))?;
@@ -48,11 +54,16 @@ fn read_line(devices: &mut Vec<Device>, named: &mut Option<bool>, line: &[u8]) -
     let mut fields = [&line[..0]; FIELDS];
     let mut count = 0;
     let mut start = 0;
-    for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
-        *fields.get_mut(count)? = &line[start..end];
-        count += 1;
-        start = end + 1;
+    // Fields are short: looking at each byte costs less than a search for each tab.
+    for (at, &c) in line.iter().enumerate() {
+        if c == b'\t' {
+            *fields.get_mut(count)? = &line[start..at];
+            count += 1;
+            start = at + 1;
+        }
     }
+    *fields.get_mut(count)? = &line[start..];
+    count += 1;
     // The first line tells which form it is: 4 fields of a device, or 5 with its name.
     let with_name = *named.get_or_insert(count == 5);
     let name = if with_name {
@@ -87,14 +98,11 @@ fn read_line(devices: &mut Vec<Device>, named: &mut Option<bool>, line: &[u8]) -
 fn peer(fields: &[&[u8]]) -> Option<DevicePeer> {
     let mut peer = DevicePeer::new(PublicKey::decode(fields[0]).ok()?);
     peer.preshared_key = optional(fields[1], |f| PresharedKey::decode(f).ok())?;
-    peer.endpoint = optional(fields[2], |f| {
-        Some(Endpoint::parse(std::str::from_utf8(f).ok()?).ok()?.0)
-    })?;
+    peer.endpoint = optional(fields[2], endpoint)?;
     if fields[3] != b"(none)" {
-        let networks = fields[3].split(|&c| c == b',');
-        peer.allowed_ips = networks
-            .map(|n| Some(parse(n).ok()?.network()))
-            .collect::<Option<Vec<Network>>>()?;
+        for network in fields[3].split(|&c| c == b',') {
+            peer.allowed_ips.push(parse(network).ok()?.network());
+        }
     }
     peer.last_handshake = handshake(number(fields[4])?, 0);
     peer.received = number(fields[5])?;
@@ -105,6 +113,10 @@ fn peer(fields: &[&[u8]]) -> Option<DevicePeer> {
         number(fields[7])?.try_into().ok()?
     };
     Some(peer)
+}
+
+fn endpoint(field: &[u8]) -> Option<Endpoint> {
+    parse_plain(field).or_else(|| Some(Endpoint::parse(std::str::from_utf8(field).ok()?).ok()?.0))
 }
 
 /// A time since 1970, or an age where it cannot be one; 0 is never.
@@ -139,8 +151,13 @@ fn optional<T>(field: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<Op
 }
 
 fn number(field: &[u8]) -> Option<u64> {
-    let digits = !field.is_empty() && field.len() <= 20 && field.iter().all(u8::is_ascii_digit);
-    digits.then(|| std::str::from_utf8(field).ok()?.parse().ok())?
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0u64, |n, c| {
+        let digit = c.is_ascii_digit().then(|| u64::from(c - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 fn mark(field: &[u8]) -> Option<u32> {

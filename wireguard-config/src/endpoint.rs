@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{parse_address, push_address, push_number};
+use crate::net::{leading_ipv4, parse_address, push_address, push_number};
 
 /// The host part of an [`Endpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -205,22 +205,24 @@ impl Endpoint {
 }
 
 /// `a.b.c.d:port`, which most endpoints are.
+#[inline]
 pub(crate) fn parse_plain(text: &[u8]) -> Option<Endpoint> {
-    let colon = text
-        .iter()
-        .rposition(|&c| c == b':')
-        .filter(|&at| at <= 15)?;
-    let digits = &text[colon + 1..];
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+    let (address, rest) = leading_ipv4(text)?;
+    let digits = rest.strip_prefix(b":")?;
+    if digits.is_empty() || digits.len() > 5 {
         return None;
     }
-    let port = digits
-        .iter()
-        .fold(0u32, |n, c| n * 10 + u32::from(c - b'0'));
-    match parse_address(&text[..colon])? {
-        address @ IpAddr::V4(_) => Some(Endpoint::new(address, u16::try_from(port).ok()?)),
-        IpAddr::V6(_) => None,
+    let mut port = 0;
+    for &c in digits {
+        if !c.is_ascii_digit() {
+            return None;
+        }
+        port = port * 10 + u32::from(c - b'0');
     }
+    Some(Endpoint::new(
+        IpAddr::V4(address),
+        u16::try_from(port).ok()?,
+    ))
 }
 
 /// A port as plain decimal digits, 0 to 65535.

@@ -276,9 +276,7 @@ impl PublicKey {
     }
 
     pub(crate) fn decode(text: &[u8]) -> Result<Self, encoding::KeyFault> {
-        let mut bytes = [0; 32];
-        encoding::from_base64(text, &mut bytes)?;
-        Ok(Self(bytes))
+        encoding::public_from_base64(text).map(Self)
     }
 
     /// Reads 64 hexadecimal digits, as in the user-space API.

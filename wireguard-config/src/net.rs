@@ -199,7 +199,24 @@ impl InterfaceAddress {
 }
 
 /// Reads `address[/prefix]`; without a prefix length it is the single address.
+#[inline]
 pub(crate) fn parse(text: &[u8]) -> Result<InterfaceAddress, NetFault> {
+    let prefix = |digits: &[u8]| digits.iter().fold(0, |n, c| n * 10 + (c - b'0'));
+    if let Some((address, tail)) = leading_ipv4(text)
+        && let [b'/', digits @ ..] = tail
+        && matches!(digits, [b'0'..=b'9'] | [b'0'..=b'3', b'0'..=b'9'])
+        && prefix(digits) <= 32
+    {
+        return Ok(InterfaceAddress {
+            address: IpAddr::V4(address),
+            prefix: prefix(digits),
+        });
+    }
+    parse_any(text)
+}
+
+/// [`parse`] of what is not a dotted address with a prefix length.
+fn parse_any(text: &[u8]) -> Result<InterfaceAddress, NetFault> {
     let fault = |rule, reason, hint, offset| NetFault {
         rule,
         reason,
@@ -298,31 +315,41 @@ pub(crate) fn parse_address(text: &[u8]) -> Option<IpAddr> {
 }
 
 fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut value = 0u32;
-    let mut octet = 0u32;
-    let mut digits = 0;
-    let mut dots = 0;
-    for &c in text {
-        match c {
-            b'0'..=b'9' => {
-                if digits > 0 && octet == 0 {
-                    return None;
-                }
-                octet = octet * 10 + u32::from(c - b'0');
-                digits += 1;
-                if octet > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && dots < 3 => {
-                value = value << 8 | octet;
-                (octet, digits) = (0, 0);
-                dots += 1;
-            }
-            _ => return None,
-        }
+    match leading_ipv4(text)? {
+        (address, []) => Some(address),
+        _ => None,
     }
-    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(value << 8 | octet))
+}
+
+/// The dotted address with which a text begins, and what follows it.
+#[inline]
+pub(crate) fn leading_ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (a, text) = octet(text)?;
+    let (b, text) = octet(text.strip_prefix(b".")?)?;
+    let (c, text) = octet(text.strip_prefix(b".")?)?;
+    let (d, text) = octet(text.strip_prefix(b".")?)?;
+    Some((Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d), text))
+}
+
+/// A number of at most three digits, without leading zeros, up to 255.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |at: usize| {
+        let c = u32::from(*text.get(at)?).wrapping_sub(u32::from(b'0'));
+        (c < 10).then_some(c)
+    };
+    let a = digit(0)?;
+    let Some(b) = digit(1) else {
+        return Some((a, &text[1..]));
+    };
+    if a == 0 {
+        return None;
+    }
+    let Some(c) = digit(2) else {
+        return Some((a * 10 + b, &text[2..]));
+    };
+    let number = a * 100 + b * 10 + c;
+    (number < 256).then(|| (number, &text[3..]))
 }
 
 fn parse_text(text: &str) -> Result<InterfaceAddress> {

@@ -108,6 +108,10 @@ impl Document {
 
 fn read(text: &[u8], lines: impl Iterator<Item = Line>, dialect: Dialect) -> Result<Config> {
     let mut reader = Reader::new(text, dialect, None);
+    // A peer takes some 120 bytes; room taken at once saves copying, within reason.
+    let likely = (text.len() / 128).min(4096);
+    reader.config.peers.reserve(likely);
+    reader.known.reserve(likely);
     for (at, line) in lines.enumerate() {
         reader.line(at + 1, &line);
     }
@@ -228,7 +232,7 @@ impl<'a> Reader<'a> {
         let column = line.content(self.text).start - line.start as usize + 1;
         self.leave();
         self.header = (number, column);
-        self.scope = if name.eq_ignore_ascii_case(b"Peer") {
+        self.scope = if name == b"Peer" || name.eq_ignore_ascii_case(b"Peer") {
             Scope::Peer
         } else if name.eq_ignore_ascii_case(b"Interface") {
             if let Some(places) = &mut self.places {
@@ -273,7 +277,14 @@ impl<'a> Reader<'a> {
             return;
         }
         self.scope = Scope::Outside;
-        let peer = std::mem::replace(&mut self.draft, Peer::new(PublicKey::from_bytes([0; 32])));
+        let draft = &mut self.draft;
+        let peer = Peer {
+            public_key: draft.public_key,
+            preshared_key: draft.preshared_key.take(),
+            endpoint: draft.endpoint.take(),
+            allowed_ips: std::mem::take(&mut draft.allowed_ips),
+            keepalive: draft.keepalive.take(),
+        };
         if let Some(places) = &mut self.places {
             places.end_peer(self.header, self.has_key.then_some(peer.public_key));
         }

@@ -83,18 +83,25 @@ impl Iterator for Lines<'_> {
         if start >= text.len() {
             return None;
         }
-        let newline = memchr::memchr(b'\n', &text[start..]).map(|at| start + at);
+        let mark = memchr::memchr2(b'\n', b'#', &text[start..]).map(|at| start + at);
+        let (hash, newline) = match mark {
+            Some(at) if text[at] == b'#' => {
+                let newline = memchr::memchr(b'\n', &text[at..]).map(|behind| at + behind);
+                (Some(at), newline)
+            }
+            newline => (None, newline),
+        };
         let mut end = newline.unwrap_or(text.len());
         self.at = newline.map_or(text.len(), |at| at + 1);
         if newline.is_some() && end > start && text[end - 1] == b'\r' {
             end -= 1;
         }
-        Some(scan(text, start, end))
+        Some(scan(text, start, hash.unwrap_or(end), end))
     }
 }
 
-fn scan(text: &[u8], start: usize, end: usize) -> Line {
-    let hash = memchr::memchr(b'#', &text[start..end]).map_or(end, |at| start + at);
+/// `hash` is where the first `#` stands, or `end`.
+fn scan(text: &[u8], start: usize, hash: usize, end: usize) -> Line {
     let content = trim(text, start, hash);
     let mut line = Line {
         kind: LineKind::Other,
@@ -117,7 +124,7 @@ fn scan(text: &[u8], start: usize, end: usize) -> Line {
             line.kind = LineKind::Header;
             line.key = (name.start as u32, name.end as u32);
         }
-    } else if let Some(at) = memchr::memchr(b'=', &text[content.clone()]) {
+    } else if let Some(at) = text[content.clone()].iter().position(|&c| c == b'=') {
         let equals = content.start + at;
         let key = trim(text, content.start, equals);
         // Hooks are shell commands, in which # begins no comment.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::{Dns, HookStage, Table};
 use crate::document::line::{Line, is_space, trim};
-use crate::endpoint::{Endpoint, parse_port};
+use crate::endpoint::{Endpoint, parse_plain, parse_port};
 use crate::key::encoding::KeyFault;
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::net;
@@ -93,6 +93,13 @@ pub(super) fn interface_key(key: &[u8]) -> Option<Field> {
 }
 
 pub(super) fn peer_key(key: &[u8]) -> Option<Field> {
+    match key {
+        // As everybody writes them.
+        b"PublicKey" => return Some(Field::PublicKey),
+        b"AllowedIPs" => return Some(Field::AllowedIps),
+        b"Endpoint" => return Some(Field::Endpoint),
+        _ => {}
+    }
     let candidate = match key.len() {
         8 => Field::Endpoint,
         9 => Field::PublicKey,
@@ -348,6 +355,17 @@ impl Reader<'_> {
     }
 
     fn endpoint(&mut self, at: (usize, usize), value: &[u8]) {
+        let Some(plain) = parse_plain(value) else {
+            return self.other_endpoint(at, value);
+        };
+        self.draft.endpoint = Some(plain);
+        if let Some(places) = &mut self.places {
+            places.current.endpoint = Some(at);
+        }
+    }
+
+    /// An endpoint that is not a dotted address with a port.
+    fn other_endpoint(&mut self, at: (usize, usize), value: &[u8]) {
         let Ok(text) = std::str::from_utf8(value) else {
             return self.error(
                 "non-ascii",
