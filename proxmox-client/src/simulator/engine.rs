@@ -22,13 +22,13 @@ pub(super) enum Key {
     LocalStorage(String),
     /// A shared storage's cluster lock, which is polled.
     SharedStorage(String),
-    /// One of the privileged daemon's workers.
-    Daemon,
+    /// The cluster lock of a file that all nodes share, which is polled.
+    ClusterFile(String),
 }
 
 impl Key {
     fn is_polled(&self) -> bool {
-        matches!(self, Self::SharedStorage(_))
+        matches!(self, Self::SharedStorage(_) | Self::ClusterFile(_))
     }
 
     /// What is told when it was not free in time.
@@ -43,7 +43,9 @@ impl Key {
             Self::SharedStorage(name) => {
                 format!("cfs-lock 'storage-{name}' error: got lock request timeout")
             }
-            Self::Daemon => "Connection timed out".to_owned(),
+            Self::ClusterFile(name) => {
+                format!("cfs-lock 'file-{name}' error: got lock request timeout")
+            }
         }
     }
 }
@@ -63,6 +65,10 @@ pub(super) enum Step {
     Check(u8),
     /// Takes time.
     Work(Duration),
+    /// Goes on at a moment.
+    Until(SystemTime),
+    /// Fails here, with what follows a failure.
+    Refuse(Reply),
     /// Does it.
     Finish,
     /// Handles the request that a worker took up.
@@ -85,6 +91,8 @@ pub(super) enum State {
     },
     /// A worker waits for a job of its request.
     Nested,
+    /// A request that no worker has taken up yet.
+    Queued,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -120,6 +128,17 @@ pub(super) struct Lock {
     queue: VecDeque<(u64, bool)>,
 }
 
+/// One of the daemon's workers.
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
+struct Worker {
+    /// The request in its hands.
+    busy: Option<u64>,
+    /// When it took that request up.
+    since: Option<SystemTime>,
+    /// Connections that it accepted and has not read, and since when.
+    accepted: VecDeque<(u64, SystemTime)>,
+}
+
 /// Jobs, locks and answers that wait to be fetched.
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct Engine {
@@ -129,6 +148,18 @@ pub(super) struct Engine {
     answers: BTreeMap<u64, Reply>,
     /// Jobs of requests whose worker waits for them.
     nested: BTreeMap<u64, u64>,
+    /// The daemon's workers.
+    #[serde(default)]
+    workers: Vec<Worker>,
+    /// Requests that no worker has accepted yet, in order of arrival.
+    #[serde(default)]
+    backlog: VecDeque<u64>,
+    /// Until when each processor starts tasks.
+    #[serde(default)]
+    starting: Vec<SystemTime>,
+    /// When the worker that starts a task is done with it.
+    #[serde(default)]
+    started_until: Option<SystemTime>,
     /// What a fault wants of the next task that begins.
     pub(super) verdict_for_next: Verdict,
 }
@@ -160,19 +191,115 @@ impl World {
 
     /// Hands a request to the daemon's workers.
     pub(super) fn begin_served(&mut self, operation: Operation) -> u64 {
-        let forever = Duration::from_secs(3600);
-        let take = Step::Lock {
-            key: Key::Daemon,
-            shared: false,
-            wait: forever,
-            prefix: String::new(),
-        };
-        let id = self.begin(None, operation, [take, Step::Serve]);
+        let read = self
+            .daemon
+            .as_ref()
+            .map_or(Duration::ZERO, |daemon| daemon.read);
+        let id = self.begin(None, operation, [Step::Work(read), Step::Serve]);
         let gives_up = self.now + Duration::from_secs(30);
         if let Some(job) = self.engine.jobs.get_mut(&id) {
             job.gives_up = Some(gives_up);
+            job.state = State::Queued;
         }
+        self.accept(id);
         id
+    }
+
+    /// When a task that is asked for now takes its first step. Starting it costs processor time: a worker that
+    /// starts one while the processors are busy with others answers later.
+    pub(super) fn task_begins(&mut self, node: &str) -> Option<SystemTime> {
+        let daemon = self.daemon.clone()?;
+        let processors = self.nodes.get(node).map_or(1, |node| node.cores.max(1)) as usize;
+        let (now, starting) = (self.now, &mut self.engine.starting);
+        starting.retain(|until| *until > now);
+        starting.sort_unstable();
+        let free = match starting.len().checked_sub(processors) {
+            Some(first) => starting.remove(first),
+            None => now,
+        };
+        starting.push(free + daemon.start_cost);
+        self.engine.started_until = Some(free + daemon.fork);
+        Some(now + daemon.fork)
+    }
+
+    /// A worker accepts a connection: an idle one, or one that took up another request in the same moment and
+    /// looks again before it begins. Without any it waits until a worker is free.
+    fn accept(&mut self, id: u64) {
+        let Some(daemon) = self.daemon.clone() else {
+            return;
+        };
+        let now = self.now;
+        let workers = &mut self.engine.workers;
+        workers.resize_with(daemon.workers.max(1), Worker::default);
+        let recent = |worker: &Worker| {
+            let age = worker
+                .since
+                .and_then(|since| now.duration_since(since).ok());
+            worker.busy.is_some() && age.is_some_and(|age| age < daemon.accept)
+        };
+        // Who is idle looks sooner.
+        let chances: Vec<usize> = workers
+            .iter()
+            .enumerate()
+            .flat_map(|(index, worker)| {
+                let weight = match worker.busy {
+                    None => 3,
+                    Some(_) if recent(worker) => 1,
+                    Some(_) => 0,
+                };
+                std::iter::repeat_n(index, weight)
+            })
+            .collect();
+        if chances.is_empty() {
+            self.engine.backlog.push_back(id);
+            return;
+        }
+        let chosen = chances[(self.draw() % chances.len() as u64) as usize];
+        if self.engine.workers[chosen].busy.is_some() {
+            self.engine.workers[chosen].accepted.push_back((id, now));
+        } else {
+            self.take_up(chosen, id);
+        }
+    }
+
+    fn take_up(&mut self, worker: usize, id: u64) {
+        let now = self.now;
+        let worker = &mut self.engine.workers[worker];
+        worker.busy = Some(id);
+        worker.since = Some(now);
+        if let Some(job) = self.engine.jobs.get_mut(&id) {
+            job.state = State::Ready;
+        }
+    }
+
+    /// A worker is free again: it reads what it accepted, unless that waited longer than it lets connections
+    /// idle; then it takes what nobody accepted.
+    fn free_worker(&mut self, id: u64) {
+        let idle_limit = Duration::from_secs(5);
+        let Some(index) = self
+            .engine
+            .workers
+            .iter()
+            .position(|worker| worker.busy == Some(id))
+        else {
+            return;
+        };
+        self.engine.workers[index].busy = None;
+        let now = self.now;
+        while let Some((next, since)) = self.engine.workers[index].accepted.pop_front() {
+            if now.duration_since(since).unwrap_or_default() <= idle_limit {
+                self.take_up(index, next);
+                return;
+            }
+            self.engine
+                .answers
+                .entry(next)
+                .or_insert_with(|| Reply::bare(596, "Broken pipe"));
+            self.engine.jobs.remove(&next);
+        }
+        if let Some(next) = self.engine.backlog.pop_front() {
+            self.take_up(index, next);
+        }
     }
 
     /// The answer of a request that had to wait, once it is there.
@@ -195,7 +322,7 @@ impl World {
     fn next_of(&self, job: &Job) -> Option<SystemTime> {
         match job.state {
             State::Ready => Some(self.now),
-            State::Nested => None,
+            State::Nested | State::Queued => None,
             State::Waiting { deadline, next_try } => {
                 Some(next_try.map_or(deadline, |at| at.min(deadline)))
             }
@@ -301,6 +428,8 @@ impl World {
                     until: self.now + time,
                 }
             }
+            Step::Until(until) => job.state = State::Working { until },
+            Step::Refuse(refusal) => self.fail(id, refusal),
             Step::Finish => {
                 let operation = job.operation.clone();
                 let verdict = job.verdict.clone();
@@ -325,7 +454,7 @@ impl World {
         }
     }
 
-    /// A worker has taken the request up: it looks, and answers after the time that this and a start take.
+    /// A worker has read the request: it handles it.
     fn serve(&mut self, id: u64) {
         let Some(Operation::Serve(served)) =
             self.engine.jobs.get(&id).map(|job| job.operation.clone())
@@ -346,20 +475,12 @@ impl World {
         }
     }
 
-    /// A served request is answered after the worker's own time.
+    /// A served request is answered once a task that it started runs.
     fn answer_of(&mut self, id: u64, reply: Reply) {
-        let Some(daemon) = self.daemon.clone() else {
-            return;
-        };
-        let started_task = reply.status == 200 && reply.body.starts_with(b"{\"data\":\"UPID:");
-        let time = if started_task {
-            daemon.read + daemon.fork
-        } else {
-            daemon.read
-        };
+        let until = self.engine.started_until.take().unwrap_or(self.now);
         if let Some(job) = self.engine.jobs.get_mut(&id) {
             job.state = State::Ready;
-            job.steps = VecDeque::from([Step::Work(time), Step::Answer(reply)]);
+            job.steps = VecDeque::from([Step::Until(until), Step::Answer(reply)]);
         }
     }
 
@@ -380,15 +501,8 @@ impl World {
         else {
             return;
         };
-        let workers = self
-            .daemon
-            .as_ref()
-            .map_or(usize::MAX, |daemon| daemon.workers);
         let lock = self.engine.locks.entry(key.clone()).or_default();
-        let compatible = match key {
-            Key::Daemon => lock.holders.len() < workers,
-            _ => lock.holders.iter().all(|(_, held)| *held && shared),
-        };
+        let compatible = lock.holders.iter().all(|(_, held)| *held && shared);
         // First come, first served; but who shares does not queue behind a writer that waits.
         let in_turn = key.is_polled()
             || shared
@@ -429,6 +543,7 @@ impl World {
                 Key::SharedStorage(name) => {
                     format!("trying to acquire cfs lock 'storage-{name}' ...")
                 }
+                Key::ClusterFile(name) => format!("trying to acquire cfs lock 'file-{name}' ..."),
                 _ => "trying to acquire lock...".to_owned(),
             };
             let log = &mut self.tasks[task].log;
@@ -478,7 +593,8 @@ impl World {
         if let Some(job) = self.engine.jobs.get_mut(&id) {
             let cleanup = job.cleanup;
             job.steps.clear();
-            if !cleanup.is_zero() {
+            // Who made nothing has nothing to clean up.
+            if job.cleanup_owned && !cleanup.is_zero() {
                 job.steps.push_back(Step::Work(cleanup));
             }
             job.steps.push_back(Step::Fail(refusal));
@@ -530,6 +646,7 @@ impl World {
             self.tasks[task].end(self.now, status);
         }
         self.release(id, None);
+        self.free_worker(id);
     }
 
     /// The job that a task runs in.

@@ -154,6 +154,63 @@ impl Simulator {
         arrived
             .headers
             .insert("authorization".to_owned(), format!("PVEAPIToken={token}"));
+        self.told(arrived).await
+    }
+
+    /// Like [`answer`](Self::answer), as a user of the world with a fresh ticket.
+    pub async fn answer_as(&self, user: &str, request: &Request) -> Option<Answer> {
+        let (ticket, csrf) = held(&self.0.world).fresh_ticket(user);
+        let mut arrived = Arrived {
+            method: request.method().as_str().to_owned(),
+            target: request.target(),
+            body: request.body().unwrap_or_default().into_bytes(),
+            ..Arrived::default()
+        };
+        let headers = &mut arrived.headers;
+        headers.insert("cookie".to_owned(), format!("PVEAuthCookie={ticket}"));
+        headers.insert("csrfpreventiontoken".to_owned(), csrf);
+        self.told(arrived).await
+    }
+
+    /// Like [`answer`](Self::answer), with a multipart body: the request's parameters, then this file.
+    pub async fn answer_upload(
+        &self,
+        token: &str,
+        request: &Request,
+        file_name: &str,
+        bytes: &[u8],
+    ) -> Option<Answer> {
+        let mark = "upload-of-a-recording";
+        let mut body = Vec::new();
+        for (name, value) in request.params().iter() {
+            let field = format!(
+                "--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.extend(field.into_bytes());
+        }
+        let head = format!(
+            "--{mark}\r\nContent-Disposition: form-data; name=\"filename\"; filename=\"{file_name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend(head.into_bytes());
+        body.extend_from_slice(bytes);
+        body.extend(format!("\r\n--{mark}--\r\n").into_bytes());
+        let mut arrived = Arrived {
+            method: request.method().as_str().to_owned(),
+            target: request.target(),
+            body,
+            ..Arrived::default()
+        };
+        let headers = &mut arrived.headers;
+        headers.insert("authorization".to_owned(), format!("PVEAPIToken={token}"));
+        headers.insert(
+            "content-type".to_owned(),
+            format!("multipart/form-data; boundary={mark}"),
+        );
+        self.told(arrived).await
+    }
+
+    async fn told(&self, arrived: Arrived) -> Option<Answer> {
         match self.exchange(arrived).await {
             Exchange::Answer(reply) => Some(Answer::new(reply.status, reply.reason, reply.body)),
             Exchange::Broken => None,

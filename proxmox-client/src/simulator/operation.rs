@@ -5,7 +5,7 @@ mod disk;
 mod lifecycle;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -79,9 +79,18 @@ pub(super) enum Operation {
     Stop {
         vmid: u32,
     },
+    /// Moves a disk to another storage.
+    MoveDisk(Box<Move>),
+    /// Changes a file that the cluster shares, within its request.
+    Write {
+        call: Box<Call>,
+        caller: Caller,
+    },
     Shutdown {
         vmid: u32,
         force: bool,
+        /// How long the guest may take.
+        limit: Duration,
     },
     Reboot {
         vmid: u32,
@@ -160,6 +169,20 @@ pub(super) struct CloneWork {
     /// Bytes per second, if the caller limits the copy.
     pub(super) limit: Option<u64>,
 }
+
+/// A disk on its way to another storage.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct Move {
+    pub(super) vmid: u32,
+    pub(super) slot: String,
+    pub(super) storage: String,
+    pub(super) digest: Option<String>,
+    /// Whether the old volume is removed afterwards.
+    pub(super) delete: bool,
+}
+
+/// The look at which a stop overrules shutdowns.
+pub(super) const OVERRULE: u8 = 9;
 
 /// How long tasks wait for a guest's or storage's lock file.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -256,10 +279,7 @@ impl World {
             _ => Duration::ZERO,
         };
         // The worker forks before the task takes its first lock.
-        let fork = self
-            .daemon
-            .as_ref()
-            .map(|daemon| Step::Work(daemon.read + daemon.fork));
+        let fork = self.task_begins(node).map(Step::Until);
         let job = self.begin(Some(task), operation, fork.into_iter().chain(steps));
         let verdict = std::mem::take(&mut self.engine.verdict_for_next);
         if let Some(job) = self.engine.jobs.get_mut(&job) {
@@ -305,12 +325,36 @@ impl World {
                 }
                 Ok(())
             }
-            Operation::Stop { vmid }
-            | Operation::Shutdown { vmid, .. }
-            | Operation::Reboot { vmid }
+            Operation::Stop { vmid } if stage == OVERRULE => {
+                self.overrule_shutdown(job, *vmid);
+                Ok(())
+            }
+            Operation::Stop { vmid } => {
+                let time = self.durations.stop;
+                self.go_off(job, *vmid, time)
+            }
+            Operation::Shutdown { vmid, force, limit } => {
+                let heard = self.listens(*vmid, self.now);
+                let time = if heard {
+                    self.durations.shutdown
+                } else {
+                    *limit
+                };
+                if self.require(*vmid)?.is_on()
+                    && !heard
+                    && !force
+                    && let Some(job) = self.engine.jobs.get_mut(&job)
+                {
+                    let text = "VM quit/powerdown failed - got timeout";
+                    job.steps.push_front(Step::Refuse(Reply::failed(text)));
+                }
+                self.go_off(job, *vmid, time)
+            }
+            Operation::Reboot { vmid }
             | Operation::Reset { vmid }
             | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
             Operation::Delete { vmid } => self.check_delete(*vmid),
+            Operation::MoveDisk(work) => self.check_move(job, work),
             Operation::Resize { vmid, digest, .. } => {
                 let guest = self.require_unlocked(*vmid)?;
                 match digest {
@@ -335,6 +379,7 @@ impl World {
             | Operation::Create { .. }
             | Operation::SetConfig { .. }
             | Operation::SetConfigTask { .. }
+            | Operation::Write { .. }
             | Operation::Told { .. }
             | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
@@ -380,13 +425,9 @@ impl World {
                 guest.pid = pid;
             }
             Operation::Stop { vmid } => self.power_off(*vmid)?,
-            Operation::Shutdown { vmid, force } => {
-                let listens = self.durations.guests_listen;
-                if self.require(*vmid)?.is_on() && !listens && !force {
-                    return Err(Reply::failed("VM quit/powerdown failed - got timeout"));
-                }
-                self.power_off(*vmid)?;
-            }
+            Operation::MoveDisk(work) => self.move_disk(job, work)?,
+            Operation::Write { call, caller } => return self.write(call, caller),
+            Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
             Operation::Reboot { vmid } => {
                 let guest = self.guest_mut(*vmid)?;
                 if !guest.is_on() {
@@ -508,6 +549,47 @@ impl World {
         }
     }
 
+    /// A stop that overrules a shutdown ends its tasks without a verdict.
+    fn overrule_shutdown(&mut self, job: u64, vmid: u32) {
+        let id = vmid.to_string();
+        let running: Vec<(usize, String)> = self
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, task)| task.ended.is_none() && task.kind == "qmshutdown" && task.id == id)
+            .map(|(index, task)| (index, task.upid.clone()))
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = running.iter().map(|(_, upid)| upid.as_str()).collect();
+        self.log(
+            job,
+            format!("overruled qmshutdown tasks: {}", names.join(", ")),
+        );
+        for (task, _) in &running {
+            if let Some(shutdown) = self.job_of(*task) {
+                self.end_job(shutdown, "unexpected status");
+            }
+        }
+    }
+
+    /// A guest that runs needs this long to go off.
+    fn go_off(&mut self, job: u64, vmid: u32, time: Duration) -> Result<(), Reply> {
+        let on = self.require(vmid)?.is_on();
+        if let Some(job) = self.engine.jobs.get_mut(&job).filter(|_| on) {
+            job.steps.push_front(Step::Work(time));
+        }
+        Ok(())
+    }
+
+    /// Whether a guest hears a shutdown that it is asked for at a moment.
+    pub(super) fn listens(&self, vmid: u32, asked: SystemTime) -> bool {
+        let since = self.guests.get(&vmid).and_then(Guest::started_at);
+        let up = since.and_then(|since| asked.duration_since(since).ok());
+        self.durations.guests_listen && up.unwrap_or_default() >= self.durations.listens_after
+    }
+
     fn power_off(&mut self, vmid: u32) -> Result<(), Reply> {
         let guest = self.guest_mut(vmid)?;
         guest.power = Power::Off;
@@ -518,6 +600,10 @@ impl World {
 
     fn forget_guest(&mut self, vmid: u32) {
         self.guests.remove(&vmid);
+        self.firewalls.remove(&vmid.to_string());
+        for pool in self.pools.values_mut() {
+            pool.vms.remove(&vmid);
+        }
         for storage in self.storages.values_mut() {
             storage
                 .volumes

@@ -2,10 +2,14 @@
 
 mod access;
 mod cluster;
+mod firewall;
 mod node;
+mod pool;
 mod qemu;
+mod shared;
 mod storage;
 mod task;
+mod user;
 
 use serde_json::Value;
 
@@ -13,6 +17,10 @@ use super::answer::Reply;
 use super::http::Call;
 use super::operation::Caller;
 use super::world::World;
+
+pub(super) use firewall::Firewall;
+pub(super) use pool::Pool;
+pub(super) use user::Grant;
 
 /// An answer now, or a job whose end brings it.
 pub(super) enum Handled {
@@ -55,12 +63,19 @@ impl World {
         call: &Call,
         caller: &Caller,
     ) -> Handled {
+        if let Some(handled) = self.change_shared(method, segments, call, caller) {
+            return handled;
+        }
         match (method, segments) {
+            ("GET", ["access", rest @ ..]) => self.read_access(rest, call).into(),
+            ("GET", ["cluster", "firewall", rest @ ..]) => {
+                self.read_firewall("cluster", rest, call).into()
+            }
             ("GET", ["version"]) => Handled::Now(Self::version()),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
-            (_, ["pools", rest @ ..]) => self.pools(method, rest, call).into(),
+            ("GET", ["pools", rest @ ..]) => self.read_pools(rest, call).into(),
             ("GET", ["nodes"]) => Handled::Now(self.node_list()),
             (_, ["nodes", node, rest @ ..]) => {
                 if !self.nodes.contains_key(*node) {
@@ -69,6 +84,17 @@ impl World {
                     )));
                 }
                 match rest {
+                    ["firewall", rest @ ..] => {
+                        let scope = format!("node/{node}");
+                        self.read_firewall(&scope, rest, call).into()
+                    }
+                    ["qemu", vmid, "firewall", rest @ ..] => {
+                        let id = vmid.parse().unwrap_or_default();
+                        self.guest_or(id, node)
+                            .map(|_| ())
+                            .and_then(|()| self.read_firewall(vmid, rest, call))
+                            .into()
+                    }
                     ["qemu", rest @ ..] => self.qemu(method, node, rest, call, caller),
                     ["storage", rest @ ..] => {
                         self.node_storage(method, node, rest, call, caller).into()

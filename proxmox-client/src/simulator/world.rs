@@ -1,12 +1,14 @@
 //! Everything that exists, as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::engine::Engine;
 use super::guest::{Guest, Power};
+use super::route::{Firewall, Grant, Pool};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -26,11 +28,21 @@ pub struct World {
     pub(super) tasks: Vec<SimTask>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) tickets: BTreeMap<String, (String, SystemTime)>,
-    pub(super) pools: BTreeMap<String, String>,
+    pub(super) pools: BTreeMap<String, Pool>,
     pub(super) remote: BTreeMap<String, RemoteFile>,
     pub(super) any_remote: Option<RemoteFile>,
     pub(super) durations: Durations,
     pub(super) daemon: Option<Daemon>,
+    #[serde(default)]
+    pub(super) mirror_error: Option<String>,
+    #[serde(default)]
+    pub(super) groups: BTreeMap<String, Map<String, Value>>,
+    #[serde(default)]
+    pub(super) roles: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub(super) acl: BTreeSet<Grant>,
+    #[serde(default)]
+    pub(super) firewalls: BTreeMap<String, Firewall>,
     pub(super) engine: Engine,
 }
 
@@ -44,15 +56,24 @@ pub struct Daemon {
     pub read: Duration,
     /// Time to start a task.
     pub fork: Duration,
+    /// Processor time that the start of a task costs its node.
+    #[serde(default)]
+    pub start_cost: Duration,
+    /// How long after taking up a request a worker still accepts connections that come at the same moment.
+    /// They wait for it, whatever the others do; after five seconds it drops them unread: `596 Broken pipe`.
+    #[serde(default)]
+    pub accept: Duration,
 }
 
 impl Daemon {
-    /// As measured on a server with default settings: three workers, 15 ms and 20 ms.
+    /// As measured on a server with default settings: three workers, 15 ms, 20 ms, 75 ms and 8 ms.
     pub fn measured() -> Self {
         Self {
             workers: 3,
             read: Duration::from_millis(15),
             fork: Duration::from_millis(20),
+            start_cost: Duration::from_millis(75),
+            accept: Duration::from_millis(8),
         }
     }
 }
@@ -69,7 +90,16 @@ pub(super) struct NodeState {
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct User {
     pub(super) password: Option<String>,
+    /// Secrets of tokens.
     pub(super) tokens: BTreeMap<String, String>,
+    /// Other settings of tokens.
+    #[serde(default)]
+    pub(super) token_settings: BTreeMap<String, Map<String, Value>>,
+    /// Settings of the user.
+    #[serde(default)]
+    pub(super) settings: Map<String, Value>,
+    #[serde(default)]
+    pub(super) groups: BTreeSet<String>,
 }
 
 /// A node to be put into a world.
@@ -250,12 +280,18 @@ pub struct Durations {
     pub linked_clone: Duration,
     /// A full clone, without the copying.
     pub full_clone: Duration,
+    /// From a volume's allocation until it is used.
+    #[serde(default)]
+    pub activate: Duration,
     /// Bytes per second of a copy.
     pub copy_speed: u64,
     /// From the start until the guest agent answers; none means never.
     pub agent_up: Option<Duration>,
     /// Whether guests listen to a shutdown.
     pub guests_listen: bool,
+    /// From the start until a guest listens to a shutdown; one that comes earlier is lost.
+    #[serde(default)]
+    pub listens_after: Duration,
 }
 
 impl Default for Durations {
@@ -271,11 +307,13 @@ impl Default for Durations {
             resize: ms(70),
             snapshot: ms(60),
             template: ms(50),
-            linked_clone: ms(180),
-            full_clone: ms(200),
+            linked_clone: ms(120),
+            full_clone: ms(100),
+            activate: ms(30),
             copy_speed: 200 << 20,
             agent_up: Some(ms(12_000)),
             guests_listen: true,
+            listens_after: ms(0),
         }
     }
 }
@@ -299,6 +337,11 @@ impl World {
             any_remote: None,
             durations: Durations::default(),
             daemon: None,
+            mirror_error: None,
+            groups: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            acl: BTreeSet::new(),
+            firewalls: BTreeMap::new(),
             engine: Engine::default(),
         }
     }
@@ -357,6 +400,29 @@ impl World {
         let user = self.users.entry(user.to_owned()).or_default();
         user.tokens.insert(name.to_owned(), secret.to_owned());
         self
+    }
+
+    /// Takes over users, rights, pools and firewalls of another world.
+    #[must_use]
+    pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
+        self.users.clone_from(&other.users);
+        self.groups.clone_from(&other.groups);
+        self.roles.clone_from(&other.roles);
+        self.acl.clone_from(&other.acl);
+        self.pools.clone_from(&other.pools);
+        self.firewalls.clone_from(&other.firewalls);
+        self
+    }
+
+    /// The workers of all running tasks are killed: their tasks end without a verdict, and what they had begun
+    /// stays as it is.
+    pub fn kill_workers(&mut self) {
+        let running: Vec<u64> = (0..self.tasks.len())
+            .filter_map(|task| self.job_of(task))
+            .collect();
+        for job in running {
+            self.end_job(job, "unexpected status");
+        }
     }
 
     /// Puts a file on the modelled internet.
@@ -421,6 +487,13 @@ impl World {
     #[must_use]
     pub fn with_daemon(mut self, daemon: Daemon) -> Self {
         self.daemon = Some(daemon);
+        self
+    }
+
+    /// Copies of a running machine's disks fail with this text, as on a server whose QEMU cannot mirror them.
+    #[must_use]
+    pub fn with_mirror_error(mut self, text: &str) -> Self {
+        self.mirror_error = Some(text.to_owned());
         self
     }
 

@@ -267,7 +267,7 @@ impl World {
     }
 
     /// A volume that no drive uses any more.
-    fn keep_as_unused(&mut self, vmid: u32, text: &str) -> Result<(), Reply> {
+    pub(super) fn keep_as_unused(&mut self, vmid: u32, text: &str) -> Result<(), Reply> {
         let file = DriveText::parse(text).file;
         let owned = self
             .volume(&file)

@@ -290,6 +290,15 @@ impl World {
             lock(work.target, false),
             Step::Check(1),
         ];
+        if self.daemon.is_some() {
+            // It looks at the source and its storages before it takes a lock; changes of one machine do not.
+            steps.insert(0, Step::Work(Duration::from_millis(10)));
+        }
+        steps.push(Step::Work(if work.full {
+            self.durations.full_clone
+        } else {
+            self.durations.linked_clone
+        }));
         let mut drives = self.drives_of(work.source);
         drives.sort_by(|a, b| a.0.cmp(&b.0));
         for (_, drive) in drives {
@@ -305,12 +314,10 @@ impl World {
             else {
                 continue;
             };
-            // Small volumes are allocated in no time.
-            let known = self
-                .storages
-                .get(&storage)
-                .filter(|_| volume.size > 64 << 20 || !work.full);
-            let hold = known.map_or(Duration::from_millis(10), |storage| storage.hold);
+            // Most of an allocation's time goes with the size of the volume.
+            let small = volume.size <= 64 << 20 && work.full;
+            let hold = self.storages.get(&storage).map(|storage| storage.hold);
+            let hold = hold.unwrap_or_default() / if small { 6 } else { 1 };
             steps.push(Step::Lock {
                 key: key.clone(),
                 shared: false,
@@ -319,17 +326,22 @@ impl World {
             });
             steps.push(Step::Work(hold));
             steps.push(Step::Unlock(key));
-            if work.full && !drive.file.contains("-cloudinit") {
+            // Activating the new volume lets others have the lock meanwhile.
+            steps.push(Step::Work(self.durations.activate));
+            let cloud_init = drive.file.contains("-cloudinit");
+            if running
+                && !cloud_init
+                && let Some(text) = &self.mirror_error
+            {
+                let text = format!("clone failed: {text}");
+                steps.push(Step::Refuse(Reply::failed(text)));
+            }
+            if work.full && !cloud_init {
                 let speed = work.limit.unwrap_or(self.durations.copy_speed).max(1);
                 let copy = volume.used as f64 / speed as f64;
                 steps.push(Step::Work(Duration::from_secs_f64(copy)));
             }
         }
-        steps.push(Step::Work(if work.full {
-            self.durations.full_clone
-        } else {
-            self.durations.linked_clone
-        }));
         steps.push(Step::Finish);
         steps
     }

@@ -64,6 +64,15 @@ impl World {
         }
     }
 
+    /// A ticket without a login, and what protects it.
+    pub(in super::super) fn fresh_ticket(&mut self, user: &str) -> (String, String) {
+        let ticket = format!("PVE:{user}:{:08X}::{:016x}", seconds(self.now), self.draw());
+        self.tickets
+            .insert(ticket.clone(), (user.to_owned(), self.now));
+        let csrf = csrf(&ticket);
+        (ticket, csrf)
+    }
+
     pub(super) fn log_in(&mut self, call: &Call) -> Result<Reply, Reply> {
         let mut missing = serde_json::Map::new();
         for name in ["username", "password"] {
@@ -95,12 +104,10 @@ impl World {
         if !by_password && !by_ticket {
             return Err(Reply::refusal(401, "authentication failure"));
         }
-        let ticket = format!("PVE:{user}:{:08X}::{:016x}", seconds(self.now), self.draw());
-        self.tickets
-            .insert(ticket.clone(), (user.clone(), self.now));
+        let (ticket, csrf) = self.fresh_ticket(&user);
         Ok(Reply::data(json!({
             "ticket": ticket,
-            "CSRFPreventionToken": csrf(&ticket),
+            "CSRFPreventionToken": csrf,
             "username": user,
             "cap": { "vms": { "VM.Audit": 1 }, "nodes": { "Sys.Audit": 1 } },
         })))

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::guest::Guest;
 use crate::simulator::http::Call;
 use crate::simulator::world::World;
 
@@ -53,18 +54,7 @@ impl World {
         let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
         let mut out: Vec<Map<String, Value>> = Vec::new();
         if wanted("vm") {
-            for guest in self.guests.values() {
-                let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
-                let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
-                put("id", format!("qemu/{}", guest.vmid()).into());
-                put("type", "qemu".into());
-                put("node", guest.node().into());
-                put("maxcpu", guest.processors().into());
-                put("template", u8::from(guest.is_template()).into());
-                put("diskread", 0.into());
-                put("diskwrite", 0.into());
-                out.push(entry);
-            }
+            out.extend(self.guests.values().map(|guest| self.guest_resource(guest)));
         }
         if wanted("node") {
             for name in self.nodes.keys() {
@@ -76,20 +66,47 @@ impl World {
         }
         if wanted("storage") {
             for node in self.nodes.keys() {
-                for storage in self.storages.values() {
-                    let entry = json!({
-                        "id": format!("storage/{node}/{}", storage.name), "type": "storage", "node": node,
-                        "storage": storage.name, "plugintype": storage.kind, "status": "available",
-                        "content": storage.content.join(","), "shared": u8::from(storage.shared),
-                        "maxdisk": storage.total, "disk": storage.used(),
-                    });
-                    if let Value::Object(entry) = entry {
-                        out.push(entry);
-                    }
-                }
+                let names = self.storages.keys();
+                out.extend(names.filter_map(|name| self.storage_resource(node, name)));
             }
         }
         Ok(Reply::data(list(out)))
+    }
+
+    /// A guest's entry in `/cluster/resources` and in pools.
+    pub(super) fn guest_resource(&self, guest: &Guest) -> Map<String, Value> {
+        let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("id", format!("qemu/{}", guest.vmid()).into());
+        put("type", "qemu".into());
+        put("node", guest.node().into());
+        put("maxcpu", guest.processors().into());
+        put("template", u8::from(guest.is_template()).into());
+        put("diskread", 0.into());
+        put("diskwrite", 0.into());
+        let pool = self
+            .pools
+            .iter()
+            .find(|(_, pool)| pool.vms.contains(&guest.vmid()));
+        if let Some((name, _)) = pool {
+            put("pool", name.as_str().into());
+        }
+        entry
+    }
+
+    /// A storage's entry there.
+    pub(super) fn storage_resource(&self, node: &str, name: &str) -> Option<Map<String, Value>> {
+        let storage = self.storages.get(name)?;
+        let entry = json!({
+            "id": format!("storage/{node}/{name}"), "type": "storage", "node": node,
+            "storage": name, "plugintype": storage.kind, "status": "available",
+            "content": storage.content.join(","), "shared": u8::from(storage.shared),
+            "maxdisk": storage.total, "disk": storage.used(),
+        });
+        match entry {
+            Value::Object(entry) => Some(entry),
+            _ => None,
+        }
     }
 
     fn next_id(&self, call: &Call) -> Outcome {
@@ -114,43 +131,6 @@ impl World {
             None => Err(Reply::failed(
                 "unable to get any free VMID in range [100, 999999]",
             )),
-        }
-    }
-
-    pub(super) fn pools(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
-        match (method, rest) {
-            ("GET", []) => Ok(Reply::data(
-                self.pools
-                    .iter()
-                    .map(|(id, comment)| json!({ "poolid": id, "comment": comment }))
-                    .collect::<Value>(),
-            )),
-            ("POST", []) => {
-                let Some(id) = call.text("poolid") else {
-                    return Err(Reply::parameter(
-                        "poolid",
-                        "property is missing and it is not optional",
-                    ));
-                };
-                if self.pools.contains_key(&id) {
-                    return Err(Reply::failed(format!(
-                        "create pool failed: pool '{id}' already exists"
-                    )));
-                }
-                self.pools
-                    .insert(id, call.text("comment").unwrap_or_default());
-                Ok(Reply::data(()))
-            }
-            ("DELETE", []) => {
-                let id = call.text("poolid").unwrap_or_default();
-                match self.pools.remove(&id) {
-                    Some(_) => Ok(Reply::data(())),
-                    None => Err(Reply::failed(format!(
-                        "delete pool failed: pool '{id}' does not exist"
-                    ))),
-                }
-            }
-            _ => Err(not_simulated(call)),
         }
     }
 }

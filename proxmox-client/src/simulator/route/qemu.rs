@@ -10,7 +10,7 @@ use crate::simulator::engine::{Key, Step};
 use crate::simulator::guest::Guest;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
-    Caller, CloneWork, LOCK_WAIT, Operation, is_drive, lock_guest, locked, missing,
+    Caller, CloneWork, LOCK_WAIT, Move, OVERRULE, Operation, is_drive, lock_guest, locked, missing,
 };
 use crate::simulator::world::World;
 
@@ -315,7 +315,6 @@ impl World {
                 Step::Finish,
             ]
         };
-        let running = self.guests.get(&vmid).is_some_and(Guest::is_on);
         let (kind, operation, steps) = match (method, rest) {
             ("DELETE", []) => {
                 let guest = self.guest_or(vmid, node)?;
@@ -339,28 +338,33 @@ impl World {
                 ("qmstart", Operation::Start { vmid }, worked(times.start))
             }
             ("POST", ["status", "stop"]) => {
-                let time = if running { times.stop } else { Duration::ZERO };
-                ("qmstop", Operation::Stop { vmid }, worked(time))
+                let mut steps = worked(Duration::ZERO);
+                if call.flag("overrule-shutdown") {
+                    // The shutdown's worker gets some seconds to end by itself.
+                    steps.insert(0, Step::Work(Duration::from_millis(3800)));
+                    steps.insert(0, Step::Check(OVERRULE));
+                }
+                ("qmstop", Operation::Stop { vmid }, steps)
             }
             ("POST", ["status", "shutdown"]) => {
                 let limit = Duration::from_secs(call.number("timeout").unwrap_or(60) + 3);
-                let time = match (running, times.guests_listen) {
-                    (false, _) => Duration::ZERO,
-                    (true, true) => times.shutdown,
-                    (true, false) => limit,
-                };
                 let force = call.flag("forceStop");
                 (
                     "qmshutdown",
-                    Operation::Shutdown { vmid, force },
-                    worked(time),
+                    Operation::Shutdown { vmid, force, limit },
+                    worked(Duration::ZERO),
                 )
             }
-            ("POST", ["status", "reboot"]) => (
-                "qmreboot",
-                Operation::Reboot { vmid },
-                worked(times.shutdown + times.start),
-            ),
+            ("POST", ["status", "reboot"]) => {
+                if !self.guest_or(vmid, node)?.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                (
+                    "qmreboot",
+                    Operation::Reboot { vmid },
+                    worked(times.shutdown + times.start),
+                )
+            }
             ("POST", ["status", "reset"]) => {
                 ("qmreset", Operation::Reset { vmid }, worked(Duration::ZERO))
             }
@@ -401,6 +405,12 @@ impl World {
                         "property is missing and it is not optional",
                     ));
                 };
+                if !is_configuration_id(&name) {
+                    return Err(Reply::parameter(
+                        "snapname",
+                        format!("invalid format - invalid configuration ID '{name}'\n"),
+                    ));
+                }
                 if name == "current" {
                     return Err(Reply::failed(
                         "unable to use snapshot name 'current' (reserved name)",
@@ -457,6 +467,11 @@ impl World {
                     worked(times.template),
                 )
             }
+            ("POST", ["move_disk"]) => {
+                let (work, limit) = self.move_request(node, vmid, call)?;
+                let steps = self.move_steps(&work, limit);
+                ("qmmove", Operation::MoveDisk(Box::new(work)), steps)
+            }
             ("POST", ["clone"]) => {
                 let work = self.clone_request(node, vmid, call)?;
                 let steps = self.clone_steps(&work);
@@ -469,6 +484,50 @@ impl World {
             _ => return Err(not_simulated(call)),
         };
         Ok(self.start_task(node, kind, &id, caller, operation, steps))
+    }
+
+    fn move_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<(Move, Option<u64>), Reply> {
+        let mut missing = Map::new();
+        for name in ["disk", "storage"] {
+            if call.text(name).is_none() {
+                missing.insert(
+                    name.to_owned(),
+                    "property is missing and it is not optional".into(),
+                );
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Reply::parameters(missing));
+        }
+        let work = Move {
+            vmid,
+            slot: call.text("disk").unwrap_or_default(),
+            storage: call.text("storage").unwrap_or_default(),
+            digest: call.text("digest"),
+            delete: call.flag("delete"),
+        };
+        if let Some(lock) = self.guest_or(vmid, node)?.lock() {
+            return Err(locked(&lock));
+        }
+        if !self.storages.contains_key(&work.storage) {
+            return Err(Reply::failed(format!(
+                "storage '{}' does not exist",
+                work.storage
+            )));
+        }
+        let drive = self.moved_drive(&work)?;
+        if drive.file.split(':').next() == Some(work.storage.as_str()) {
+            return Err(Reply::failed(
+                "you can't move to the same storage with same format",
+            ));
+        }
+        let limit = call.number("bwlimit").filter(|limit| *limit > 0);
+        Ok((work, limit.map(|kib| kib << 10)))
     }
 
     fn clone_request(&mut self, node: &str, vmid: u32, call: &Call) -> Result<CloneWork, Reply> {
@@ -535,6 +594,16 @@ impl World {
                 .map(|kib| kib << 10),
         })
     }
+}
+
+/// Names of snapshots and of sections in configuration files.
+fn is_configuration_id(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic())
+        && name.len() >= 2
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// A password reads as ten stars.

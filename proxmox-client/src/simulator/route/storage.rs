@@ -15,10 +15,12 @@ impl World {
         let mut hash = Sha1::new();
         for storage in self.storages.values() {
             hash.update(format!(
-                "{}: {}\n{}\n",
+                "{}: {}\n{}\n{:?}{}\n",
                 storage.kind,
                 storage.name,
-                storage.content.join(",")
+                storage.content.join(","),
+                storage.prune_backups,
+                storage.shared
             ));
         }
         hash.finalize()
@@ -43,6 +45,36 @@ impl World {
             ))),
             None => Err(Reply::failed(format!("storage '{name}' does not exist"))),
         }
+    }
+
+    /// Changes the settings of a storage that is there.
+    pub(super) fn write_storage(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
+        let ("PUT", [name]) = (method, rest) else {
+            return Err(not_simulated(call));
+        };
+        let refused = |why: String| Reply::failed(format!("update storage failed: {why}"));
+        let digest = self.storage_digest();
+        let Some(storage) = self.storages.get_mut(*name) else {
+            return Err(refused(format!("storage '{name}' does not exist")));
+        };
+        if call.text("digest").is_some_and(|asked| asked != digest) {
+            return Err(refused(
+                "detected modified configuration - file changed by other user? Try again."
+                    .to_owned(),
+            ));
+        }
+        if let Some(content) = call.text("content") {
+            storage.content = super::shared::names(&content).map(str::to_owned).collect();
+        }
+        if let Some(keep) = call.text("prune-backups") {
+            storage.prune_backups = Some(keep);
+        }
+        if let Some(shared) = call.text("shared") {
+            storage.shared = shared == "1";
+        }
+        Ok(Reply::data(
+            serde_json::json!({ "storage": storage.name, "type": storage.kind }),
+        ))
     }
 
     pub(super) fn node_storage(

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::http::Call;
+use crate::simulator::operation::Operation;
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
@@ -41,17 +42,45 @@ impl World {
             ("DELETE", [upid]) => {
                 let task = self.find_task(upid)?;
                 if let Some(job) = self.job_of(task) {
-                    let kind = self.tasks[task].kind.clone();
-                    if kind == "qmclone" {
-                        self.interrupt(job, "clone failed: copy failed: interrupted by signal");
-                    } else {
-                        self.end_job(job, "unexpected status");
+                    match self.interrupted_copy(job) {
+                        Some(text) => self.interrupt(job, &text),
+                        None => self.end_job(job, "unexpected status"),
                     }
                 }
                 Ok(Reply::data(()))
             }
             _ => Err(not_simulated(call)),
         }
+    }
+
+    /// What a clone that is copying ends with when its task is stopped.
+    fn interrupted_copy(&self, job: u64) -> Option<String> {
+        let Operation::Clone(work) = &self.engine.jobs.get(&job)?.operation else {
+            return None;
+        };
+        let mut drives = self.drives_of(work.source);
+        drives.sort_by(|a, b| a.0.cmp(&b.0));
+        let (_, drive) = drives
+            .into_iter()
+            .find(|(_, drive)| drive.get("media") != Some("cdrom"))?;
+        let format = &self.volume(&drive.file)?.format;
+        let from = self.storage_of(&drive.file)?;
+        let to = match &work.storage {
+            Some(name) => self.storages.get(name)?,
+            None => from,
+        };
+        let stem = format!("vm-{}-disk-0", work.target);
+        let target = to.image_name(work.target, &stem, format);
+        let target = to.path_of(&format!("{}:{target}", to.name));
+        let limit = work
+            .limit
+            .map(|bytes| format!(" -r {}K", bytes >> 10))
+            .unwrap_or_default();
+        Some(format!(
+            "clone failed: copy failed: command '/usr/bin/qemu-img convert -p -n{limit} -f {format} -O {format} \
+             {} zeroinit:{target}' failed: interrupted by signal",
+            from.path_of(&drive.file)
+        ))
     }
 
     fn find_task(&self, upid: &str) -> Result<usize, Reply> {

@@ -81,6 +81,18 @@ fn note(case: &Value) -> &str {
     case["note"].as_str().unwrap_or_default()
 }
 
+/// Seconds since the run began.
+fn moment(case: &Value) -> f64 {
+    case["t"].as_f64().unwrap_or_default()
+}
+
+/// The moment of a round's first request.
+fn first_moment(lines: &[&Value]) -> f64 {
+    let sent = lines.iter().filter(|case| !is_read_back(case));
+    let first = sent.map(|case| moment(case)).fold(f64::INFINITY, f64::min);
+    if first.is_finite() { first } else { 0.0 }
+}
+
 /// Reads of tasks and of what remains follow from the rest.
 fn is_read_back(case: &Value) -> bool {
     let of_task = case["path"]
@@ -89,11 +101,14 @@ fn is_read_back(case: &Value) -> bool {
     of_task && case["method"] == "GET" || note(case).starts_with("what remains")
 }
 
-/// What a round leaves to the next of its run: machines were removed in between, files and power were not.
+/// What a round leaves to the next of its run: machines were removed in between, files, users, pools, firewalls
+/// and power were not.
 #[derive(Default)]
 struct Left {
     files: Vec<String>,
-    running: BTreeSet<u32>,
+    /// When each running machine was started, in seconds of the run.
+    running: BTreeMap<u32, f64>,
+    world: Option<World>,
 }
 
 /// Sends the round's requests at their moments, waits for the tasks, and counts.
@@ -101,33 +116,51 @@ async fn play(lines: &[&Value], left: &mut Left) -> Result<Value, String> {
     let world = world(lines, left);
     let start = world.now();
     let simulator = Simulator::with_clock(world, Clock::stepped(start));
+    take_earlier_snapshots(&simulator, lines).await;
     let mut requests: Vec<&Value> = lines
         .iter()
         .copied()
         .filter(|case| !is_read_back(case))
         .collect();
-    let moment = |case: &Value| case["t"].as_f64().unwrap_or_default();
     requests.sort_by(|a, b| moment(a).total_cmp(&moment(b)));
-    let first = requests
-        .first()
-        .map(|case| moment(case))
-        .unwrap_or_default();
+    let first = first_moment(lines);
+    let with_ticket = lines
+        .iter()
+        .any(|case| note(case).contains("root@pam ticket"));
     let mut due = requests.into_iter().peekable();
     let mut flying: JoinSet<(usize, Option<Answer>)> = JoinSet::new();
     let mut sent: Vec<&Value> = Vec::new();
     let mut answers: BTreeMap<String, u64> = BTreeMap::new();
     let mut tasks: Vec<String> = Vec::new();
     let mut ours_of: BTreeMap<String, String> = BTreeMap::new();
+    let mut crashed = false;
     for step in 0u32.. {
         let passed = STEP * step;
         while let Some(case) = due.next_if(|case| moment(case) - first <= passed.as_secs_f64()) {
+            if note(case) == "after the crash" && !std::mem::replace(&mut crashed, true) {
+                simulator.with(World::kill_workers);
+            }
+            learn_digest(&simulator, case, &mut ours_of).await;
             let Some(request) = request(case, &ours_of) else {
                 continue;
             };
             let simulator = simulator.clone();
             let index = sent.len();
             sent.push(case);
-            flying.spawn(async move { (index, simulator.answer(TOKEN, &request).await) });
+            let by_hand = with_ticket && needs_root(case);
+            let file = file_of(case);
+            flying.spawn(async move {
+                let answer = match file {
+                    Some((name, bytes)) => {
+                        simulator
+                            .answer_upload(TOKEN, &request, &name, &bytes)
+                            .await
+                    }
+                    None if by_hand => simulator.answer_as("root@pam", &request).await,
+                    None => simulator.answer(TOKEN, &request).await,
+                };
+                (index, answer)
+            });
         }
         // Everyone who can go on does before the clock moves.
         for _ in 0..4 {
@@ -148,6 +181,12 @@ async fn play(lines: &[&Value], left: &mut Left) -> Result<Value, String> {
                 if let Some(recorded) = sent[index]["body"]["data"].as_str() {
                     ours_of.insert(recorded.to_owned(), upid.to_owned());
                 }
+            }
+            if let Some(pair) = sent[index]["body"]["data"]["digest"]
+                .as_str()
+                .zip(ours["data"]["digest"].as_str())
+            {
+                ours_of.insert(pair.0.to_owned(), pair.1.to_owned());
             }
             let text = told(sent[index], answer.status(), answer.reason());
             *answers.entry(text).or_default() += 1;
@@ -184,13 +223,88 @@ async fn play(lines: &[&Value], left: &mut Left) -> Result<Value, String> {
             .into_iter()
             .filter(|volid| volid.contains(":iso/"));
         left.files = files.collect();
+        let of_run = |started: SystemTime| match started.duration_since(start) {
+            Ok(after) => first + after.as_secs_f64(),
+            Err(before) => first - before.duration().as_secs_f64(),
+        };
         left.running = world
             .guests()
-            .filter(|guest| guest.started_at().is_some())
-            .map(|guest| guest.vmid())
+            .filter_map(|guest| Some((guest.vmid(), of_run(guest.started_at()?))))
             .collect();
+        left.world = Some(world.clone());
     });
     Ok(json!({ "answers": answers, "remains": remains }))
+}
+
+/// A digest that no line of the round gave was read before it began: it stands for what is there now.
+async fn learn_digest(simulator: &Simulator, case: &Value, ours_of: &mut BTreeMap<String, String>) {
+    let Some(digest) = case["params"]["digest"].as_str() else {
+        return;
+    };
+    let path = case["path"].as_str().unwrap_or_default();
+    let object = match path.rsplit_once('/') {
+        Some((guest, "config" | "resize")) => format!("{guest}/config"),
+        _ => path.to_owned(),
+    };
+    let read = request(&json!({ "method": "GET", "path": object }), ours_of);
+    if let (Some(read), false) = (read, ours_of.contains_key(digest))
+        && let Some(answer) = simulator.answer(TOKEN, &read).await
+        && let Some(ours) = body(&answer)["data"]["digest"].as_str()
+    {
+        ours_of.insert(digest.to_owned(), ours.to_owned());
+    }
+}
+
+/// Whether a request does what only root itself may, and was not sent with a token to see it refused.
+fn needs_root(case: &Value) -> bool {
+    let params = &case["params"];
+    (params["lock"].is_string() || !params["skiplock"].is_null()) && !note(case).contains("token")
+}
+
+/// The file of a recorded upload, told as `20971520 bytes of 'A'`.
+fn file_of(case: &Value) -> Option<(String, Vec<u8>)> {
+    let text = case["params"]["(file)"].as_str()?;
+    let (length, byte) = text.split_once(" bytes of ")?;
+    let byte = byte.trim_matches('\'').bytes().next()?;
+    let name = case["params"]["filename"].as_str()?.to_owned();
+    Some((name, vec![byte; length.parse().ok()?]))
+}
+
+/// Snapshots that the round removes or rolls back to, and does not take itself, are there from before.
+async fn take_earlier_snapshots(simulator: &Simulator, lines: &[&Value]) {
+    let mut known: BTreeSet<(String, String)> = BTreeSet::new();
+    for case in lines.iter().filter(|case| !is_read_back(case)) {
+        let Some((guest, rest)) = case["path"]
+            .as_str()
+            .and_then(|path| path.split_once("/snapshot"))
+        else {
+            continue;
+        };
+        let named = rest.split('/').nth(1).map(str::to_owned);
+        let taken = case["params"]["snapname"].as_str().map(str::to_owned);
+        let earlier = named.is_some() && case["method"] != "GET";
+        let Some(name) = named.or(taken) else {
+            continue;
+        };
+        if !known.insert((guest.to_owned(), name.clone())) || !earlier {
+            continue;
+        }
+        let call = json!({
+            "method": "POST", "path": format!("{guest}/snapshot"), "params": { "snapname": name },
+        });
+        if let Some(request) = request(&call, &BTreeMap::new()) {
+            let taking = simulator.answer(TOKEN, &request);
+            let mut taking = std::pin::pin!(taking);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut taking => break,
+                    () = tokio::task::yield_now() => simulator.clock().advance(STEP),
+                }
+            }
+            simulator.clock().advance(Duration::from_secs(1));
+        }
+    }
 }
 
 fn told(case: &Value, status: u16, reason: &str) -> String {
@@ -258,10 +372,16 @@ fn world(lines: &[&Value], left: &Left) -> World {
         )
         .with_volume("local:import/guest.qcow2", 26_822_656)
         .with_token("root@pam!sdk", "recorded")
+        .with_mirror_error("drive-scsi0: throttle node without file child node name!")
         .with_any_remote_file(Some(RemoteFile::new(4 << 20).with_speed(1_850_000)))
         .with_daemon(Daemon::measured());
     for file in &left.files {
         world = world.with_volume(file, 4 << 20);
+    }
+    // An event that comes before the guest's system listens is lost.
+    world.durations_mut().listens_after = Duration::from_secs(8);
+    if let Some(before) = &left.world {
+        world = world.with_cluster_files_of(before);
     }
     let mut made: BTreeSet<u32> = BTreeSet::new();
     let mut there: BTreeSet<u32> = BTreeSet::from([9000, 9001]);
@@ -275,13 +395,16 @@ fn world(lines: &[&Value], left: &Left) -> World {
         if let Some(id) = id.filter(|id| !made.contains(id)) {
             there.insert(id);
         }
+        let members = case["params"]["vms"].as_str().unwrap_or_default();
+        there.extend(members.split(',').filter_map(|id| id.parse::<u32>().ok()));
         let number = |name: &str| case["params"][name].as_u64().map(|id| id as u32);
         made.extend(number("newid").or_else(|| number("vmid").filter(|_| path.ends_with("/qemu"))));
     }
     for vmid in there {
         world = world.with_guest("pve1", vmid, &machine(vmid));
-        if left.running.contains(&vmid) {
-            world.mark_started(vmid, start);
+        if let Some(started) = left.running.get(&vmid) {
+            let ago = Duration::from_secs_f64((first_moment(lines) - started).max(0.0));
+            world.mark_started(vmid, start - ago);
         }
     }
     world
@@ -365,7 +488,6 @@ fn judge(lines: &[&Value], output: &Value) -> Option<String> {
             .is_some_and(|list| list.iter().any(|vm| *vm == format!("VM {vmid}")))
     };
     // Only what was read after the last change tells how the round ended.
-    let moment = |case: &Value| case["t"].as_f64().unwrap_or_default();
     let last = lines
         .iter()
         .filter(|case| !is_read_back(case))

@@ -1,0 +1,106 @@
+//! Files that all nodes share: users and rights, pools, storages, firewalls. Whoever changes one holds its
+//! cluster lock meanwhile.
+
+use std::time::Duration;
+
+use super::{Handled, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::engine::{Key, Step};
+use crate::simulator::http::Call;
+use crate::simulator::operation::{Caller, LOCK_WAIT, Operation};
+use crate::simulator::world::World;
+
+/// How long a change holds the file's lock.
+const HOLD: Duration = Duration::from_millis(3);
+
+/// The file that a call changes.
+fn file_of(method: &str, segments: &[&str]) -> Option<String> {
+    if method == "GET" {
+        return None;
+    }
+    match segments {
+        ["access", "users" | "groups" | "roles" | "acl", ..] | ["pools", ..] => {
+            Some("user_cfg".to_owned())
+        }
+        ["storage", ..] => Some("storage_cfg".to_owned()),
+        ["cluster", "firewall", ..] => Some("firewall_cluster_fw".to_owned()),
+        ["nodes", node, "firewall", ..] => Some(format!("firewall_{node}_fw")),
+        ["nodes", _, "qemu", vmid, "firewall", ..] => Some(format!("firewall_{vmid}_fw")),
+        _ => None,
+    }
+}
+
+impl World {
+    /// Begins a change of a shared file, if the call is one.
+    pub(super) fn change_shared(
+        &mut self,
+        method: &str,
+        segments: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Option<Handled> {
+        let file = file_of(method, segments)?;
+        let mut steps = vec![Step::Lock {
+            key: Key::ClusterFile(file),
+            shared: false,
+            wait: LOCK_WAIT,
+            prefix: String::new(),
+        }];
+        if self.daemon.is_some() {
+            steps.push(Step::Work(HOLD));
+        }
+        steps.push(Step::Finish);
+        let operation = Operation::Write {
+            call: Box::new(call.clone()),
+            caller: caller.clone(),
+        };
+        Some(Handled::Job(self.begin(None, operation, steps)))
+    }
+
+    /// Makes the change, under the lock.
+    pub(in super::super) fn write(&mut self, call: &Call, caller: &Caller) -> Outcome {
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        match (call.method.as_str(), segments.as_slice()) {
+            (method, ["access", rest @ ..]) => self.write_access(method, rest, call),
+            (method, ["pools", rest @ ..]) => self.write_pool(method, rest, call),
+            (method, ["storage", rest @ ..]) => self.write_storage(method, rest, call),
+            (method, ["cluster", "firewall", rest @ ..]) => {
+                self.write_firewall(method, "cluster", rest, call)
+            }
+            (method, ["nodes", node, "firewall", rest @ ..]) => {
+                let scope = format!("node/{node}");
+                self.write_firewall(method, &scope, rest, call)
+            }
+            (method, ["nodes", node, "qemu", vmid, "firewall", rest @ ..]) => {
+                let id = vmid.parse().unwrap_or_default();
+                self.guest_or(id, node)?;
+                self.write_firewall(method, vmid, rest, call)
+            }
+            _ => {
+                let _ = caller;
+                Err(not_simulated(call))
+            }
+        }
+    }
+}
+
+/// Names in a list.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ';', ' ']).filter(|name| !name.is_empty())
+}
+
+/// Every parameter that is asked for and absent.
+pub(super) fn require(call: &Call, wanted: &[&str]) -> Result<(), Reply> {
+    let absent = wanted.iter().filter(|name| call.text(name).is_none());
+    let errors: serde_json::Map<String, serde_json::Value> = absent
+        .map(|name| {
+            let why = "property is missing and it is not optional";
+            ((*name).to_owned(), why.into())
+        })
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Reply::parameters(errors))
+    }
+}
