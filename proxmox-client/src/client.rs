@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::{Auth, Login, Session, TicketAnswer, Token, token_headers};
 use crate::error::{Error, Kind, Result};
+use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
 use crate::retry::{Decision, RetryPolicy, decide};
 use crate::task::PollPolicy;
@@ -42,6 +43,7 @@ struct Inner {
     retry: RetryPolicy,
     poll: PollPolicy,
     deadline: Option<Duration>,
+    gate: Gate,
 }
 
 impl fmt::Debug for Client {
@@ -64,6 +66,7 @@ pub struct ClientBuilder {
     poll: PollPolicy,
     connect: Duration,
     deadline: Option<Duration>,
+    limits: Limits,
     carrier: Option<Arc<dyn Carrier>>,
 }
 
@@ -85,6 +88,7 @@ impl Client {
             poll: PollPolicy::default(),
             connect: Duration::from_secs(5),
             deadline: Some(Duration::from_secs(45)),
+            limits: Limits::default(),
             carrier: None,
         }
     }
@@ -166,7 +170,18 @@ impl Client {
         !(attempt as usize).is_multiple_of(endpoints)
     }
 
+    /// Waits until nobody else of this process changes the guest of a call.
+    pub(crate) async fn turn_to_change(&self, request: &Request) -> Turn {
+        self.0.gate.change(request).await
+    }
+
+    /// Waits until a task may begin.
+    pub(crate) async fn turn_for_task(&self, request: &Request) -> Turn {
+        self.0.gate.task(request).await
+    }
+
     async fn attempt(&self, request: &Request) -> (Result<Answer>, Option<u64>) {
+        let _on_its_way = self.0.gate.send(request, false).await;
         match self.credentials(request.method()).await {
             Ok((headers, generation)) => (self.exchange(request, headers).await, generation),
             Err(error) => (Err(error), None),
@@ -197,6 +212,7 @@ impl Client {
         content_type: String,
         body: Body,
     ) -> Result<Answer> {
+        let _on_its_way = self.0.gate.send(request, true).await;
         let (headers, _) = self.credentials(request.method()).await?;
         let endpoint = self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1);
         let outgoing = Outgoing {
@@ -326,6 +342,12 @@ impl ClientBuilder {
         self
     }
 
+    /// How much is asked of the servers at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     #[cfg(feature = "simulator")]
     pub(crate) fn carrier(mut self, carrier: Arc<dyn Carrier>) -> Self {
         self.carrier = Some(carrier);
@@ -368,6 +390,7 @@ impl ClientBuilder {
             retry: self.retry,
             poll: self.poll,
             deadline: self.deadline,
+            gate: Gate::new(self.limits),
         })))
     }
 }

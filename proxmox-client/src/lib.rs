@@ -8,6 +8,7 @@ mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
 pub mod error;
+mod limits;
 mod node;
 pub mod property;
 mod qemu;
@@ -29,12 +30,14 @@ pub use auth::{Login, Token};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
 pub use error::{Error, Kind, Result, Sent};
+pub use limits::Limits;
 pub use node::{
     CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,
 };
 pub use qemu::{
-    CloneOptions, ConfigUpdate, Created, Grown, PendingEntry, Qemu, QemuConfig, QemuPatch,
-    QemuStatus, Removed, Shutdown, Snapshot, Started, Stopped,
+    Agent, CloneOptions, ConfigUpdate, Created, Exec, ExecStatus, Grown, GuestFile, GuestInterface,
+    GuestProcess, IpRule, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus, Removed, Shutdown,
+    Snapshot, Started, Stopped,
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};

@@ -1,5 +1,6 @@
 //! Virtual machines.
 
+mod agent;
 mod config;
 mod create;
 mod patch;
@@ -15,6 +16,7 @@ use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
+pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use config::QemuConfig;
 pub use create::Created;
 pub use patch::{ConfigUpdate, QemuPatch};

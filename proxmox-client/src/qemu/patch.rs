@@ -190,6 +190,7 @@ impl Qemu {
             request.params_mut().push("digest", digest);
         }
         let doing = self.doing("changing the configuration of");
+        let _turn = self.client.turn_to_change(&request).await;
         self.client
             .request(request)
             .await
@@ -243,12 +244,11 @@ impl Qemu {
         if keys.is_empty() {
             return Err(Error::invalid("no keys to revert"));
         }
-        self.client
-            .request(
-                self.request(Method::Put, "/config")?
-                    .with("revert", keys.join(",")),
-            )
-            .await?;
+        let request = self
+            .request(Method::Put, "/config")?
+            .with("revert", keys.join(","));
+        let _turn = self.client.turn_to_change(&request).await;
+        self.client.request(request).await?;
         Ok(())
     }
 }

@@ -67,6 +67,8 @@ pub struct JournalEntry {
     pub path: String,
     /// Parameter names; values may be secret.
     pub parameters: Vec<String>,
+    /// Modelled time of the answer; none while there is none.
+    pub answered: Option<SystemTime>,
     /// Status answered; none if the connection was broken.
     pub status: Option<u16>,
 }

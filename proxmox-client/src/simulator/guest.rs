@@ -34,6 +34,12 @@ pub struct Guest {
     pub(super) power: Power,
     pub(super) pid: u32,
     pub(super) paused: bool,
+    /// Files that were written through the agent.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    /// Commands that were started through the agent.
+    #[serde(default)]
+    pub(super) processes: Vec<super::route::Process>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -55,6 +61,8 @@ impl Guest {
             power: Power::Off,
             pid: 0,
             paused: false,
+            files: BTreeMap::new(),
+            processes: Vec::new(),
         }
     }
 

@@ -244,14 +244,17 @@ impl Simulator {
                 method: call.method.clone(),
                 path: call.path.clone(),
                 parameters: call.params.keys().cloned().collect(),
+                answered: None,
                 status: None,
             });
             journal.len() - 1
         };
         let exchange = self.faulty(&arrived, &call, fault).await;
+        let answered = self.0.clock.now();
         if let Exchange::Answer(reply) = &exchange
             && let Some(entry) = held(&self.0.journal).get_mut(entry)
         {
+            entry.answered = Some(answered);
             entry.status = Some(reply.status);
         }
         exchange

@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    fn guest_mut(&mut self, vmid: u32) -> Result<&mut Guest, Reply> {
+    pub(super) fn guest_mut(&mut self, vmid: u32) -> Result<&mut Guest, Reply> {
         self.require(vmid)?;
         self.guests
             .get_mut(&vmid)

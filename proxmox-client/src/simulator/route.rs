@@ -1,6 +1,7 @@
 //! Which handler answers which path.
 
 mod access;
+mod agent;
 mod cluster;
 mod firewall;
 mod node;
@@ -18,6 +19,8 @@ use super::http::Call;
 use super::operation::Caller;
 use super::world::World;
 
+pub use agent::GuestCommand;
+pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
 pub(super) use pool::Pool;
 pub(super) use user::Grant;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::engine::Engine;
 use super::guest::{Guest, Power};
-use super::route::{Firewall, Grant, Pool};
+use super::route::{Firewall, Grant, GuestCommand, Pool};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -35,6 +35,8 @@ pub struct World {
     pub(super) daemon: Option<Daemon>,
     #[serde(default)]
     pub(super) mirror_error: Option<String>,
+    #[serde(default)]
+    pub(super) guest_commands: BTreeMap<String, GuestCommand>,
     #[serde(default)]
     pub(super) groups: BTreeMap<String, Map<String, Value>>,
     #[serde(default)]
@@ -338,6 +340,7 @@ impl World {
             durations: Durations::default(),
             daemon: None,
             mirror_error: None,
+            guest_commands: BTreeMap::new(),
             groups: BTreeMap::new(),
             roles: BTreeMap::new(),
             acl: BTreeSet::new(),
@@ -423,6 +426,14 @@ impl World {
         for job in running {
             self.end_job(job, "unexpected status");
         }
+    }
+
+    /// What a command line (program and arguments with single blanks) does in every guest. `echo`, `true`,
+    /// `false` and `sleep` are there; other programs do not exist.
+    #[must_use]
+    pub fn with_guest_command(mut self, line: &str, does: GuestCommand) -> Self {
+        self.guest_commands.insert(line.to_owned(), does);
+        self
     }
 
     /// Puts a file on the modelled internet.
@@ -562,6 +573,14 @@ impl World {
     pub fn task_end(&self, upid: &str) -> Option<String> {
         let task = self.tasks.iter().find(|task| task.upid == upid)?;
         task.ended.as_ref().map(|(_, status)| status.clone())
+    }
+
+    /// Every task so far, in order: its identifier, its start, and its end unless it still runs.
+    pub fn tasks(&self) -> impl Iterator<Item = (&str, SystemTime, Option<SystemTime>)> {
+        self.tasks.iter().map(|task| {
+            let ended = task.ended.as_ref().map(|(at, _)| *at);
+            (task.upid.as_str(), task.started, ended)
+        })
     }
 
     /// Volume ids on a storage.

@@ -128,6 +128,11 @@ impl<T: Send + 'static> IntoFuture for TaskCall<T> {
     fn into_future(mut self) -> Self::IntoFuture {
         let seen = self.seen.take();
         Box::pin(async move {
+            // Held until the task is over, or the caller stops waiting.
+            let _turn = match &self.request {
+                Ok(request) => Some(self.client.turn_for_task(request).await),
+                Err(_) => None,
+            };
             match (self.submit().await?, seen) {
                 (Submitted::Done(value), _) => Ok(value),
                 (Submitted::Task(task), None) => task.await,

@@ -7,7 +7,7 @@ use std::future::IntoFuture;
 use futures::future::join_all;
 use proxmox_client::retry::RetryPolicy;
 use proxmox_client::simulator::{Clock, Daemon, NodeSpec, Simulator, StorageSpec, World};
-use proxmox_client::{Client, CloneOptions, Kind, QemuConfig, QemuPatch};
+use proxmox_client::{Client, CloneOptions, Kind, Limits, QemuConfig, QemuPatch};
 
 fn template() -> QemuConfig {
     QemuConfig::new()
@@ -32,6 +32,7 @@ fn busy(storage: StorageSpec) -> (Simulator, Client) {
         .builder()
         .token("root@pam!lab=lab-secret")
         .retry(RetryPolicy::never())
+        .limits(Limits::none())
         .build()
         .expect("a client in process needs no address");
     (simulator, client)
@@ -91,6 +92,23 @@ async fn clones_that_wait_too_long_for_a_storage_leave_nothing_behind() {
     assert_eq!(made, 1 + results.len() - failed.len());
     let volumes = simulator.with(|world| world.volumes("local"));
     assert_eq!(volumes.len(), 2 * made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_usual_limits_the_same_clones_all_succeed() {
+    for storage in [directory(), directory().with_shared()] {
+        let (simulator, _) = busy(storage.with_allocation_time(Duration::from_millis(1100)));
+        let client = simulator.builder().token("root@pam!lab=lab-secret");
+        let client = client.build().unwrap();
+        let source = client.node("pve1").qemu(9000);
+        let clones = (0..20).map(|index| {
+            let options = CloneOptions::new().with_full(true);
+            source.clone_to(9100 + index, options).into_future()
+        });
+        for made in join_all(clones).await {
+            made.unwrap();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,12 @@
 //! Specifications of the crate, one module per subject.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where what it expects does not hold"
+)]
+
+#[cfg(feature = "simulator")]
+mod agent;
 #[cfg(feature = "api")]
 mod calls;
 #[cfg(feature = "config-files")]
@@ -12,6 +19,8 @@ mod errors;
 mod fuzz;
 #[cfg(feature = "simulator")]
 mod lifecycle;
+#[cfg(feature = "simulator")]
+mod limits;
 mod properties;
 #[cfg(feature = "simulator")]
 mod proxmoxer;

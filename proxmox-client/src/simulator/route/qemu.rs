@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use super::{Handled, list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
-use crate::simulator::guest::Guest;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
     Caller, CloneWork, LOCK_WAIT, Move, OVERRULE, Operation, is_drive, lock_guest, locked, missing,
@@ -121,11 +120,7 @@ impl World {
                 Ok(Reply::data(Value::Object(guest.current(self.now, size))))
             }
             ["snapshot"] => self.snapshots(node, vmid),
-            ["agent", "network-get-interfaces"] => {
-                self.agent(node, vmid)?;
-                let guest = self.guest_or(vmid, node)?;
-                Ok(Reply::data(json!({ "result": interfaces(guest) })))
-            }
+            ["agent", command] => self.agent_call("GET", node, vmid, command, call),
             _ => Err(not_simulated(call)),
         }
     }
@@ -187,7 +182,7 @@ impl World {
         Ok(Reply::data(out))
     }
 
-    fn agent(&self, node: &str, vmid: u32) -> Result<(), Reply> {
+    pub(super) fn agent(&self, node: &str, vmid: u32) -> Result<(), Reply> {
         let guest = self.guest_or(vmid, node)?;
         let configured = guest.text("agent").is_some_and(|agent| {
             agent == "1" || agent.contains("enabled=1") || agent.starts_with("1,")
@@ -477,9 +472,8 @@ impl World {
                 let steps = self.clone_steps(&work);
                 ("qmclone", Operation::Clone(Box::new(work)), steps)
             }
-            ("POST", ["agent", "ping"]) => {
-                self.agent(node, vmid)?;
-                return Ok(Reply::data(json!({ "result": {} })));
+            ("POST", ["agent", command]) => {
+                return self.agent_call("POST", node, vmid, command, call);
             }
             _ => return Err(not_simulated(call)),
         };
@@ -615,59 +609,4 @@ fn masked(mut config: Map<String, Value>) -> Map<String, Value> {
         *password = "**********".into();
     }
     config
-}
-
-fn interfaces(guest: &Guest) -> Value {
-    let statistics = || {
-        let kinds = ["bytes", "packets", "errs", "dropped"];
-        let counts = ["rx", "tx"]
-            .iter()
-            .flat_map(|way| kinds.map(|kind| format!("{way}-{kind}")));
-        counts
-            .map(|name| (name, Value::from(0)))
-            .collect::<Map<String, Value>>()
-    };
-    let address = |kind: &str, ip: &str, prefix: u8| json!({ "ip-address-type": kind, "ip-address": ip, "prefix": prefix });
-    let mut cards = vec![json!({
-        "name": "lo", "hardware-address": "00:00:00:00:00:00", "statistics": statistics(),
-        "ip-addresses": [address("ipv4", "127.0.0.1", 8), address("ipv6", "::1", 128)],
-    })];
-    if let Some(mac) = guest.mac(0) {
-        let mut addresses = Vec::new();
-        let given = guest.text("ipconfig0").and_then(|text| {
-            text.split(',')
-                .find_map(|part| part.strip_prefix("ip="))
-                .map(str::to_owned)
-        });
-        if let Some((ip, prefix)) = given.as_deref().and_then(|given| given.split_once('/')) {
-            addresses.push(address("ipv4", ip, prefix.parse().unwrap_or(24)));
-        }
-        addresses.push(address("ipv6", &link_local(&mac), 64));
-        cards.push(json!({
-            "name": "eth0", "hardware-address": mac.to_lowercase(), "statistics": statistics(),
-            "ip-addresses": addresses,
-        }));
-    }
-    cards.into()
-}
-
-/// The address that a card gives itself: the MAC address with its second-lowest bit turned and `ff:fe` inside.
-fn link_local(mac: &str) -> String {
-    let bytes: Vec<u8> = mac
-        .split(':')
-        .filter_map(|byte| u8::from_str_radix(byte, 16).ok())
-        .collect();
-    match bytes.as_slice() {
-        [a, b, c, d, e, f] => {
-            let pair = |high: u8, low: u8| u16::from(high) << 8 | u16::from(low);
-            format!(
-                "fe80::{:x}:{:x}:{:x}:{:x}",
-                pair(a ^ 2, *b),
-                pair(*c, 0xff),
-                pair(0xfe, *d),
-                pair(*e, *f)
-            )
-        }
-        _ => "fe80::1".to_owned(),
-    }
 }

@@ -1,0 +1,235 @@
+//! The agent inside a guest: addresses, commands, files.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::not_simulated;
+use super::shared::require;
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::guest::Guest;
+use crate::simulator::http::Call;
+use crate::simulator::world::World;
+
+/// What a command does in modelled guests.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestCommand {
+    /// Exit code.
+    pub exit_code: i32,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+    /// How long it runs.
+    pub takes: Duration,
+}
+
+impl GuestCommand {
+    /// One that ends at once with success and this output.
+    pub fn new(output: &str) -> Self {
+        Self {
+            output: output.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Its exit code and standard error.
+    #[must_use]
+    pub fn with_failure(mut self, exit_code: i32, errors: &str) -> Self {
+        self.exit_code = exit_code;
+        self.errors = errors.to_owned();
+        self
+    }
+
+    /// How long it runs.
+    #[must_use]
+    pub fn with_time(mut self, takes: Duration) -> Self {
+        self.takes = takes;
+        self
+    }
+}
+
+/// A command that was started in a guest.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(in super::super) struct Process {
+    pid: u64,
+    ends: SystemTime,
+    does: GuestCommand,
+}
+
+impl World {
+    pub(super) fn agent_call(
+        &mut self,
+        method: &str,
+        node: &str,
+        vmid: u32,
+        command: &str,
+        call: &Call,
+    ) -> Outcome {
+        match (method, command) {
+            ("POST", "exec") => require(call, &["command"])?,
+            ("POST", "file-write") => require(call, &["file", "content"])?,
+            ("GET", "file-read") => require(call, &["file"])?,
+            ("GET", "exec-status") => require(call, &["pid"])?,
+            ("POST", "ping") | ("GET", "network-get-interfaces" | "get-host-name") => {}
+            _ => return Err(not_simulated(call)),
+        }
+        self.agent(node, vmid)?;
+        let now = self.now;
+        let known = self.guest_commands.clone();
+        let guest = self.guest_mut(vmid)?;
+        match command {
+            "ping" => Ok(Reply::data(json!({ "result": {} }))),
+            "network-get-interfaces" => Ok(Reply::data(json!({ "result": interfaces(guest) }))),
+            "get-host-name" => {
+                let name = guest.name().unwrap_or("localhost");
+                Ok(Reply::data(json!({ "result": { "host-name": name } })))
+            }
+            "exec" => {
+                let words: Vec<String> = match call.params.get("command") {
+                    Some(Value::Array(words)) => {
+                        words.iter().map(crate::simulator::guest::text_of).collect()
+                    }
+                    _ => call.text("command").into_iter().collect(),
+                };
+                let line = words.join(" ");
+                let does = known.get(&line).cloned().or_else(|| built_in(&words));
+                // The real daemon drops the connection when the program does not exist.
+                let does = does.ok_or_else(|| Reply::bare(596, "Broken pipe"))?;
+                let pid = 211 + 2 * guest.processes.len() as u64;
+                let ends = now + does.takes;
+                guest.processes.push(Process { pid, ends, does });
+                Ok(Reply::data(json!({ "pid": pid })))
+            }
+            "exec-status" => {
+                let pid = call.number("pid");
+                let process = guest.processes.iter().find(|one| Some(one.pid) == pid);
+                let Some(process) = process else {
+                    return Err(Reply::failed(format!(
+                        "Agent error: Invalid parameter 'pid', PID {} does not exist",
+                        pid.unwrap_or_default()
+                    )));
+                };
+                Ok(Reply::data(state_of(process, now)))
+            }
+            "file-write" => {
+                let content = call.text("content").unwrap_or_default();
+                let text = match call.text("encode").as_deref() {
+                    Some("0") => {
+                        let bytes = base64::engine::general_purpose::STANDARD.decode(&content);
+                        let bytes =
+                            bytes.map_err(|_| Reply::failed("Agent error: invalid base64"))?;
+                        String::from_utf8_lossy(&bytes).into_owned()
+                    }
+                    _ => content,
+                };
+                guest
+                    .files
+                    .insert(call.text("file").unwrap_or_default(), text);
+                Ok(Reply::data(()))
+            }
+            _ => {
+                let path = call.text("file").unwrap_or_default();
+                match guest.files.get(&path) {
+                    Some(text) => Ok(Reply::data(
+                        json!({ "content": text, "bytes-read": text.len() }),
+                    )),
+                    None => Err(Reply::failed(format!(
+                        "Agent error: failed to open file '{path}' (mode: 'r'): No such file or directory"
+                    ))),
+                }
+            }
+        }
+    }
+}
+
+/// Programs that every modelled guest has.
+fn built_in(words: &[String]) -> Option<GuestCommand> {
+    let (program, rest) = words.split_first()?;
+    match program.rsplit('/').next()? {
+        "echo" => Some(GuestCommand::new(&format!("{}\n", rest.join(" ")))),
+        "true" => Some(GuestCommand::default()),
+        "false" => Some(GuestCommand::default().with_failure(1, "")),
+        "sleep" => {
+            let seconds = rest.first()?.parse().ok()?;
+            Some(GuestCommand::default().with_time(Duration::from_secs(seconds)))
+        }
+        _ => None,
+    }
+}
+
+fn state_of(process: &Process, now: SystemTime) -> Map<String, Value> {
+    let mut state = Map::new();
+    let mut put = |key: &str, value: Value| state.insert(key.to_owned(), value);
+    if now < process.ends {
+        put("exited", 0.into());
+        return state;
+    }
+    put("exited", 1.into());
+    put("exitcode", process.does.exit_code.into());
+    for (key, text) in [("out", &process.does.output), ("err", &process.does.errors)] {
+        if !text.is_empty() {
+            put(&format!("{key}-data"), text.as_str().into());
+            put(&format!("{key}-truncated"), 0.into());
+        }
+    }
+    state
+}
+
+fn interfaces(guest: &Guest) -> Value {
+    let statistics = || {
+        let kinds = ["bytes", "packets", "errs", "dropped"];
+        let counts = ["rx", "tx"]
+            .iter()
+            .flat_map(|way| kinds.map(|kind| format!("{way}-{kind}")));
+        counts
+            .map(|name| (name, Value::from(0)))
+            .collect::<Map<String, Value>>()
+    };
+    let address = |kind: &str, ip: &str, prefix: u8| json!({ "ip-address-type": kind, "ip-address": ip, "prefix": prefix });
+    let mut cards = vec![json!({
+        "name": "lo", "hardware-address": "00:00:00:00:00:00", "statistics": statistics(),
+        "ip-addresses": [address("ipv4", "127.0.0.1", 8), address("ipv6", "::1", 128)],
+    })];
+    if let Some(mac) = guest.mac(0) {
+        let mut addresses = Vec::new();
+        let given = guest.text("ipconfig0").and_then(|text| {
+            text.split(',')
+                .find_map(|part| part.strip_prefix("ip="))
+                .map(str::to_owned)
+        });
+        if let Some((ip, prefix)) = given.as_deref().and_then(|given| given.split_once('/')) {
+            addresses.push(address("ipv4", ip, prefix.parse().unwrap_or(24)));
+        }
+        addresses.push(address("ipv6", &link_local(&mac), 64));
+        cards.push(json!({
+            "name": "eth0", "hardware-address": mac.to_lowercase(), "statistics": statistics(),
+            "ip-addresses": addresses,
+        }));
+    }
+    cards.into()
+}
+
+/// The address that a card gives itself: the MAC address with its second-lowest bit turned and `ff:fe` inside.
+fn link_local(mac: &str) -> String {
+    let bytes: Vec<u8> = mac
+        .split(':')
+        .filter_map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    match bytes.as_slice() {
+        [a, b, c, d, e, f] => {
+            let pair = |high: u8, low: u8| u16::from(high) << 8 | u16::from(low);
+            format!(
+                "fe80::{:x}:{:x}:{:x}:{:x}",
+                pair(a ^ 2, *b),
+                pair(*c, 0xff),
+                pair(0xfe, *d),
+                pair(*e, *f)
+            )
+        }
+        _ => "fe80::1".to_owned(),
+    }
+}
