@@ -8,8 +8,8 @@ use crate::support::Seeded;
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
 
-const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
-const PEER: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+pub(crate) const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+pub(crate) const PEER: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 
 /// Pieces that mean something to one of the parsers.
 const PIECES: &[&[u8]] = &[
@@ -56,10 +56,19 @@ const PIECES: &[&[u8]] = &[
     b"SaveConfig = true\n",
     b"PostUp = x # y\n",
     b"seed ",
+    b"ListenPort = 99999\n",
+    b"FwMark = 0xFf\n",
+    b"PersistentKeepalive = off\n",
+    b" ",
+    b"08",
+    b"%1",
+    b"0x7f.1",
+    b"domain",
+    b"4294967297",
     b"allowUnreachable: true\n",
 ];
 
-fn mutate(seed: &[u8], random: &mut Seeded) -> Vec<u8> {
+pub(crate) fn mutate(seed: &[u8], random: &mut Seeded) -> Vec<u8> {
     let mut data = seed.to_vec();
     for _ in 0..=random.next() % 6 {
         let at = (random.next() as usize) % (data.len() + 1);

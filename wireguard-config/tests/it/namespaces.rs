@@ -171,6 +171,21 @@ impl Lab {
         })
     }
 
+    /// What the real `wg setconf` says to a file: whether it takes it, and its words.
+    pub(crate) fn setconf(&self, name: &str, file: &std::path::Path) -> (bool, String) {
+        let node = self.node(name);
+        let output = Command::new("ip")
+            .args(["netns", "exec", &node.namespace, "wg", "setconf"])
+            .arg(&node.interface)
+            .arg(file)
+            .env("WG_ENDPOINT_RESOLUTION_RETRIES", "0")
+            .stdin(Stdio::null())
+            .output()
+            .expect("wg starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    }
+
     /// Brings every machine to the plan.
     pub(crate) fn sync_all(&self, plan: &Plan) {
         for member in plan.members() {
