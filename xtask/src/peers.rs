@@ -96,6 +96,13 @@ pub(crate) const PEERS: &[Peer] = &[
         select: ("wireguard-config", "real_tunnel"),
     },
     Peer {
+        name: "nft",
+        probe: Probe::Program("nft", &["--version"]),
+        package: "nftables",
+        tests: "wireguard-config: firewall rules and address translation between tunnels",
+        select: ("wireguard-config", "real_nft"),
+    },
+    Peer {
         name: "proxmoxer",
         probe: Probe::Python("proxmoxer", &["proxmoxer", "requests"]),
         package: "",

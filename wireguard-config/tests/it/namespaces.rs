@@ -44,15 +44,19 @@ fn run(line: &str) -> Result<(), String> {
     ))
 }
 
+/// Whether a program is nowhere on the path, in the words that name an absent peer.
+pub(crate) fn absent(program: &str) -> Option<String> {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    });
+    (!found).then(|| format!("ABSENT {program}"))
+}
+
 /// Why the machines cannot be had here, if so.
 pub(crate) fn obstacle() -> Option<String> {
-    for program in ["ip", "wireguard-go", "ping"] {
-        let found = std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        });
-        if !found {
-            return Some(format!("ABSENT {program}"));
-        }
+    let absent = ["ip", "wireguard-go", "ping"].into_iter().find_map(absent);
+    if absent.is_some() {
+        return absent;
     }
     if !PathBuf::from("/dev/net/tun").exists() {
         return Some("/dev/net/tun is absent".to_owned());
@@ -209,15 +213,7 @@ impl Lab {
     }
 
     pub(crate) fn forward(&self, name: &str) {
-        let namespace = &self.node(name).namespace;
-        let script = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
-        let status = Command::new("ip")
-            .args(["netns", "exec", namespace, "sh", "-c", script])
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "forwarding on {name}"
-        );
+        forward(&self.node(name).namespace);
     }
 
     /// A host in a local network behind a machine: `gateway` is the machine's address there, `host` the host's.
@@ -237,6 +233,44 @@ impl Lab {
             "ip -n {namespace} route add default via {gateway}"
         ));
         namespace
+    }
+
+    /// Puts a machine behind a router that translates addresses, so that nobody can begin a conversation with it. Gives the
+    /// router's outer address.
+    pub(crate) fn hide(&mut self, name: &str) -> IpAddr {
+        let inner = self.node(name).namespace.clone();
+        let number = self.extra.len() + 1;
+        let router = format!("wgr{}n{number}", self.tag);
+        self.extra.push(router.clone());
+        let (outside, lan) = (underlay(100 + number), format!("10.200.{number}"));
+        let switch = self.switch.clone();
+        for line in [
+            format!("ip netns add {router}"),
+            format!("ip -n {inner} link del ve0"),
+            format!("ip link add out0 netns {router} type veth peer name r{number} netns {switch}"),
+            format!("ip -n {switch} link set r{number} master br0 up"),
+            format!("ip -n {router} addr add {outside}/24 dev out0"),
+            format!("ip -n {router} link set out0 up"),
+            format!("ip link add in0 netns {router} type veth peer name ve0 netns {inner}"),
+            format!("ip -n {router} addr add {lan}.1/24 dev in0"),
+            format!("ip -n {router} link set in0 up"),
+            format!("ip -n {inner} addr add {lan}.2/24 dev ve0"),
+            format!("ip -n {inner} link set ve0 up"),
+            format!("ip -n {inner} route add default via {lan}.1"),
+        ] {
+            self.must(&line);
+        }
+        forward(&router);
+        nft(
+            &router,
+            "table ip nat {\n chain out {\n  type nat hook postrouting priority srcnat; policy accept;\n  oifname \"out0\" masquerade\n }\n}\n",
+        );
+        outside
+    }
+
+    /// Loads rules on a machine.
+    pub(crate) fn nft(&self, name: &str, rules: &str) {
+        nft(&self.node(name).namespace, rules);
     }
 
     fn ping_command(&self, namespace: &str, to: IpAddr, arguments: &[&str]) -> Command {
@@ -276,6 +310,34 @@ impl Lab {
         );
         Stream(command.spawn().expect("ping"))
     }
+}
+
+fn forward(namespace: &str) {
+    let script =
+        "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+    let status = Command::new("ip")
+        .args(["netns", "exec", namespace, "sh", "-c", script])
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "forwarding in {namespace}"
+    );
+}
+
+fn nft(namespace: &str, rules: &str) {
+    let mut child = Command::new("ip")
+        .args(["netns", "exec", namespace, "nft", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nft starts");
+    let mut input = child.stdin.take().expect("its input");
+    std::io::Write::write_all(&mut input, rules.as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{rules}");
 }
 
 pub(crate) struct Stream(Child);

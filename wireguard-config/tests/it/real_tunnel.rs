@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use wireguard_config::live::Synced;
+use wireguard_config::render::firewall::{Policy, nftables};
 use wireguard_config::{
     Changes, Endpoint, ErrorKind, Inventory, Keys, Member, Plan, PresharedKey, PrivateKey, Role,
     Rotation, Topology,
 };
 
-use crate::namespaces::{Lab, obstacle, underlay};
+use crate::namespaces::{Lab, absent, obstacle, underlay};
 use crate::support::Seeded;
 
 /// Says that a test did not run, and why.
@@ -19,6 +20,15 @@ fn missing() -> bool {
         println!("did not run: {why}");
     }
     obstacle.is_some()
+}
+
+/// As [`missing`], for what also needs `nft`.
+fn missing_nft() -> bool {
+    let absent = absent("nft");
+    if let Some(why) = &absent {
+        println!("did not run: {why}");
+    }
+    absent.is_some() || missing()
 }
 
 fn endpoint(number: usize) -> Endpoint {
@@ -46,13 +56,21 @@ fn names(plan: &Plan) -> Vec<String> {
 }
 
 fn lab_for(plan: &Plan) -> Lab {
+    let lab = machines(plan);
+    bring_up(&lab, plan);
+    lab
+}
+
+fn machines(plan: &Plan) -> Lab {
     let names = names(plan);
-    let lab = Lab::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    Lab::new(&names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn bring_up(lab: &Lab, plan: &Plan) {
     for member in plan.members().filter(|member| member.needs_forwarding()) {
         lab.forward(member.name());
     }
     lab.sync_all(plan);
-    lab
 }
 
 fn address(plan: &Plan, name: &str, family: usize) -> IpAddr {
@@ -181,6 +199,62 @@ fn a_relay_joins_machines_that_cannot_be_dialled() {
         assert!(lab.pings(name, address(&plan, "vps", 0), 15));
     }
     assert_pings_as_planned(&lab, &plan);
+}
+
+#[test]
+fn real_nft_a_relay_joins_machines_behind_address_translation() {
+    if missing_nft() {
+        return;
+    }
+    let inventory = dual_stack()
+        .member(Member::new("home"))
+        .member(Member::new("office"))
+        .member(Member::new("vps").role(Role::Relay).endpoint(endpoint(3)));
+    let plan = plan(&inventory);
+    let mut lab = machines(&plan);
+    let hidden = ["home", "office"].map(|name| (name, lab.hide(name)));
+    bring_up(&lab, &plan);
+    for (name, outside) in hidden {
+        // The first word must come from inside: the plan has the hidden machines keep their way open.
+        assert!(lab.pings(name, address(&plan, "vps", 0), 15));
+        let key = plan.member(name).unwrap().public_key();
+        let seen = lab.device("vps").peer(&key).unwrap().endpoint.clone();
+        assert_eq!(seen.and_then(|endpoint| endpoint.address()), Some(outside));
+    }
+    assert_pings_as_planned(&lab, &plan);
+}
+
+#[test]
+fn real_nft_rules_let_spokes_meet_or_keep_them_apart() {
+    if missing_nft() {
+        return;
+    }
+    let inventory = dual_stack()
+        .topology(Topology::HubAndSpoke)
+        .member(Member::hub("hub", endpoint(1)))
+        .members((2..=3).map(|i| Member::new(format!("spoke{i}"))));
+    let plan = plan(&inventory);
+    let lab = lab_for(&plan);
+    for spoke in ["spoke2", "spoke3"] {
+        assert!(lab.pings(spoke, address(&plan, "hub", 0), 15));
+    }
+    let hub = plan.member("hub").unwrap();
+    let interface = lab.nodes[0].interface.clone();
+    for meet in [true, false, true] {
+        let mut policy = Policy::of(&hub);
+        assert!(policy.forward_between_peers);
+        policy.forward_between_peers = meet;
+        lab.nft(
+            "hub",
+            &nftables(&hub.config(), &interface, &policy).unwrap(),
+        );
+        for family in 0..2 {
+            let patience = if meet { 15 } else { 1 };
+            let other = address(&plan, "spoke3", family);
+            assert_eq!(lab.pings("spoke2", other, patience), meet);
+            assert!(lab.pings("spoke2", address(&plan, "hub", family), 15));
+        }
+    }
 }
 
 /// Two machines that have met.

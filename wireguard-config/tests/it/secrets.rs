@@ -153,3 +153,114 @@ fn errors_of_every_reader_are_free_of_secrets() {
         assert!(!hints.iter().any(|hint| shown.contains(hint)), "{shown}");
     }
 }
+
+/// Every way in which 32 secret bytes could be shown, cut so that a piece is found too.
+fn forms(bytes: &[u8; 32]) -> Vec<String> {
+    let key = PrivateKey::take_bytes(&mut bytes.clone());
+    let mut hex = String::new();
+    key.push_hex(&mut hex);
+    let list = format!("{:?}", &bytes[8..16]);
+    vec![
+        key.expose_base64()[8..28].to_owned(),
+        hex[16..40].to_owned(),
+        hex[16..40].to_uppercase(),
+        list.trim_matches(['[', ']']).to_owned(),
+    ]
+}
+
+#[test]
+fn debug_of_every_type_that_holds_a_secret_is_free_of_it() {
+    use wireguard_config::why::Fabric;
+    use wireguard_config::{Changes, Device, Dialect, Hook, HookStage, RoutingTable, render};
+
+    let inventory =
+        Inventory::new("10.0.0.0/24".parse().unwrap())
+            .members((0..3).map(|i| {
+                Member::new(format!("m{i}")).endpoint("192.0.2.1:51820".parse().unwrap())
+            }));
+    let mut random = Seeded::new(21);
+    let mut keys = Keys::new();
+    let created = keys.complete(&inventory, &mut random);
+    let plan = inventory.plan(&keys).unwrap();
+    let member = plan.member("m0").unwrap();
+    let mut config = member.config();
+    let hook = "curl -H 'Authorization: open-sesame' https://example.org";
+    config
+        .interface
+        .hooks
+        .push(Hook::new(HookStage::PostUp, hook));
+    let text = render::quick::wg_quick(&config);
+    let new = PrivateKey::generate(&mut random);
+    let rotation = wireguard_config::Rotation::key(&plan, "m0", new.clone()).unwrap();
+    let waves = wireguard_config::Rotation::mesh(&plan, &mut random).unwrap();
+    let changes = Changes::between(&Config::default(), &config);
+    let request = wireguard_config::uapi::set_request(&changes, Default::default()).unwrap();
+    let answer = request
+        .replace("set=1\n", "")
+        .replace("replace_allowed_ips=true\n", "");
+    let device = Device::parse_uapi(format!("{answer}errno=0\n\n")).unwrap();
+    assert_eq!(device.peers.len(), 2);
+    assert_eq!(device.private_key, config.interface.private_key);
+    let document = Document::parse(text.as_bytes()).unwrap();
+    let mut fabric = Fabric::new();
+    fabric.add("m0", config.clone());
+    let tools = wireguard_config::lenient::Tools::new(
+        wireguard_config::lenient::Release::V20260223,
+        &wireguard_config::lenient::NoNames,
+    );
+
+    let mut secrets = forms(new.expose_bytes());
+    secrets.push("open-sesame".to_owned());
+    for member in plan.members() {
+        secrets.extend(forms(member.private_key().unwrap().expose_bytes()));
+    }
+    for peer in &config.peers {
+        secrets.extend(forms(peer.preshared_key.as_ref().unwrap().expose_bytes()));
+    }
+    secrets.extend(forms(keys.seed().unwrap().expose_bytes()));
+
+    let shown: &[(&str, &dyn std::fmt::Debug)] = &[
+        ("keys", &keys),
+        ("created", &created),
+        ("inventory", &inventory),
+        ("plan", &plan),
+        ("member", &member),
+        ("files", &plan.files().collect::<Vec<_>>()),
+        ("config", &config),
+        ("rotation", &rotation),
+        ("waves", &waves),
+        ("changes", &changes),
+        ("device", &device),
+        ("document", &document),
+        ("lines", &document.lines().collect::<Vec<_>>()),
+        ("sections", &document.sections().collect::<Vec<_>>()),
+        ("report", &document.check(Dialect::WgQuick)),
+        ("fabric", &fabric),
+        ("journey", &fabric.why("m0", "10.0.0.2".parse().unwrap())),
+        ("table", &RoutingTable::new(&config)),
+        ("networkd", &render::networkd::networkd(&config, "wg0")),
+        (
+            "keyfile",
+            &render::network_manager::network_manager(&config, "wg0"),
+        ),
+        ("quick", &tools.quick(text.as_bytes())),
+    ];
+    for (what, value) in shown {
+        for text in [format!("{value:?}"), format!("{value:#?}")] {
+            let packed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for secret in &secrets {
+                assert!(
+                    !text.contains(secret) && !packed.contains(secret),
+                    "{what} shows {secret}"
+                );
+            }
+        }
+    }
+    assert!(!changes.to_string().contains(&secrets[0]));
+    // The message of a panic is made of such texts.
+    let outcome = std::panic::catch_unwind(|| assert_eq!(config, Config::default()));
+    let message = outcome.unwrap_err().downcast::<String>().unwrap();
+    assert!(secrets.iter().all(|secret| !message.contains(secret)));
+    // The search finds what is there.
+    assert!(secrets[4..].iter().any(|secret| text.contains(secret)));
+}
