@@ -1,4 +1,7 @@
-//! The figures of the README: user time of this process, both crates in one run.
+//! The figures of the README: user time, everything in one run.
+//!
+//! wg-meshconf, a program in Python, takes part when `WG_MESHCONF` names it, as in
+//! `python3 -m venv V && V/bin/pip install wg-meshconf && WG_MESHCONF=V/bin/wg-meshconf cargo run …`.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
@@ -7,8 +10,9 @@ use wireguard_conf::prelude::Interface;
 use wireguard_config::topology::PresharedPolicy;
 use wireguard_config::{Changes, Config, Device, Document, Inventory, Keys, Member};
 
-/// Seconds of user time so far; wall time says little on a busy machine. Clock ticks are 10 ms.
-fn user_time() -> f64 {
+/// Seconds of user time so far, of this process or of its children that have ended; wall time says little on a busy
+/// machine. Clock ticks are 10 ms.
+fn user_time(children: bool) -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> = stat
         .rsplit(')')
@@ -16,15 +20,26 @@ fn user_time() -> f64 {
         .unwrap_or_default()
         .split_whitespace()
         .collect();
-    fields[11].parse::<f64>().expect("a number") / 100.0
+    fields[if children { 13 } else { 11 }]
+        .parse::<f64>()
+        .expect("a number")
+        / 100.0
+}
+
+/// The most memory that this process had so far, in MB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    kilobytes.expect("a number") / 1000.0
 }
 
 fn measure<T>(what: &str, times: u32, mut work: impl FnMut() -> T) -> f64 {
-    let start = user_time();
+    let start = user_time(false);
     for _ in 0..times {
         black_box(work());
     }
-    let each = (user_time() - start) / f64::from(times);
+    let each = (user_time(false) - start) / f64::from(times);
     println!("{what:<52} {:>10.3} ms", each * 1000.0);
     each
 }
@@ -91,13 +106,62 @@ fn theirs(count: u32, times: u32) -> f64 {
     )
 }
 
-fn main() {
-    for (count, times) in [(100, 20), (500, 5), (1000, 3)] {
-        let mine = ours(count, PresharedPolicy::None, times);
-        let other = theirs(count as u32, 1);
-        println!("ratio {:.0}", other / mine);
+/// Adds `count` peers to a table and writes all files, with the program itself.
+fn meshconf(program: &str, count: usize) -> f64 {
+    let folder = std::env::temp_dir().join(format!("meshconf-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut table = "\"Name\",\"Address\",\"Endpoint\",\"AllowedIPs\",\"ListenPort\",\"PersistentKeepalive\",\"FwMark\",\"PrivateKey\",\"DNS\",\"MTU\",\"Table\",\"PreUp\",\"PostUp\",\"PreDown\",\"PostDown\",\"SaveConfig\"\n".to_owned();
+    let (_, keys) = mesh(count, PresharedPolicy::None);
+    for i in 0..count {
+        let key = keys
+            .private(&format!("node{i}"))
+            .expect("a key")
+            .expose_base64();
+        let address = Ipv4Addr::from_bits(0x0a00_0001 + i as u32);
+        table += &format!(
+            "\"node{i}\",\"{address}/16\",\"203.0.113.{}\",\"\",\"51820\",\"\",\"\",\"{}\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"\n",
+            i % 250 + 1,
+            &*key
+        );
     }
+    let (database, output) = (folder.join("database.csv"), folder.join("output"));
+    std::fs::write(&database, table).expect("a table");
+    let start = user_time(true);
+    let status = std::process::Command::new(program)
+        .arg("-d")
+        .arg(&database)
+        .args(["genconfig", "-o"])
+        .arg(&output)
+        .stdout(std::process::Stdio::null())
+        .status();
+    let took = user_time(true) - start;
+    assert!(status.is_ok_and(|status| status.success()), "{program}");
+    let files = std::fs::read_dir(&output).expect("files").count();
+    assert_eq!(files, count);
+    std::fs::remove_dir_all(&folder).expect("a folder of ours");
+    println!(
+        "{:<52} {:>10.3} ms",
+        format!("mesh of {count}, wg-meshconf"),
+        took * 1000.0
+    );
+    took
+}
+
+fn main() {
+    let program = std::env::var("WG_MESHCONF").ok();
+    let mut mine = Vec::new();
+    for (count, times) in [(100, 20), (500, 5), (1000, 3)] {
+        mine.push((count, ours(count, PresharedPolicy::None, times)));
+    }
+    println!("{:<52} {:>10.1} MB", "most memory so far", peak());
     ours(1000, PresharedPolicy::PerPair, 2);
+    println!("{:<52} {:>10.1} MB", "most memory so far", peak());
+    for (count, mine) in mine {
+        println!("ratio {:.0}", theirs(count as u32, 1) / mine);
+        if let Some(program) = &program {
+            println!("ratio {:.0}", meshconf(program, count) / mine);
+        }
+    }
     let (inventory, keys) = mesh(1001, PresharedPolicy::None);
     let plan = inventory.plan(&keys).expect("a plan");
     let text = plan.files().next().expect("a file").content.to_string();

@@ -1,5 +1,7 @@
 //! The direction of dependencies: crates do not know each other, and models stay pure.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, bail};
 
 use super::{Problem, Source};
@@ -22,6 +24,9 @@ const IMPURE: &[&str] = &[
     "smol",
     "kube",
 ];
+
+/// How many packages a member may bring along by default, itself counted and procedural macros not.
+const MOST: &[(&str, usize)] = &[("wireguard-config", 20)];
 
 /// A crate depends on no other member, not even for tests; only `examples` and `xtask` may.
 pub(super) fn check(packages: &[Package], sources: &[Source]) -> Vec<Problem> {
@@ -72,23 +77,45 @@ fn line_of(sources: &[Source], path: &str, word: &str) -> usize {
 pub(super) fn check_pure() -> anyhow::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for member in CRATES.iter().filter(|member| member.pure) {
-        let output = workspace::cargo()
-            .args([
-                "tree", "--edges", "normal", "--prefix", "none", "--format", "{lib}",
-            ])
-            .args(["--package", member.package])
-            .output()
-            .context("starting cargo tree")?;
-        if !output.status.success() {
-            bail!(
-                "cargo tree: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        let tree = String::from_utf8_lossy(&output.stdout);
+        let tree = tree(member.package, "normal", "{lib}")?;
         problems.extend(impure(member.folder, &tree));
     }
+    for (package, most) in MOST {
+        let tree = tree(package, "normal,no-proc-macro", "{p}")?;
+        problems.extend(too_many(package, *most, &tree));
+    }
     Ok(problems)
+}
+
+/// What a package brings along with default features, a line each.
+fn tree(package: &str, edges: &str, format: &str) -> anyhow::Result<String> {
+    let output = workspace::cargo()
+        .args(["tree", "--prefix", "none", "--no-dedupe"])
+        .args(["--edges", edges, "--format", format, "--package", package])
+        .output()
+        .context("starting cargo tree")?;
+    if !output.status.success() {
+        bail!(
+            "cargo tree: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn too_many(package: &str, most: usize, tree: &str) -> Option<Problem> {
+    let packages: BTreeSet<&str> = tree.lines().collect();
+    (packages.len() > most).then(|| {
+        Problem::new(
+            format!("{package}/Cargo.toml"),
+            1,
+            format!(
+                "brings {} packages along by default, at most {most} are promised",
+                packages.len()
+            ),
+            "put what needs them behind a feature",
+        )
+    })
 }
 
 fn impure(folder: &str, tree: &str) -> Vec<Problem> {
@@ -163,6 +190,14 @@ mod tests {
         let mut packages = all();
         packages[0].name = "proxmox-client".to_owned();
         assert_eq!(check(&packages, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_crate_that_brings_more_packages_than_promised_is_refused() {
+        let tree = "a v1.0.0\nb v1.0.0\na v1.0.0\nc v2.0.0\n";
+        assert!(too_many("a", 3, tree).is_none());
+        let problem = too_many("a", 2, tree).expect("three packages");
+        assert!(problem.what.contains("brings 3 packages"));
     }
 
     #[test]
