@@ -1,10 +1,12 @@
 //! What the state of a device says about its peers.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
 use crate::device::Device;
+use crate::diff::{Changes, Operation, PeerUpdate};
 use crate::endpoint::{Endpoint, Host};
 use crate::key::PublicKey;
 
@@ -155,4 +157,41 @@ pub fn judge(
         }
     }
     findings
+}
+
+/// What gives silent peers the addresses that their names have by now.
+///
+/// `resolve` is asked only for the names of peers that [`judge`] finds worth it ([`Symptom::ResolveAgain`]). A name that it
+/// does not know, or whose address the device has already, changes nothing.
+#[must_use]
+pub fn renew_endpoints(
+    wanted: &Config,
+    device: &Device,
+    now: SystemTime,
+    thresholds: &Thresholds,
+    mut resolve: impl FnMut(&str) -> Option<IpAddr>,
+) -> Changes {
+    let mut operations = Vec::new();
+    for finding in judge(wanted, None, device, now, thresholds) {
+        let Symptom::ResolveAgain { name } = finding.symptom else {
+            continue;
+        };
+        let port = wanted
+            .peer(&finding.peer)
+            .and_then(|peer| peer.endpoint.as_ref())
+            .map(Endpoint::port);
+        let (Some(port), Some(address)) = (port, resolve(&name)) else {
+            continue;
+        };
+        let found = Endpoint::new(address, port);
+        let held = device
+            .peer(&finding.peer)
+            .and_then(|peer| peer.endpoint.as_ref());
+        if held != Some(&found) {
+            let mut update = PeerUpdate::new(finding.peer);
+            update.endpoint = Some(found);
+            operations.push(Operation::UpdatePeer(update));
+        }
+    }
+    Changes::from_operations(operations)
 }

@@ -12,13 +12,15 @@ mod netlink;
 mod route;
 mod socket;
 
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Config, Table};
 use crate::device::Device;
 use crate::diff::{Changes, LinkState, Operation};
 use crate::error::{Error, ErrorKind, Result};
+use crate::health;
 use crate::uapi::Abilities;
 
 /// The folder in which user-space implementations have their sockets. It is shared by all network namespaces, so interface
@@ -206,6 +208,50 @@ impl Client {
         self.apply(interface, &changes)?;
         Ok(Synced::Updated(changes))
     }
+
+    /// Gives peers that have fallen silent the addresses that their names have by now, as
+    /// [`health::renew_endpoints`] decides; to be called every half minute or so. `resolve` can be [`system_address`].
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub fn renew_endpoints(
+        &self,
+        interface: &str,
+        wanted: &Config,
+        now: SystemTime,
+        resolve: impl FnMut(&str) -> Option<IpAddr>,
+    ) -> Result<Synced> {
+        let device = self.device(interface)?;
+        let thresholds = health::Thresholds::default();
+        let changes = health::renew_endpoints(wanted, &device, now, &thresholds, resolve);
+        if changes.is_empty() {
+            return Ok(Synced::Unchanged);
+        }
+        self.apply(interface, &changes)?;
+        Ok(Synced::Updated(changes))
+    }
+}
+
+/// The first address of a name as this machine resolves it, by its hosts file or DNS; `None` too when that takes
+/// longer than `timeout`.
+///
+/// The C library cannot be interrupted, so a late answer leaves a thread behind until it comes.
+#[must_use]
+pub fn system_address(name: &str, timeout: Duration) -> Option<IpAddr> {
+    let (answer, answers) = std::sync::mpsc::channel();
+    let name = name.to_owned();
+    std::thread::Builder::new()
+        .name("resolve".to_owned())
+        .spawn(move || {
+            let first = (name.as_str(), 0)
+                .to_socket_addrs()
+                .ok()
+                .and_then(|mut found| found.next());
+            // Nobody may be waiting any more.
+            let _ = answer.send(first.map(|found| found.ip()));
+        })
+        .ok()?;
+    answers.recv_timeout(timeout).ok().flatten()
 }
 
 /// A plain default route into the tunnel would also catch the tunnel's own packets.

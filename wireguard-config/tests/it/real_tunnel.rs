@@ -1,7 +1,7 @@
 //! Plans carried out on real user-space devices in network namespaces, and pinged.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wireguard_config::live::Synced;
 use wireguard_config::render::firewall::{Policy, nftables};
@@ -292,6 +292,46 @@ fn a_new_key_costs_at_most_two_of_a_thousand_pings() {
         });
         assert!(left.is_empty(), "{name}: {left}");
     }
+}
+
+#[test]
+fn a_silent_peer_gets_the_new_address_of_its_name() {
+    if missing() {
+        return;
+    }
+    let name: Endpoint = "n2.example.com:51820".parse().unwrap();
+    let inventory = dual_stack()
+        .member(Member::new("n1"))
+        .member(Member::new("n2").endpoint(name));
+    let plan = plan(&inventory);
+    let lab = machines(&plan);
+    lab.sync("n2", &plan.member("n2").unwrap().config());
+    let wanted = plan.member("n1").unwrap().config();
+    // Where the name once was there is nobody now.
+    let mut before = wanted.clone();
+    assert!(before.resolve_endpoints(|_| Some(underlay(9))).is_empty());
+    lab.sync("n1", &before);
+    assert!(!lab.pings("n1", address(&plan, "n2", 0), 1));
+    let renew = |now: IpAddr| {
+        lab.inside("n1", |client, interface| {
+            client
+                .renew_endpoints(interface, &wanted, SystemTime::now(), |_| Some(now))
+                .unwrap()
+        })
+    };
+    assert_eq!(renew(underlay(9)), Synced::Unchanged);
+    assert!(matches!(renew(underlay(2)), Synced::Updated(_)));
+    assert!(lab.pings("n1", address(&plan, "n2", 0), 15));
+    // A peer that answers is left alone, wherever its name points.
+    assert_eq!(renew(underlay(9)), Synced::Unchanged);
+}
+
+#[test]
+fn names_are_resolved_as_this_machine_does_it() {
+    use wireguard_config::live::system_address;
+    let patience = Duration::from_secs(30);
+    assert!(system_address("localhost", patience).is_some_and(|found| found.is_loopback()));
+    assert_eq!(system_address("not a name", patience), None);
 }
 
 #[test]
