@@ -1,10 +1,12 @@
 //! Machine configuration: documents read strictly, asked by name, printed byte for byte as the reference prints them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Problem};
+use crate::quote::quote;
 use crate::schema::{DocumentKind, Schema, Struct};
 use crate::value::{Map, Value};
 use crate::version::VersionContract;
@@ -32,6 +34,8 @@ pub struct MachineConfig {
 pub(crate) struct Document {
     /// `None` is the main document.
     pub(crate) kind: Option<&'static str>,
+    /// As written; nearly always `v1alpha1`.
+    pub(crate) version: Cow<'static, str>,
     pub(crate) values: Map,
 }
 
@@ -39,6 +43,7 @@ impl Document {
     pub(crate) fn main() -> Self {
         Self {
             kind: None,
+            version: Cow::Borrowed(API_VERSION),
             values: Map::default(),
         }
     }
@@ -49,6 +54,7 @@ impl Document {
         debug_assert!(kind.is_some(), "a kind of the schema");
         Self {
             kind,
+            version: Cow::Borrowed(API_VERSION),
             values: Map::default(),
         }
     }
@@ -92,6 +98,7 @@ impl Document {
 
     pub(crate) fn same_identity(&self, other: &Self) -> bool {
         self.kind == other.kind
+            && self.version == other.version
             && self.name().unwrap_or_default() == other.name().unwrap_or_default()
     }
 
@@ -104,9 +111,12 @@ impl Document {
     }
 
     pub(crate) fn print(&self, redact: encode::Redaction<'_>) -> String {
-        let mut pairs: Vec<(std::borrow::Cow<'_, str>, Out<'_>)> = Vec::new();
+        let mut pairs: Vec<(Cow<'_, str>, Out<'_>)> = Vec::new();
         if let Some(kind) = self.kind {
-            pairs.push(("apiVersion".into(), Out::Text(API_VERSION.into())));
+            pairs.push((
+                "apiVersion".into(),
+                Out::Text(Cow::Borrowed(&*self.version)),
+            ));
             pairs.push(("kind".into(), Out::Text(kind.into())));
         }
         let redaction = redact.map(str::to_owned);
@@ -173,17 +183,17 @@ impl MachineConfig {
         Ok(config)
     }
 
-    /// Documents that cannot stand side by side: two that make one link or one volume name.
+    /// Documents that cannot stand side by side: two that make one link, one volume name or one shared address.
     pub(crate) fn check_conflicts(&self) -> Result<(), Error> {
         const LINKS: [&str; 8] = [
-            "LinkConfig",
             "BondConfig",
             "BridgeConfig",
-            "VLANConfig",
             "DummyLinkConfig",
-            "WireguardConfig",
+            "LinkConfig",
             "VethConfig",
+            "VLANConfig",
             "VRFConfig",
+            "WireguardConfig",
         ];
         const GROUPS: [&[&str]; 3] = [
             &LINKS,
@@ -191,28 +201,40 @@ impl MachineConfig {
             &["HCloudVIPConfig", "Layer2VIPConfig"],
         ];
         let mut problems = Vec::new();
-        for group in GROUPS {
-            let mut seen: Vec<(&str, &Document)> = Vec::new();
-            for document in self
-                .documents
-                .iter()
-                .filter(|d| d.kind.is_some_and(|k| group.contains(&k)))
-            {
-                let peer = document.at("peer.name").and_then(Value::as_text);
-                for name in document.name().into_iter().chain(peer) {
-                    if let Some((_, other)) = seen
-                        .iter()
-                        .find(|(seen, other)| *seen == name && other.kind != document.kind)
-                    {
-                        let kind = |document: &Document| document.kind.unwrap_or_default();
+        // Owners of links by name.
+        let mut claimed: Vec<(&str, String)> = Vec::new();
+        for (index, document) in self.documents.iter().enumerate() {
+            let Some(kind) = document.kind else { continue };
+            let name = document.name().unwrap_or_default();
+            let title = format!("{kind}/{name}");
+            let group = GROUPS.iter().find(|group| group.contains(&kind));
+            let other = self.documents[..index].iter().find(|other| {
+                let rival = other.kind.is_some_and(|other| {
+                    other != kind && group.is_some_and(|group| group.contains(&other))
+                });
+                rival && other.name().unwrap_or_default() == name
+            });
+            if let Some(other) = other {
+                let other = other.kind.unwrap_or_default();
+                let message = format!("conflicting documents: {other}/{name} and {title}");
+                problems.push(Problem::new("", message));
+                continue;
+            }
+            if !LINKS.contains(&kind) {
+                continue;
+            }
+            let peer = document.at("peer.name").and_then(Value::as_text);
+            let peer = (kind == "VethConfig").then(|| peer.unwrap_or_default());
+            for link in std::iter::once(name).chain(peer) {
+                match claimed.iter().find(|(known, _)| *known == link) {
+                    Some((_, owner)) => {
                         let message = format!(
-                            "conflicting documents: {}/{name} and {}/{name}",
-                            kind(other),
-                            kind(document)
+                            "conflicting link configurations: {owner} and {title} both configure {}",
+                            quote(link)
                         );
                         problems.push(Problem::new("", message));
                     }
-                    seen.push((name, document));
+                    None => claimed.push((link, title.clone())),
                 }
             }
         }
@@ -258,6 +280,15 @@ impl MachineConfig {
     /// The documents by title: `v1alpha1` for the main one, else `Kind` or `Kind/name`, in printing order.
     pub fn document_titles(&self) -> Vec<String> {
         self.documents.iter().map(Document::title).collect()
+    }
+
+    /// The documents by `apiVersion/kind`; the main one is `/v1alpha1`.
+    pub fn document_kinds(&self) -> Vec<String> {
+        let kind = |document: &Document| match document.kind {
+            Some(kind) => format!("{}/{kind}", document.version),
+            None => format!("/{API_VERSION}"),
+        };
+        self.documents.iter().map(kind).collect()
     }
 
     /// Titles of the documents whose kind a Talos version does not have: a node of that version refuses all of it.
@@ -311,52 +342,119 @@ pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<
     if problems.len() > before {
         return None;
     }
-    let kind = node.get("kind").and_then(Node::as_text);
-    let Some(kind) = kind else {
-        return read_main(node, problems);
-    };
-    let api_version = node
-        .get("apiVersion")
-        .and_then(Node::as_text)
-        .unwrap_or_default();
-    match Schema::get().kind(kind) {
-        Some(kind) if api_version == API_VERSION => read_kind(kind, node, problems),
-        Some(_) => {
-            let message = format!("apiVersion must be {API_VERSION}, not `{api_version}`");
-            problems.push(Problem::at(node.line, node.column, kind, message));
-            None
-        }
-        None => {
-            let message = format!(
-                "\"{kind}\" \"{api_version}\": not registered (no document of this kind is known)"
-            );
+    let found = match header(node) {
+        Ok(found) => found,
+        Err(message) => {
             problems.push(Problem::at(node.line, node.column, "", message));
-            None
+            return None;
+        }
+    };
+    let schema = Schema::get();
+    let message = match found {
+        Header {
+            kind: "",
+            by_key: true,
+            ..
+        } => return read_main(node, problems),
+        Header { kind: "", .. } => {
+            "missing kind (a document without `kind` needs `machine` or `cluster`)".to_owned()
+        }
+        Header {
+            kind,
+            by_key: false,
+            version: "",
+        } => {
+            format!("{kind}: missing apiVersion")
+        }
+        Header {
+            kind,
+            by_key,
+            version,
+        } => match schema.kind(kind) {
+            Some(kind) if by_key => {
+                let version = text_of(node, "apiVersion").to_owned();
+                return read_kind(kind, version, node, problems);
+            }
+            Some(kind) => format!(
+                "{}: apiVersion must be {API_VERSION}, not `{version}`",
+                kind.kind
+            ),
+            None => format!(
+                "\"{kind}\" \"{version}\": not registered (no document of this kind is known)"
+            ),
+        },
+    };
+    problems.push(Problem::at(node.line, node.column, "", message));
+    None
+}
+
+fn text_of<'n>(node: &'n Node, key: &str) -> &'n str {
+    node.get(key).and_then(Node::as_text).unwrap_or_default()
+}
+
+/// How Talos tells documents apart.
+struct Header<'n> {
+    kind: &'n str,
+    version: &'n str,
+    /// The version is `v1alpha1`, written or because of a key of the main document.
+    by_key: bool,
+}
+
+/// Talos goes through keys and values alike: after the word `kind` comes the kind, whether it stood as a key or as a value.
+fn header(node: &Node) -> Result<Header<'_>, String> {
+    let NodeKind::Mapping(pairs) = &node.kind else {
+        return Err("a document must be a mapping".to_owned());
+    };
+    let content: Vec<&Node> = pairs.iter().flat_map(|(key, value)| [key, value]).collect();
+    let mut found = Header {
+        kind: "",
+        version: "",
+        by_key: false,
+    };
+    for (index, word) in content.iter().enumerate() {
+        let Some(word) = word.as_text() else { continue };
+        match word {
+            "kind" | "apiVersion" => {
+                let Some(next) = content.get(index + 1) else {
+                    return Err(format!(
+                        "the value `{word}` stands last, where Talos looks for what follows it"
+                    ));
+                };
+                let Some(text) = next.as_text() else {
+                    return Err(format!("{word} decode: text is needed"));
+                };
+                if next.is_null() {
+                    continue;
+                }
+                if word == "kind" {
+                    found.kind = text;
+                } else {
+                    found.version = text;
+                    found.by_key = text == API_VERSION;
+                }
+            }
+            "machine" | "cluster" | "debug" | "persist" => {
+                found.version = API_VERSION;
+                found.by_key = true;
+            }
+            _ => {}
         }
     }
+    Ok(found)
 }
 
 fn read_main(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
-    let recognized = ["machine", "cluster", "debug", "persist"]
-        .iter()
-        .any(|key| node.get(key).is_some())
-        || node.get("version").and_then(Node::as_text) == Some(API_VERSION);
-    if !recognized {
-        problems.push(Problem::at(
-            node.line,
-            node.column,
-            "",
-            "a document without `kind` needs `version`, `machine` or `cluster`",
-        ));
-        return None;
-    }
     let shape = Schema::get().main();
     let values = decode(shape, node, &[], API_VERSION, problems)?;
-    Some(Document { kind: None, values })
+    Some(Document {
+        values,
+        ..Document::main()
+    })
 }
 
 fn read_kind(
     kind: &'static DocumentKind,
+    version: String,
     node: &Node,
     problems: &mut Vec<Problem>,
 ) -> Option<Document> {
@@ -364,6 +462,11 @@ fn read_kind(
     let values = decode(shape, node, &["apiVersion", "kind"], kind.kind, problems)?;
     Some(Document {
         kind: Some(kind.kind),
+        version: if version == API_VERSION {
+            Cow::Borrowed(API_VERSION)
+        } else {
+            Cow::Owned(version)
+        },
         values,
     })
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 #[cfg(feature = "client")]
 mod client;
 mod compatibility;
 mod config;
 mod duration;
+mod encoding;
 mod error;
 mod file;
 mod generate;
@@ -17,11 +19,13 @@ pub mod method;
 #[cfg(feature = "client")]
 mod node;
 mod patch;
+mod quote;
 #[cfg(feature = "client")]
 mod redacted;
 mod schema;
 mod schematic;
 mod secrets;
+mod semver;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 mod size;
@@ -30,6 +34,7 @@ mod talosconfig;
 mod tls;
 #[cfg(feature = "client")]
 mod transport;
+mod uri;
 mod validate;
 mod value;
 mod version;

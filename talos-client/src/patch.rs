@@ -86,13 +86,14 @@ impl Patch {
                 steps: vec![Step::Json(json::operations(&nodes[0])?)],
             });
         }
-        if nodes.iter().all(Node::is_null) && !nodes.is_empty() {
-            return Ok(Self { steps });
+        if nodes.iter().all(Node::is_null) {
+            // Nothing but comments is a list of no operations.
+            return Ok(Self {
+                steps: vec![Step::Json(Vec::new())],
+            });
         }
         let mut problems = Vec::new();
-        let mut held = 0;
         for node in nodes.iter_mut().filter(|node| !node.is_null()) {
-            held += 1;
             match delete::extract(node) {
                 Ok(deletes) => steps.extend(deletes.into_iter().map(Step::Delete)),
                 Err(problem) => problems.push(problem),
@@ -105,12 +106,8 @@ impl Patch {
         if !problems.is_empty() {
             return Err(refused(problems));
         }
-        if held == 0 {
-            return Err(refused(vec![Problem::new(
-                "",
-                "config not found: the patch holds no document",
-            )]));
-        }
+        // What is deleted from the main document goes first, wherever in the patch it stands.
+        steps.sort_by_key(|step| !matches!(step, Step::Delete(delete) if delete.kind.is_none()));
         Ok(Self { steps })
     }
 

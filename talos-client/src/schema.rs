@@ -16,6 +16,7 @@ pub(crate) enum Scalar {
     String,
     Bool,
     Int,
+    Int32,
     /// Unsigned, with the number of bits.
     Uint(u8),
     /// Go duration text, printed normalized (`168h0m0s`).
@@ -42,7 +43,6 @@ pub(crate) enum Scalar {
     Arg,
     /// Bytes in hexadecimal, printed with colons.
     Hex,
-    MachineType,
     DiskType,
     /// Routing table: a name or a number up to 255.
     Table,
@@ -219,6 +219,8 @@ impl Reader {
             "string" => Scalar::String,
             "bool" => Scalar::Bool,
             "int" => Scalar::Int,
+            "int32" => Scalar::Int32,
+            "uint64" => Scalar::Uint(64),
             "uint" => Scalar::Uint(32),
             "uint16" => Scalar::Uint(16),
             "uint8" => Scalar::Uint(8),
@@ -236,7 +238,6 @@ impl Reader {
             "hex" => Scalar::Hex,
             "portrange" => Scalar::PortRange,
             "arg" => Scalar::Arg,
-            "machinetype" => Scalar::MachineType,
             "disktype" => Scalar::DiskType,
             "table" => Scalar::Table,
             _ if bare.starts_with('=') => Scalar::Enum(&bare[1..]),

@@ -253,29 +253,28 @@ impl TalosConfig {
             "cluster",
             "proxy-url",
         ];
-        fn context(context: &Context) -> print::Out<'_> {
-            let mut keys: Vec<&str> = context.values.0.iter().map(|(key, _)| &**key).collect();
-            keys.sort_by_key(|key| {
-                ORDER
-                    .iter()
-                    .position(|known| known == key)
-                    .unwrap_or(ORDER.len())
-            });
-            let pairs = keys
-                .into_iter()
-                .filter_map(|key| {
-                    Some((
-                        key.to_owned().into(),
-                        encode::free(context.values.get(key)?),
-                    ))
-                })
-                .collect();
-            print::Out::Map(pairs)
+        // Sections below a context: basic credentials, or a signing identity.
+        const SECTIONS: [&str; 4] = ["basic", "siderov1", "username", "password"];
+        fn section<'v>(values: &'v Map, order: &[&str]) -> print::Out<'v> {
+            let rank = |key: &str| {
+                let known = order.iter().position(|known| *known == key);
+                known.unwrap_or(order.len())
+            };
+            let mut keys: Vec<&str> = values.0.iter().map(|(key, _)| &**key).collect();
+            keys.sort_by_key(|key| rank(key));
+            let pair = |key: &str| {
+                let out = match values.get(key)? {
+                    Value::Map(inner) => section(inner, &SECTIONS),
+                    other => encode::free(other),
+                };
+                Some((key.to_owned().into(), out))
+            };
+            print::Out::Map(keys.into_iter().filter_map(pair).collect())
         }
         let contexts = self
             .contexts
             .iter()
-            .map(|(name, value)| (name.as_str().into(), context(value)))
+            .map(|(name, value)| (name.as_str().into(), section(&value.values, &ORDER)))
             .collect();
         let pairs = vec![
             (

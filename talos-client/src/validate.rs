@@ -4,10 +4,32 @@ use crate::config::{Document, MachineConfig, MachineType};
 use crate::error::Problem;
 use crate::value::Value;
 
+mod bgp;
+mod containers;
 mod cross;
 mod devices;
 mod documents;
+mod expression;
+mod image;
+mod kubernetes;
 mod legacy;
+mod names;
+mod network;
+mod pem;
+mod runtime_spec;
+mod system;
+mod volumes;
+
+/// Roles that a client can have.
+const ROLES: [&str; 7] = [
+    "os:admin",
+    "os:operator",
+    "os:reader",
+    "os:etcd:backup",
+    "os:meta:writer",
+    "os:image:verifier",
+    "os:impersonator",
+];
 
 /// Where a configuration is going to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +138,7 @@ impl MachineConfig {
                 options,
                 found: Validation::default(),
             };
-            legacy::check(main, self, &mut findings);
+            legacy::check(main, &mut findings);
             let mut found = findings.found;
             if options.strict {
                 let as_error = |warning: Problem| {
@@ -181,120 +203,34 @@ fn list<'d>(document: &'d Document, path: &str) -> &'d [Value] {
     document.at(path).map(Value::as_list).unwrap_or_default()
 }
 
-fn is_cidr(text: &str) -> bool {
-    text.parse::<ipnet::IpNet>().is_ok()
+fn int(document: &Document, path: &str) -> i64 {
+    document
+        .at(path)
+        .and_then(Value::as_int)
+        .unwrap_or_default()
 }
 
-fn is_address(text: &str) -> bool {
-    text.split('%')
-        .next()
-        .is_some_and(|bare| bare.parse::<std::net::IpAddr>().is_ok())
+/// Nanoseconds; 0 when absent.
+fn duration(document: &Document, path: &str) -> i64 {
+    crate::duration::parse(text(document, path)).unwrap_or_default()
 }
 
-/// Version of an image reference, checked against what the Talos version runs.
-fn image(findings: &mut Findings<'_>, what: &str, reference: &str) {
-    if reference.is_empty() || findings.options.local {
-        return;
-    }
-    let tag = reference
-        .split('@')
-        .next()
-        .and_then(|name| name.rsplit_once(':'))
-        .map(|(_, tag)| tag)
-        .filter(|tag| !tag.contains('/'));
-    let version = tag
-        .map(|tag| tag.strip_prefix('v').unwrap_or(tag))
-        .filter(|tag| tag.parse::<crate::version::VersionContract>().is_ok());
-    let Some(version) = version else {
-        return findings.error(format!(
-            "{what} image is not valid: failed to parse Kubernetes version from image reference \"{reference}\": invalid image reference: \"{reference}\""
+/// An unsigned decimal number, with what is said of text that is none.
+fn parse_unsigned(text: &str) -> Result<u64, String> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!(
+            "strconv.ParseUint: parsing {}: invalid syntax",
+            crate::quote::quote(text)
         ));
-    };
-    let talos = findings.options.talos.clone();
-    if let Err(error) = crate::compatibility::check_kubernetes(&talos, version) {
-        findings.error(format!("{what} image is not valid: {}", error.message()));
     }
+    text.parse().map_err(|_| out_of_range("ParseUint", text))
 }
 
-/// Kubernetes names: labels, annotations and taints.
-mod names {
-    /// A qualified name, `[prefix/]name`.
-    pub(super) fn key(key: &str) -> Result<(), String> {
-        let parts: Vec<&str> = key.split('/').collect();
-        let name = match parts.as_slice() {
-            [name] => name,
-            [prefix, name] => {
-                if prefix.is_empty() {
-                    return Err(format!("prefix cannot be empty: \"{key}\""));
-                }
-                if prefix.len() > 253 || !is_subdomain(prefix) {
-                    return Err(format!(
-                        "prefix \"{prefix}\" is invalid: domain doesn't match required format: \"{prefix}\""
-                    ));
-                }
-                name
-            }
-            _ => return Err(format!("invalid format: too many slashes: \"{key}\"")),
-        };
-        if name.is_empty() {
-            return Err(format!("name cannot be empty: \"{key}\""));
-        }
-        if name.len() > 63 {
-            return Err(format!("name is too long: \"{name}\" (limit is 63)"));
-        }
-        if is_word(name) {
-            Ok(())
-        } else {
-            Err(format!("name \"{name}\" is invalid"))
-        }
-    }
-
-    pub(super) fn value(value: &str) -> Result<(), String> {
-        if value.len() > 63 {
-            return Err(format!(
-                "label value length exceeds limit of 63: \"{value}\""
-            ));
-        }
-        if value.is_empty() || is_word(value) {
-            Ok(())
-        } else {
-            Err(format!("label value \"{value}\" is invalid"))
-        }
-    }
-
-    /// `value:Effect` or `Effect`.
-    pub(super) fn taint(taint: &str) -> Result<(), String> {
-        let (value_text, effect) = match taint.split_once(':') {
-            Some((value, effect)) => (value, effect),
-            None => ("", taint),
-        };
-        if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
-            return Err(format!("invalid taint effect: \"{effect}\""));
-        }
-        value(value_text)
-    }
-
-    fn is_word(text: &str) -> bool {
-        let edge = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric());
-        edge(text.bytes().next())
-            && edge(text.bytes().last())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    }
-
-    fn is_subdomain(text: &str) -> bool {
-        text.split('.').all(|label| {
-            let edge = |byte: Option<u8>| {
-                byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-            };
-            edge(label.bytes().next())
-                && edge(label.bytes().last())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        })
-    }
+fn out_of_range(function: &str, text: &str) -> String {
+    format!(
+        "strconv.{function}: parsing {}: value out of range",
+        crate::quote::quote(text)
+    )
 }
 
 /// Labels, annotations and taints of a node.
@@ -305,32 +241,25 @@ fn node_metadata(
     annotations: Option<&Value>,
     taints: Option<&Value>,
 ) {
-    let pairs = |value: Option<&Value>| -> Vec<(String, String)> {
-        let map = value.and_then(Value::as_map);
-        let mut pairs: Vec<(String, String)> = map
-            .map(|map| {
-                map.0
-                    .iter()
-                    .map(|(k, v)| (k.to_string(), v.as_text().unwrap_or_default().to_owned()))
-                    .collect()
-            })
-            .unwrap_or_default();
-        pairs.sort();
-        pairs
-    };
-    for (what, all, check) in [
-        (
-            "labels",
-            pairs(labels),
-            names::value as fn(&str) -> Result<(), String>,
-        ),
-        ("annotations", pairs(annotations), |_: &str| Ok(())),
-        ("taints", pairs(taints), names::taint),
+    for (what, problems) in [
+        ("labels", names::labels(&pairs(labels))),
+        ("annotations", names::annotations(&pairs(annotations))),
+        ("taints", names::taints(&pairs(taints))),
     ] {
-        for (key, value) in all {
-            if let Err(problem) = names::key(&key).and_then(|()| check(&value)) {
-                findings.error(format!("invalid {prefix}node {what}: {problem}"));
-            }
+        for problem in problems {
+            findings.error(format!("invalid {prefix}node {what}: {problem}"));
         }
     }
+}
+
+/// Keys and texts, sorted by key.
+fn pairs(value: Option<&Value>) -> Vec<(&str, &str)> {
+    let map = value.and_then(Value::as_map);
+    let mut pairs: Vec<(&str, &str)> = map
+        .into_iter()
+        .flat_map(|map| map.0.iter())
+        .map(|(key, value)| (&**key, value.as_text().unwrap_or_default()))
+        .collect();
+    pairs.sort_unstable();
+    pairs
 }

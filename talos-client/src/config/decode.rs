@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::address;
 use crate::duration;
 use crate::error::Problem;
 use crate::schema::{Scalar, Schema, Struct, Type};
 use crate::size;
+use crate::uri;
 use crate::value::{Map, Value};
 use crate::yaml::scalar::{self, Resolved};
 use crate::yaml::{Node, NodeKind};
@@ -111,8 +113,8 @@ impl<'a> Decoder<'a> {
                 }
             },
             Type::Scalar { kind, pointer } => {
-                let value = self.scalar(*kind, node)?;
-                if *pointer || element || !value.is_zero() {
+                let value = self.scalar(*kind, node, *pointer)?;
+                if *pointer || element || !is_zero(*kind, &value) {
                     Some(value)
                 } else {
                     None
@@ -160,7 +162,7 @@ impl<'a> Decoder<'a> {
                     return None;
                 };
                 let mut map = Map::default();
-                for (key, value) in pairs {
+                for (key, value) in pairs.iter().filter(|(key, _)| !key.is_null()) {
                     let name = key.as_text().unwrap_or_default().to_owned();
                     self.path.push(name.clone());
                     let value = self.element(inner, value);
@@ -191,7 +193,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn scalar(&mut self, kind: Scalar, node: &Node) -> Option<Value> {
+    fn scalar(&mut self, kind: Scalar, node: &Node, percentage: bool) -> Option<Value> {
         if let (Scalar::Arg, NodeKind::Sequence(items)) = (kind, &node.kind) {
             if items.iter().any(|item| item.as_text().is_none()) {
                 self.problem(node, "arg value must be a string or list of strings");
@@ -199,7 +201,7 @@ impl<'a> Decoder<'a> {
             return Some(Value::List(
                 items
                     .iter()
-                    .filter_map(|item| self.scalar(Scalar::String, item))
+                    .filter_map(|item| self.scalar(Scalar::String, item, false))
                     .collect(),
             ));
         }
@@ -223,8 +225,19 @@ impl<'a> Decoder<'a> {
                 _ => Err(None),
             },
             Scalar::Int => integer(&resolved).map(Value::Int).ok_or(None),
+            Scalar::Int32 => integer(&resolved)
+                .filter(|n| i32::try_from(*n).is_ok())
+                .map(Value::Int)
+                .ok_or(None),
+            Scalar::Uint(64) => match &resolved {
+                Resolved::Uint(value) => Ok(Value::Uint(*value)),
+                other => integer(other)
+                    .filter(|n| *n >= 0)
+                    .map(Value::Int)
+                    .ok_or(None),
+            },
             Scalar::Uint(bits) => integer(&resolved)
-                .filter(|n| u64::try_from(*n).is_ok_and(|n| bits >= 64 || n < 1 << bits))
+                .filter(|n| u64::try_from(*n).is_ok_and(|n| n < 1 << bits))
                 .map(Value::Int)
                 .ok_or(None),
             Scalar::Mode => match integer(&resolved) {
@@ -244,8 +257,15 @@ impl<'a> Decoder<'a> {
                     })
                 })
                 .map_err(Some),
-            Scalar::Prefix if !text.is_empty() => prefix(text).map(Value::text).map_err(Some),
-            Scalar::Addr if !text.is_empty() => address(text).map(Value::text).map_err(Some),
+            Scalar::Prefix if !text.is_empty() => address::parse_prefix(text)
+                .map(|prefix| Value::text(prefix.to_string()))
+                .map_err(Some),
+            Scalar::Addr if !text.is_empty() => address::parse(text)
+                .map(|address| Value::text(address.to_string()))
+                .map_err(Some),
+            Scalar::Url => uri::parse(text)
+                .map(|uri| Value::text(uri.to_string()))
+                .map_err(Some),
             Scalar::AddrPort if !text.is_empty() => text
                 .parse::<std::net::SocketAddr>()
                 .map(|a| Value::text(a.to_string()))
@@ -254,29 +274,27 @@ impl<'a> Decoder<'a> {
                 .decode(text.replace(['\n', '\r'], ""))
                 .map(|_| Value::text(text.replace(['\n', '\r'], "")))
                 .map_err(|error| Some(format!("not base64: {error}"))),
-            Scalar::Size if !text.is_empty() => size::parse(text)
-                .map(|_| Value::text(text.as_str()))
-                .map_err(Some),
-            Scalar::PortRange => port_range(text).map_err(Some),
-            Scalar::MachineType => match text.as_str() {
-                "init" | "controlplane" | "worker" | "" => Ok(Value::text(text.as_str())),
-                "join" => Ok(Value::text("worker")),
-                _ => Ok(Value::text(text.as_str())),
-            },
-            Scalar::Enum(choices) => {
-                if choices.split('|').any(|choice| choice == text) {
-                    Ok(Value::text(text.as_str()))
+            Scalar::Size if !text.is_empty() => {
+                let bare = text.strip_prefix('-').unwrap_or(text);
+                let read = if percentage {
+                    size::parse(text).map(|_| ())
                 } else {
-                    Err(Some(format!(
-                        "does not belong to {}",
-                        choices.replace('|', ", ")
-                    )))
-                }
+                    size::bytes(bare).map(|_| ())
+                };
+                read.map(|()| Value::text(text.as_str())).map_err(Some)
+            }
+            Scalar::PortRange => port_range(text).map_err(Some),
+            Scalar::Enum(choices) => {
+                // Letters of another case are accepted and printed as they should have been written.
+                let known = choices
+                    .split('|')
+                    .find(|choice| choice.eq_ignore_ascii_case(text));
+                known.map(Value::text).ok_or_else(|| {
+                    Some(format!("does not belong to {}", choices.replace('|', ", ")))
+                })
             }
             Scalar::Hex => hex(text).map(Value::text).map_err(Some),
-            Scalar::DiskSize if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
-                integer(&resolved).map(Value::Int).ok_or(None)
-            }
+            Scalar::DiskSize => size::bytes(text).map(disk_size).map_err(Some),
             Scalar::Table if text.is_empty() => Ok(Value::text("")),
             Scalar::Table => table(text).map(Value::text).map_err(Some),
             Scalar::DiskType => match text.as_str() {
@@ -305,6 +323,14 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// The first choice of an enumeration is its zero.
+fn is_zero(kind: Scalar, value: &Value) -> bool {
+    match (kind, value.as_text()) {
+        (Scalar::Enum(choices), Some(text)) => choices.split('|').next() == Some(text),
+        _ => value.is_zero(),
+    }
+}
+
 fn integer(resolved: &Resolved) -> Option<i64> {
     match resolved {
         Resolved::Int(value) => Some(*value),
@@ -313,21 +339,22 @@ fn integer(resolved: &Resolved) -> Option<i64> {
     }
 }
 
-fn prefix(text: &str) -> Result<String, String> {
-    let net: ipnet::IpNet = text
-        .parse()
-        .map_err(|_| format!("{text} is not a network prefix"))?;
-    Ok(net.to_string())
-}
-
-fn address(text: &str) -> Result<String, String> {
-    let (bare, zone) = text
-        .split_once('%')
-        .map_or((text, None), |(bare, zone)| (bare, Some(zone)));
-    let address: std::net::IpAddr = bare
-        .parse()
-        .map_err(|_| format!("{text} is not an IP address"))?;
-    Ok(zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}")))
+/// Bytes in the shortest form that means the same: `10 GB`, or the number.
+fn disk_size(bytes: u64) -> Value {
+    let number = || i64::try_from(bytes).map_or(Value::Uint(bytes), Value::Int);
+    if bytes == 0 || !bytes.is_multiple_of(1000) {
+        return number();
+    }
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let power = (bytes.ilog10() / 3) as usize;
+    let rounded = (bytes as f64 / 1000_f64.powi(power as i32) * 10.0 + 0.5).floor() / 10.0;
+    let decimals = usize::from(rounded < 10.0);
+    let shown = format!("{rounded:.decimals$} {}", units[power]);
+    if size::bytes(&shown) == Ok(bytes) {
+        Value::text(shown)
+    } else {
+        number()
+    }
 }
 
 fn hex(text: &str) -> Result<String, String> {
@@ -373,7 +400,7 @@ fn port_range(text: &str) -> Result<Value, String> {
 fn expected(kind: Scalar) -> &'static str {
     match kind {
         Scalar::Bool => "a boolean",
-        Scalar::Int | Scalar::Uint(_) | Scalar::Mode => "a number",
+        Scalar::Int | Scalar::Int32 | Scalar::Uint(_) | Scalar::Mode => "a number",
         Scalar::Duration => "a duration such as 1h30m",
         Scalar::Size | Scalar::DiskSize | Scalar::SizeMatcher => "a size",
         Scalar::Prefix => "a network prefix",

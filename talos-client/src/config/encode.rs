@@ -213,7 +213,7 @@ fn zero(ty: &Type) -> Out<'static> {
             kind: Scalar::Bool, ..
         } => Out::Raw(Cow::Borrowed("false")),
         Type::Scalar {
-            kind: Scalar::Int | Scalar::Uint(_),
+            kind: Scalar::Int | Scalar::Int32 | Scalar::Uint(_),
             ..
         } => Out::Raw(Cow::Borrowed("0")),
         Type::Scalar {

@@ -59,7 +59,7 @@ impl MachineConfig {
         match self.text("machine.type")? {
             "init" => Some(MachineType::Init),
             "controlplane" => Some(MachineType::ControlPlane),
-            "worker" => Some(MachineType::Worker),
+            "worker" | "join" => Some(MachineType::Worker),
             _ => None,
         }
     }

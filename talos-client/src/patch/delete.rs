@@ -63,10 +63,8 @@ pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
     let whole = found.all.iter().any(|(path, _)| path.is_empty());
     let identity = |pairs: &Vec<(Node, Node)>| {
         pairs.iter().all(|(key, _)| {
-            matches!(
-                key.as_text(),
-                Some("apiVersion" | "kind" | "name" | "version")
-            )
+            // A document that still says its version is merged, empty as it is.
+            matches!(key.as_text(), Some("kind" | "name" | "version"))
         })
     };
     if whole || !remains || matches!(&node.kind, NodeKind::Mapping(pairs) if identity(pairs)) {

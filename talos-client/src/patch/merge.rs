@@ -133,7 +133,9 @@ impl Merge {
 
     fn free(&mut self, left: &mut Value, right: &Value) -> Result<(), Error> {
         match (&mut *left, right) {
-            (_, Value::Null) => {}
+            (Value::Null, Value::Null) => {}
+            (_, Value::Null) if self.compatibility == Compatibility::Fixed => {}
+            (_, Value::Null) => return Err(self.clash()),
             (Value::Map(old), Value::Map(new)) => {
                 for (key, new) in &new.0 {
                     self.path.push(key.to_string());

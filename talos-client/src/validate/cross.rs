@@ -1,7 +1,8 @@
 //! Rules between documents, and about the configuration as a whole.
 
-use super::{Findings, ValidationMode, flag, list, text};
-use crate::config::MachineConfig;
+use super::{Findings, ValidationMode, containers, flag, list, text};
+use crate::address;
+use crate::config::{Document, MachineConfig};
 use crate::value::Value;
 
 /// Kinds for control plane machines, in the order in which they are told.
@@ -22,8 +23,8 @@ const CONTROL_PLANE_ONLY: [&str; 14] = [
     "KubeTalosAPIAccessConfig",
 ];
 
-/// A kind, the legacy setting that excludes it, and what is told.
-const LEGACY: [(&str, &str, &str); 33] = [
+/// Kinds, the legacy setting whose presence excludes them, and what is told. Only the first that applies is told.
+const LEGACY: [(&str, &str, &str); 34] = [
     (
         "UnattendedInstallConfig",
         "machine.install",
@@ -40,6 +41,21 @@ const LEGACY: [(&str, &str, &str); 33] = [
         "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config",
     ),
     (
+        "DiscoveryIdentityConfig",
+        "cluster.secret",
+        "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config",
+    ),
+    (
+        "CRIBaseRuntimeSpecConfig",
+        "machine.baseRuntimeSpecOverrides",
+        "base runtime spec overrides are already set in v1alpha1 config",
+    ),
+    (
+        "ImageCacheConfig",
+        "machine.features.imageCache",
+        "image cache config is already set in v1alpha1 config",
+    ),
+    (
         "KubeAPIServerCAConfig",
         "cluster.ca",
         "kube-apiserver CA is already set in v1alpha1 config (.cluster.ca)",
@@ -50,7 +66,17 @@ const LEGACY: [(&str, &str, &str); 33] = [
         "kube-apiserver config is already set in v1alpha1 config (.cluster.apiServer)",
     ),
     (
+        "KubeAPIServerConfig",
+        "cluster.controlPlane.localAPIServerPort",
+        "kube-apiserver API port is already set in v1alpha1 config (.cluster.controlPlane.localAPIServerPort)",
+    ),
+    (
         "KubeAdmissionControlConfig",
+        "cluster.apiServer.admissionControl",
+        "admission control plugin config is already set in v1alpha1 config",
+    ),
+    (
+        "KubeAuthorizerConfig",
         "cluster.apiServer.admissionControl",
         "admission control plugin config is already set in v1alpha1 config",
     ),
@@ -80,6 +106,16 @@ const LEGACY: [(&str, &str, &str); 33] = [
         "kube-controller-manager config is already set in v1alpha1 config (.cluster.controllerManager)",
     ),
     (
+        "KubeControllerManagerConfig",
+        "machine.controlPlane.controllerManager",
+        "kube-controller-manager config is already set in v1alpha1 config (.machine.controlplane.controllerManager)",
+    ),
+    (
+        "KubeCoreDNSConfig",
+        "cluster.coreDNS",
+        "CoreDNS config is already set in v1alpha1 config (.cluster.coreDNS)",
+    ),
+    (
         "KubeCredentialProviderConfig",
         "machine.kubelet",
         "cannot use KubeCredentialProviderConfig with legacy kubelet configuration (.machine.kubelet)",
@@ -105,36 +141,6 @@ const LEGACY: [(&str, &str, &str); 33] = [
         "cluster network config is already set in the v1alpha1 config (.machine.cluster.network). Please remove it and use only the new KubeNetworkConfig document to avoid conflicts",
     ),
     (
-        "KubeNodeConfig",
-        "machine.nodeLabels",
-        ".machine.nodeLabels is already set in v1alpha1 config",
-    ),
-    (
-        "KubeNodeConfig",
-        "machine.nodeAnnotations",
-        ".machine.nodeAnnotations is already set in v1alpha1 config",
-    ),
-    (
-        "KubeNodeConfig",
-        "machine.nodeTaints",
-        ".machine.nodeTaints is already set in v1alpha1 config",
-    ),
-    (
-        "KubeNodeConfig",
-        "machine.kubelet.nodeIP",
-        ".machine.kubelet.nodeIP is already set in v1alpha1 config",
-    ),
-    (
-        "KubeNodeConfig",
-        "machine.kubelet.registerWithFQDN",
-        ".machine.kubelet.registerWithFQDN is already set in v1alpha1 config",
-    ),
-    (
-        "KubeNodeConfig",
-        "machine.kubelet.skipNodeRegistration",
-        ".machine.kubelet.skipNodeRegistration is already set in v1alpha1 config",
-    ),
-    (
         "KubePrismConfig",
         "machine.features.kubePrism",
         "KubePrism config in v1alpha1 config (.machine.features.kubePrism) can't be used with KubePrismConfig document, please remove it to avoid conflicts",
@@ -148,6 +154,11 @@ const LEGACY: [(&str, &str, &str); 33] = [
         "KubeSchedulerConfig",
         "cluster.scheduler",
         "kube-scheduler config is already set in v1alpha1 config (.cluster.scheduler)",
+    ),
+    (
+        "KubeSchedulerConfig",
+        "machine.controlPlane.scheduler",
+        "kube-scheduler config is already set in v1alpha1 config (.machine.controlplane.scheduler)",
     ),
     (
         "KubeServiceAccountConfig",
@@ -171,182 +182,223 @@ const LEGACY: [(&str, &str, &str); 33] = [
     ),
     (
         "HostnameConfig",
-        "machine.features.stableHostname",
-        "stable hostname is already set in v1alpha1 config",
-    ),
-    (
-        "HostnameConfig",
         "machine.network.hostname",
         "static hostname is already set in v1alpha1 config",
     ),
     (
-        "ResolverConfig",
-        "machine.network.nameservers",
-        ".machine.network.nameservers is already set in v1alpha1 config",
+        "TimeSyncConfig",
+        "machine.time.servers",
+        "time servers cannot be specified in both v1alpha1 and new-style configuration",
     ),
     (
-        "ResolverConfig",
-        "machine.network.searchDomains",
-        ".machine.network.searchDomains is already set in v1alpha1 config",
+        "TimeSyncConfig",
+        "machine.time.bootTimeout",
+        "boot timeout cannot be specified in both v1alpha1 and new-style configuration",
     ),
 ];
 
+/// Settings that a `KubeNodeConfig` excludes; each is told as already set.
+const NODE_SETTINGS: [&str; 8] = [
+    "cluster.allowSchedulingOnControlPlanes",
+    "cluster.allowSchedulingOnMasters",
+    "machine.kubelet.skipNodeRegistration",
+    "machine.kubelet.registerWithFQDN",
+    "machine.kubelet.nodeIP",
+    "machine.nodeLabels",
+    "machine.nodeAnnotations",
+    "machine.nodeTaints",
+];
+
 pub(super) fn check(config: &MachineConfig, findings: &mut Findings<'_>) {
-    legacy(config, findings);
+    if let Some(main) = config.main() {
+        for document in &config.documents {
+            if let Some(conflict) = legacy(document, main) {
+                findings.error(conflict);
+            }
+        }
+    }
     whole(config, findings);
 }
 
-fn legacy(config: &MachineConfig, findings: &mut Findings<'_>) {
-    let Some(main) = config.main() else { return };
-    for document in config
-        .documents
-        .iter()
-        .filter(|document| document.kind.is_some())
-    {
-        let mut told: Vec<&str> = Vec::new();
-        for (kind, path, message) in LEGACY
-            .iter()
-            .filter(|(kind, ..)| document.kind == Some(kind))
-        {
-            let set = match *path {
-                "machine.features.stableHostname" => {
-                    flag(main, path) == Some(true)
-                        && !text(document, "auto").is_empty()
-                        && text(document, "auto") != "off"
-                }
-                "machine.network.hostname" => main.at(path).is_some(),
-                "cluster.apiServer.admissionControl" => list(main, path)
-                    .iter()
-                    .any(|plugin| plugin.at("name").and_then(Value::as_text) == document.name()),
-                "machine.nodeLabels" => main.at(path).is_some() && document.at("labels").is_some(),
-                "machine.nodeAnnotations" => {
-                    main.at(path).is_some() && document.at("annotations").is_some()
-                }
-                "machine.nodeTaints" => main.at(path).is_some() && document.at("taints").is_some(),
-                "cluster.id" => main.at(path).is_some() || main.at("cluster.secret").is_some(),
-                _ => main.at(path).is_some(),
+/// What of the main document excludes this one.
+fn legacy(document: &Document, main: &Document) -> Option<String> {
+    let kind = document.kind?;
+    let already = |path: &str| Some(format!(".{path} is already set in v1alpha1 config"));
+    let set = |path: &str| main.at(path).is_some();
+    match kind {
+        "VolumeConfig" => return volume(document, main),
+        "KubeNodeConfig" => {
+            return NODE_SETTINGS
+                .into_iter()
+                .find(|path| set(path))
+                .and_then(already);
+        }
+        "ResolverConfig" => {
+            let servers = list(main, "machine.network.nameservers");
+            let usable = |server: &Value| {
+                server
+                    .as_text()
+                    .is_some_and(|text| address::parse(text).is_ok())
             };
-            // The endpoint is told only when the name did not tell already.
-            let quiet = *path == "cluster.controlPlane.endpoint" && !told.is_empty();
-            if set && !quiet && !told.contains(message) {
-                told.push(message);
-                findings.error(*message);
-            }
-            debug_assert!(!kind.is_empty(), "a kind");
+            return if set("machine.network.searchDomains") {
+                already("machine.network.searchDomains")
+            } else if servers.iter().any(usable) {
+                already("machine.network.nameservers")
+            } else if flag(main, "machine.network.disableSearchDomain") == Some(true) {
+                already("machine.network.disableSearchDomain")
+            } else if document.at("hostDNS").is_some() && set("machine.features.hostDNS") {
+                already("machine.features.hostDNS")
+            } else {
+                None
+            };
         }
-        if document.kind == Some("ResolverConfig")
-            && main.at("machine.features.hostDNS").is_some()
-            && document.at("hostDNS").is_some()
-        {
-            findings.error(".machine.features.hostDNS is already set in v1alpha1 config");
+        "TimeSyncConfig" if flag(main, "machine.time.disabled") == Some(true) => {
+            let text = "time sync cannot be disabled in both v1alpha1 and new-style configuration";
+            return Some(text.to_owned());
         }
+        _ => {}
+    }
+    let found = LEGACY
+        .iter()
+        .find(|(other, path, _)| *other == kind && set(path));
+    if let Some((.., message)) = found {
+        return Some((*message).to_owned());
+    }
+    let stable = flag(main, "machine.features.stableHostname") == Some(true);
+    (kind == "HostnameConfig" && stable)
+        .then(|| "stable hostname is already set in v1alpha1 config".to_owned())
+}
+
+fn volume(document: &Document, main: &Document) -> Option<String> {
+    let name = document.name().unwrap_or_default();
+    let section = match name {
+        "STATE" => "state",
+        "EPHEMERAL" => "ephemeral",
+        _ => return None,
+    };
+    let encrypted = !text(document, "encryption.provider").is_empty();
+    let also = main
+        .at(&format!("machine.systemDiskEncryption.{section}"))
+        .is_some();
+    (encrypted && also).then(|| {
+        format!(
+            "system disk encryption for \"{name}\" is configured in both v1alpha1.Config and VolumeConfig"
+        )
+    })
+}
+
+/// Host DNS as it is in force: the document's when it is enabled there, else the main document's.
+fn host_dns(config: &MachineConfig) -> Option<(&Document, &'static str)> {
+    let newer = config
+        .of_kind("ResolverConfig")
+        .next()
+        .filter(|document| flag(document, "hostDNS.enabled") == Some(true));
+    match newer {
+        Some(document) => Some((document, "hostDNS")),
+        None => config
+            .main()
+            .filter(|main| main.at("machine.features.hostDNS").is_some())
+            .map(|main| (main, "machine.features.hostDNS")),
     }
 }
 
 fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
-    let resolver = config.of_kind("ResolverConfig").next();
     let main = config.main();
-    let host_dns = |field: &str| -> Option<bool> {
-        let newer = resolver.and_then(|document| flag(document, &format!("hostDNS.{field}")));
-        newer.or_else(|| flag(main?, &format!("machine.features.hostDNS.{field}")))
-    };
-    let has_host_dns = resolver.is_some_and(|document| document.at("hostDNS").is_some())
-        || main.is_some_and(|main| main.at("machine.features.hostDNS").is_some());
+    let dns = host_dns(config);
+    let dns_flag =
+        |field: &str| dns.and_then(|(document, path)| flag(document, &format!("{path}.{field}")));
     if findings.options.mode == ValidationMode::Container {
-        if !has_host_dns {
+        if dns.is_none() {
             findings.error("hostDNS config is required in container mode");
-        } else if host_dns("forwardKubeDNSToHost") != Some(true) {
-            findings.error("forwardKubeDNSToHost must be enabled in container mode");
+        } else {
+            findings.require(
+                dns_flag("enabled") == Some(true),
+                "hostDNS must be enabled in container mode",
+            );
+            findings.require(
+                dns_flag("forwardKubeDNSToHost") == Some(true),
+                "forwardKubeDNSToHost must be enabled in container mode",
+            );
         }
     }
-    if let Some(resolver) = resolver {
-        let encrypted = |server: &Value| {
-            matches!(
-                server.at("protocol").and_then(Value::as_text),
-                Some("DoT" | "DoH")
-            )
-        };
-        let servers = list(resolver, "nameservers");
-        if servers.iter().any(encrypted) {
-            if host_dns("enabled") != Some(true) {
-                findings.error("hostDNS must be enabled when using non-default DNS protocols");
-            }
-            if servers.iter().all(encrypted) {
-                findings.warning(
-                    "all configured nameservers use encrypted DNS (DoT or DoH): validating certificates requires a correct system clock, so boot may stall when NTP servers are configured by hostname",
-                );
-            }
-        }
+    let encrypted = config
+        .of_kind("ResolverConfig")
+        .next()
+        .is_some_and(|document| {
+            list(document, "nameservers").iter().any(|server| {
+                let protocol = server.at("protocol").and_then(Value::as_text);
+                matches!(protocol, Some("DoT" | "DoH"))
+            })
+        });
+    if encrypted && dns_flag("enabled") != Some(true) {
+        findings.error("hostDNS must be enabled when using non-default DNS protocols");
     }
-    let discovery = config.of_kind("DiscoveryServiceConfig").next().is_some()
-        || main.is_some_and(|main| flag(main, "cluster.discovery.enabled") == Some(true));
-    let kubespan = config
-        .of_kind("KubeSpanConfig")
-        .any(|document| flag(document, "enabled") == Some(true))
-        || main.is_some_and(|main| flag(main, "machine.network.kubespan.enabled") == Some(true));
-    if kubespan && !discovery {
+    let discovery = discovery(config, main);
+    if discovery {
+        identity(config, main, findings);
+    }
+    containers::check_dependencies(config, findings);
+    let kubespan = match config.of_kind("KubeSpanConfig").next() {
+        Some(document) => flag(document, "enabled"),
+        None => main.and_then(|main| flag(main, "machine.network.kubespan.enabled")),
+    };
+    if kubespan == Some(true) && !discovery {
         findings.error("KubeSpan requires cluster discovery to be enabled");
     }
-    if discovery {
-        let identity = config.of_kind("DiscoveryIdentityConfig").next();
-        let set = |newer: &str, older: &str| {
-            identity.is_some_and(|document| !text(document, newer).is_empty())
-                || main.is_some_and(|main| !text(main, older).is_empty())
-        };
-        for (what, newer, older) in [
-            ("ID", "clusterID", "id"),
-            ("secret", "clusterSecret", "secret"),
-        ] {
-            if !set(newer, &format!("cluster.{older}")) {
-                findings.error(format!(
-                    "cluster {what} (.cluster.{older} or DiscoveryIdentityConfig) should be set when cluster discovery (DiscoveryServiceConfig) is enabled"
-                ));
-            }
+    if config.is_control_plane() {
+        let serves = config.of_kind("KubeAPIServerCAConfig").next().is_some()
+            || main.is_some_and(|main| {
+                main.at("cluster.ca").is_some() || main.at("cluster.acceptedCAs").is_some()
+            });
+        let encrypted = config.of_kind("KubeEtcdEncryptionConfig").next().is_some()
+            || main.is_some_and(|main| {
+                main.at("cluster.secretboxEncryptionSecret").is_some()
+                    || main.at("cluster.aescbcEncryptionSecret").is_some()
+            });
+        if serves && !encrypted {
+            findings.error(
+                "etcd encryption config is required for control plane machines running kube-apiserver",
+            );
         }
+        return;
     }
-    containers(config, findings);
-    if !config.is_control_plane() {
-        let kinds: Vec<&str> = CONTROL_PLANE_ONLY
-            .into_iter()
-            .filter(|kind| config.of_kind(kind).next().is_some())
-            .collect();
-        if !kinds.is_empty() {
-            findings.error(format!(
-                "the following document kinds are only allowed on control plane machines: [{}]",
-                kinds.join(" ")
-            ));
-        }
-    }
-    let serves = config.of_kind("KubeAPIServerCAConfig").next().is_some()
-        || main.is_some_and(|main| main.at("cluster.ca").is_some());
-    let encrypted = config.of_kind("KubeEtcdEncryptionConfig").next().is_some()
-        || main.is_some_and(|main| {
-            main.at("cluster.secretboxEncryptionSecret").is_some()
-                || main.at("cluster.aescbcEncryptionSecret").is_some()
-        });
-    if config.is_control_plane() && serves && !encrypted {
-        findings.error(
-            "etcd encryption config is required for control plane machines running kube-apiserver",
-        );
+    let kinds: Vec<&str> = CONTROL_PLANE_ONLY
+        .into_iter()
+        .filter(|kind| config.of_kind(kind).next().is_some())
+        .collect();
+    if !kinds.is_empty() {
+        findings.error(format!(
+            "the following document kinds are only allowed on control plane machines: [{}]",
+            kinds.join(" ")
+        ));
     }
 }
 
-fn containers(config: &MachineConfig, findings: &mut Findings<'_>) {
-    for document in config.of_kind("ContainerConfig") {
-        let name = document.name().unwrap_or_default();
-        for other in list(document, "dependsOn.containers")
-            .iter()
-            .filter_map(Value::as_text)
-        {
-            if other != name
-                && !config
-                    .of_kind("ContainerConfig")
-                    .any(|document| document.name() == Some(other))
-            {
-                findings.error(format!(
-                    "container \"{name}\" depends on container \"{other}\", which is not configured"
-                ));
-            }
+/// Whether any discovery service is configured.
+fn discovery(config: &MachineConfig, main: Option<&Document>) -> bool {
+    let service = "cluster.discovery.registries.service";
+    let legacy = main.is_some_and(|main| {
+        flag(main, "cluster.discovery.enabled") == Some(true)
+            && flag(main, &format!("{service}.disabled")) != Some(true)
+            && crate::uri::parse(text(main, &format!("{service}.endpoint"))).is_ok()
+    });
+    legacy || config.of_kind("DiscoveryServiceConfig").next().is_some()
+}
+
+fn identity(config: &MachineConfig, main: Option<&Document>, findings: &mut Findings<'_>) {
+    let of_main = |field: &str| main.map(|main| text(main, field)).unwrap_or_default();
+    let (mut id, mut secret) = (of_main("cluster.id"), of_main("cluster.secret"));
+    if id.is_empty()
+        && secret.is_empty()
+        && let Some(document) = config.of_kind("DiscoveryIdentityConfig").next()
+    {
+        (id, secret) = (text(document, "clusterID"), text(document, "clusterSecret"));
+    }
+    for (what, value, path) in [("ID", id, "id"), ("secret", secret, "secret")] {
+        if value.is_empty() {
+            findings.error(format!(
+                "cluster {what} (.cluster.{path} or DiscoveryIdentityConfig) should be set when cluster discovery (DiscoveryServiceConfig) is enabled"
+            ));
         }
     }
 }

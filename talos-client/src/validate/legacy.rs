@@ -1,58 +1,101 @@
 //! The main document.
 
-use super::{Findings, ValidationMode, devices, flag, image, is_cidr, list, node_metadata, text};
-use crate::config::{Document, MachineConfig};
+use super::{
+    Findings, ROLES, ValidationMode, devices, flag, image, int, kubernetes, list, node_metadata,
+    text,
+};
+use crate::address;
+use crate::config::Document;
+use crate::quote::quote;
+use crate::uri;
 use crate::value::Value;
 
-const ROLES: [&str; 7] = [
-    "os:admin",
-    "os:operator",
-    "os:reader",
-    "os:etcd:backup",
-    "os:meta:writer",
-    "os:image:verifier",
-    "os:impersonator",
-];
-/// Kubelet settings that Talos owns.
-const KUBELET_OWNED: [&str; 11] = [
-    "apiVersion",
-    "kind",
-    "authentication",
-    "authorization",
-    "rotateCertificates",
-    "clusterDomain",
-    "clusterDNS",
-    "staticPodPath",
-    "port",
-    "cgroupRoot",
-    "systemCgroups",
-];
+const DISCOVERY_SERVICE: &str = "https://discovery.talos.dev/";
+/// What a disk selector can ask for.
+const DISK_TYPES: [&str; 4] = ["nvme", "sd", "hdd", "ssd"];
 
-pub(super) fn check(main: &Document, config: &MachineConfig, findings: &mut Findings<'_>) {
+fn texts<'d>(document: &'d Document, path: &str) -> impl Iterator<Item = &'d str> {
+    list(document, path).iter().filter_map(Value::as_text)
+}
+
+fn field<'v>(value: &'v Value, path: &str) -> &'v str {
+    value.at(path).and_then(Value::as_text).unwrap_or_default()
+}
+
+pub(super) fn check(main: &Document, findings: &mut Findings<'_>) {
     if main.at("machine").is_none() {
-        findings.error("machine instructions are required");
-        return;
+        return findings.error("machine instructions are required");
     }
-    let machine_type = text(main, "machine.type");
-    let control_plane = matches!(machine_type, "init" | "controlplane");
-    let worker = matches!(machine_type, "worker" | "");
+    let written = text(main, "machine.type");
+    let control_plane = matches!(written, "init" | "controlplane");
+    let worker = matches!(written, "worker" | "join" | "");
+    if !list(main, "machine.files").is_empty() {
+        findings
+            .warning(".machine.files is deprecated; use dedicated configuration documents instead");
+    }
+    if main.at("machine.baseRuntimeSpecOverrides").is_some() {
+        findings.warning(
+            ".machine.baseRuntimeSpecOverrides is deprecated; use a CRIBaseRuntimeSpecConfig document instead",
+        );
+    }
     if main.at("cluster").is_none() {
         findings.error("cluster instructions are required");
     } else {
-        cluster(main, config, control_plane, findings);
+        cluster(main, control_plane, findings);
     }
-    if machine_type.is_empty() {
-        findings.warning("use \"worker\" instead of \"\" for machine type");
-    } else if !control_plane && !worker {
-        findings.error(format!("unknown machine type \"{machine_type}\""));
+    install_disk(main, findings);
+    if flag(main, "machine.features.hostDNS.forwardKubeDNSToHost") == Some(true)
+        && flag(main, "machine.features.hostDNS.enabled") != Some(true)
+    {
+        findings.error(
+            "feature hostDNS.forwardKubeDNSToHost requires hostDNS.enabled to be true (.machine.features.hostDNS)",
+        );
     }
-    authority(main, control_plane, worker, findings);
-    install(main, findings);
-    kubelet(main, findings);
-    devices::check(main, control_plane, findings);
+    if worker && written != "worker" {
+        findings.warning(format!(
+            "use \"worker\" instead of {} for machine type",
+            quote(written)
+        ));
+    }
+    authority(main, written, control_plane, worker, findings);
+    if main.at("machine.network").is_some() {
+        devices::check(main, findings);
+        let mtu = match int(main, "machine.network.kubespan.mtu") {
+            0 => i64::MAX,
+            mtu => mtu,
+        };
+        if kubespan(main) && mtu < 1280 {
+            findings.error("kubespan link MTU must be at least 1280");
+        }
+    }
     disks(main, findings);
+    subnets(
+        main,
+        "machine.kubelet.nodeIP.validSubnets",
+        "kubelet nodeIP subnet is not valid",
+        findings,
+    );
+    kubernetes::owned(main.at("machine.kubelet.extraConfig"), findings);
+    encryption(main, findings);
+    if kubespan(main) {
+        subnets(
+            main,
+            "machine.network.kubespan.filters.endpoints",
+            "KubeSpan endpoint filter is not valid",
+            findings,
+        );
+        let excluded = "machine.network.kubespan.filters.excludeAdvertisedNetworks";
+        for network in texts(main, excluded) {
+            if address::parse_prefix(network).is_err() {
+                findings.error(format!(
+                    "KubeSpan exclude advertised networks filter is not valid: {}",
+                    quote(network)
+                ));
+            }
+        }
+    }
     logging(main, findings);
-    features(main, control_plane, findings);
+    extensions(main, findings);
     node_metadata(
         findings,
         "machine ",
@@ -60,239 +103,354 @@ pub(super) fn check(main: &Document, config: &MachineConfig, findings: &mut Find
         main.at("machine.nodeAnnotations"),
         main.at("machine.nodeTaints"),
     );
-    if main.at("machine.baseRuntimeSpecOverrides").is_some() {
-        findings.warning(
-            ".machine.baseRuntimeSpecOverrides is deprecated; use a CRIBaseRuntimeSpecConfig document instead",
-        );
+    api_access(main, control_plane, findings);
+    let algorithm = text(main, "machine.features.nodeAddressSortAlgorithm");
+    if !matches!(algorithm.to_lowercase().as_str(), "" | "v1" | "v2") {
+        findings.error(format!(
+            "invalid node address sort algorithm: {algorithm} does not belong to AddressSortAlgorithm values"
+        ));
     }
-    if main.at("machine.files").is_some() {
-        findings
-            .warning(".machine.files is deprecated; use dedicated configuration documents instead");
+    if flag(main, "persist") == Some(false) {
+        findings.error(".persist should be enabled");
+    }
+    let overrides = main.at("machine.baseRuntimeSpecOverrides");
+    if let Some(why) = super::runtime_spec::problem(overrides) {
+        findings.error(format!(
+            "failed to unmarshal base runtime spec overrides: {why}"
+        ));
+    }
+    for section in ["config", "mirrors"] {
+        let path = format!("machine.registries.{section}");
+        let map = main.at(&path).and_then(Value::as_map);
+        for (key, value) in map.into_iter().flat_map(|map| map.0.iter()) {
+            if *value == Value::Null {
+                findings.error(format!("registries.{section}[{}] is null", quote(key)));
+            }
+        }
+    }
+    image::check(findings, "kubelet", text(main, "machine.kubelet.image"));
+    if control_plane {
+        for (what, section) in [
+            ("kube-apiserver", "apiServer"),
+            ("kube-controller-manager", "controllerManager"),
+            ("kube-scheduler", "scheduler"),
+        ] {
+            let reference = text(main, &format!("cluster.{section}.image"));
+            image::check(findings, what, reference);
+        }
     }
 }
 
-fn cluster(
-    main: &Document,
-    config: &MachineConfig,
-    control_plane: bool,
-    findings: &mut Findings<'_>,
-) {
-    let newer = config.of_kind("KubeClusterConfig").next().is_some();
-    match main.at("cluster.controlPlane") {
-        None if newer => {}
-        None => {
-            if main.at("machine.kubelet").is_some() || main.at("cluster.clusterName").is_some() {
-                findings.error("cluster controlplane endpoint is required");
-            }
+fn kubespan(main: &Document) -> bool {
+    flag(main, "machine.network.kubespan.enabled") == Some(true)
+}
+
+/// Subnets or addresses, each of which may be negated.
+fn subnets(main: &Document, path: &str, what: &str, findings: &mut Findings<'_>) {
+    for subnet in texts(main, path) {
+        let subnet = subnet.strip_prefix('!').unwrap_or(subnet);
+        if !address::is_subnet_or_address(subnet) {
+            findings.error(format!("{what}: {}", quote(subnet)));
         }
-        Some(_) => {
-            let endpoint = text(main, "cluster.controlPlane.endpoint");
-            if endpoint.is_empty() {
-                findings.error("cluster controlplane endpoint is required");
-            } else if let Err(why) = endpoint_host(endpoint) {
-                findings.error(format!("invalid controlplane endpoint: {why}"));
-            }
+    }
+}
+
+fn cluster(main: &Document, control_plane: bool, findings: &mut Findings<'_>) {
+    if main.at("cluster.controlPlane").is_some() {
+        // Nothing else is looked at without an endpoint.
+        if main.at("cluster.controlPlane.endpoint").is_none() {
+            return findings.error("cluster controlplane endpoint is required");
+        }
+        if let Err(why) = uri::check_endpoint(text(main, "cluster.controlPlane.endpoint")) {
+            findings.error(format!("invalid controlplane endpoint: {why}"));
         }
     }
     let domain = text(main, "cluster.network.dnsDomain");
     if !domain.is_empty() && !is_dns_name(domain) {
-        findings.error(format!("\"{domain}\" is not a valid DNS name"));
+        findings.error(format!("{} is not a valid DNS name", quote(domain)));
+    }
+    cloud_provider(main, findings);
+    if main.at("cluster.etcd").is_some() {
+        if control_plane {
+            etcd(main, findings);
+        } else {
+            findings.error("etcd config is only allowed on control plane machines");
+        }
     }
     if !text(main, "cluster.ca.key").is_empty() && !control_plane {
         findings.error("cluster CA key is not allowed on non-controlplane nodes (.cluster.ca)");
     }
-    if control_plane && main.at("cluster.network.cni").is_some() {
-        let (name, urls) = (
-            text(main, "cluster.network.cni.name"),
-            list(main, "cluster.network.cni.urls"),
-        );
-        match name {
-            "custom" if urls.is_empty() => {
-                findings.error(
-                    "at least one url should be specified if using \"custom\" option for CNI",
-                );
-            }
-            "custom" => {}
-            "flannel" | "none" if !urls.is_empty() => {
-                findings.error(format!("\"urls\" field should be empty for \"{name}\" CNI"));
-            }
-            "flannel" | "none" => {}
-            _ => findings.error("cni name should be one of [\"flannel\", \"custom\", \"none\"]"),
+    inline_manifests(main, findings);
+    discovery(main, findings);
+    if let Err(why) = api_server(main) {
+        findings.error(why);
+    }
+    for (section, what) in [
+        ("controllerManager", "controller-manager"),
+        ("scheduler", "scheduler"),
+    ] {
+        let resources = main.at(&format!("cluster.{section}.resources"));
+        if let Some(why) = kubernetes::unsupported_resource(resources) {
+            findings.error(format!("{what} resource validation failed: {why}"));
         }
     }
-    if main.at("cluster.externalCloudProvider").is_some() {
-        let manifests = list(main, "cluster.externalCloudProvider.manifests");
-        if flag(main, "cluster.externalCloudProvider.enabled") != Some(true)
-            && !manifests.is_empty()
-        {
-            findings.error("external cloud provider is disabled, but manifests are provided");
+}
+
+fn cloud_provider(main: &Document, findings: &mut Findings<'_>) {
+    let path = "cluster.externalCloudProvider";
+    let manifests = list(main, &format!("{path}.manifests"));
+    if flag(main, &format!("{path}.enabled")) != Some(true) && !manifests.is_empty() {
+        return findings.error("external cloud provider is disabled, but manifests are provided");
+    }
+    for url in manifests.iter().filter_map(Value::as_text) {
+        if let Err(why) = uri::check_endpoint(url) {
+            findings.error(format!(
+                "invalid external cloud provider manifest url {}: {why}",
+                quote(url)
+            ));
         }
-        for url in manifests.iter().filter_map(Value::as_text) {
-            if let Err(why) = endpoint_host(url) {
+    }
+}
+
+fn etcd(main: &Document, findings: &mut Findings<'_>) {
+    findings.require(
+        main.at("cluster.etcd.ca").is_some(),
+        "key/cert combination should not be empty",
+    );
+    let advertised = list(main, "cluster.etcd.advertisedSubnets");
+    let single = text(main, "cluster.etcd.subnet");
+    if !single.is_empty() && !advertised.is_empty() {
+        findings.error("etcd subnet can't be set when advertised subnets are set");
+    }
+    let mut check = |subnets: &[&str], what: &str| {
+        for subnet in subnets {
+            let subnet = subnet.strip_prefix('!').unwrap_or(subnet);
+            if !address::is_subnet_or_address(subnet) {
                 findings.error(format!(
-                    "invalid external cloud provider manifest url \"{url}\": {why}"
+                    "etcd {what} subnet is not valid: {}",
+                    quote(subnet)
                 ));
             }
         }
+    };
+    let advertised: Vec<&str> = advertised.iter().filter_map(Value::as_text).collect();
+    let listen: Vec<&str> = texts(main, "cluster.etcd.listenSubnets").collect();
+    if advertised.is_empty() && !single.is_empty() {
+        check(&[single], "advertised");
+    } else {
+        check(&advertised, "advertised");
     }
-    let mut seen = Vec::new();
-    for manifest in list(main, "cluster.inlineManifests") {
-        let name = manifest
-            .at("name")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
-        if name.is_empty() {
-            findings.error("inline manifest name can't be empty");
-        }
-        if seen.contains(&name) {
-            findings.error(format!("inline manifest name \"{name}\" is duplicate"));
-        }
-        seen.push(name);
-    }
-    if flag(main, "cluster.discovery.enabled") == Some(true)
-        && flag(main, "cluster.discovery.registries.service.disabled") != Some(true)
-    {
-        let identity = config.of_kind("DiscoveryIdentityConfig").next().is_some();
-        if text(main, "cluster.id").is_empty() && !identity {
-            findings.error("cluster discovery service requires .cluster.id");
-        }
-        if text(main, "cluster.secret").is_empty() && !identity {
-            findings.error("cluster discovery service requires .cluster.secret");
-        }
-    }
-    if main.at("cluster.etcd").is_some() && !control_plane {
-        findings.error("etcd config is only allowed on control plane machines");
-    }
-    for (path, what) in [
-        ("advertisedSubnets", "advertised"),
-        ("listenSubnets", "listen"),
-    ] {
-        if !control_plane {
-            break;
-        }
-        for subnet in list(main, &format!("cluster.etcd.{path}"))
-            .iter()
-            .filter_map(Value::as_text)
-        {
-            if !is_cidr(subnet.strip_prefix('!').unwrap_or(subnet)) {
-                findings.error(format!("etcd {what} subnet is not valid: \"{subnet}\""));
-            }
-        }
-    }
-    for authorizer in list(main, "cluster.apiServer.authorizationConfig") {
-        let kind = authorizer
-            .at("type")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
-        let prefix = "apiserver authorization config validation failed";
-        if kind.is_empty() {
-            findings.error(format!("{prefix}: authorizer type must be set"));
-        } else if !matches!(kind, "Node" | "RBAC" | "Webhook") {
-            findings.error(format!("{prefix}: authorizer type {kind} is not allowed, allowed types are [Node RBAC Webhook]"));
-        }
-    }
-    image(
-        findings,
-        "kube-apiserver",
-        text(main, "cluster.apiServer.image"),
-    );
-    image(
-        findings,
-        "kube-controller-manager",
-        text(main, "cluster.controllerManager.image"),
-    );
-    image(
-        findings,
-        "kube-scheduler",
-        text(main, "cluster.scheduler.image"),
+    // Without subnets of its own, etcd listens on those that it advertises.
+    check(
+        if listen.is_empty() {
+            &advertised
+        } else {
+            &listen
+        },
+        "listen",
     );
 }
 
-/// The host of an URL.
-fn endpoint_host(url: &str) -> Result<(), &'static str> {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if url.is_empty() {
-        Err("url hostname must not be blank")
-    } else if host.is_empty() || host.starts_with(':') {
-        Err("hostname must not be blank")
-    } else {
-        Ok(())
+fn inline_manifests(main: &Document, findings: &mut Findings<'_>) {
+    let mut seen = Vec::new();
+    for manifest in list(main, "cluster.inlineManifests") {
+        let name = field(manifest, "name");
+        if name.trim().is_empty() {
+            findings.error("inline manifest name can't be empty");
+        }
+        if seen.contains(&name) {
+            findings.error(format!("inline manifest name {} is duplicate", quote(name)));
+        }
+        seen.push(name);
+    }
+}
+
+fn discovery(main: &Document, findings: &mut Findings<'_>) {
+    let service = "cluster.discovery.registries.service";
+    if flag(main, "cluster.discovery.enabled") != Some(true)
+        || flag(main, &format!("{service}.disabled")) == Some(true)
+    {
+        return;
+    }
+    let endpoint = match text(main, &format!("{service}.endpoint")) {
+        "" => DISCOVERY_SERVICE,
+        endpoint => endpoint,
+    };
+    match uri::parse_request(endpoint) {
+        Err(why) => findings.error(format!(
+            "cluster discovery service registry endpoint is invalid: {why}"
+        )),
+        Ok(url) if !matches!(url.path.as_str(), "" | "/") => {
+            findings.error("cluster discovery service path should be empty");
+        }
+        Ok(_) => {}
+    }
+    for field in ["id", "secret"] {
+        if text(main, &format!("cluster.{field}")).is_empty() {
+            findings.error(format!(
+                "cluster discovery service requires .cluster.{field}"
+            ));
+        }
+    }
+}
+
+/// The first thing that is wrong with the API server's section.
+fn api_server(main: &Document) -> Result<(), String> {
+    let authorizers = list(main, "cluster.apiServer.authorizationConfig");
+    if !authorizers.is_empty() {
+        let arguments = main
+            .at("cluster.apiServer.extraArgs")
+            .and_then(Value::as_map);
+        for (key, _) in arguments.into_iter().flat_map(|map| map.0.iter()) {
+            if key == "authorization-mode" {
+                return Err("authorization-mode cannot be used in conjunction with AuthorizationConfig, use eitherr AuthorizationConfig or authorization-mode".to_owned());
+            }
+            if key.starts_with("authorization-webhook-") {
+                return Err("authorization-webhook-* flags cannot be used in conjunction with AuthorizationConfig, use either AuthorizationConfig or authorization-webhook-* flags".to_owned());
+            }
+        }
+    }
+    for authorizer in authorizers {
+        let prefix = "apiserver authorization config validation failed";
+        let kind = field(authorizer, "type");
+        if kind.is_empty() {
+            return Err(format!("{prefix}: authorizer type must be set"));
+        }
+        if field(authorizer, "name").is_empty() {
+            return Err(format!("{prefix}: authorizer name must be set"));
+        }
+        if !kubernetes::AUTHORIZERS.contains(&kind) {
+            return Err(format!(
+                "{prefix}: authorizer type {kind} is not allowed, allowed types are [{}]",
+                kubernetes::AUTHORIZERS.join(" ")
+            ));
+        }
+    }
+    match kubernetes::unsupported_resource(main.at("cluster.apiServer.resources")) {
+        Some(why) => Err(format!("apiserver resource validation failed: {why}")),
+        None => Ok(()),
     }
 }
 
 fn is_dns_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name.len() <= 253
-        && name.split('.').all(|label| {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let bare = name.strip_suffix(['.', '_']).unwrap_or(name);
+    let labels = |name: &str| {
+        name.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
+                && label.bytes().all(|b| word(b) || b == b'-')
+                && label.bytes().next().is_some_and(word)
         })
+    };
+    name.len() - name.matches('.').count() <= 255 && (labels(name) || labels(bare))
 }
 
-fn authority(main: &Document, control_plane: bool, worker: bool, findings: &mut Findings<'_>) {
-    let (ca, key) = (
-        main.at("machine.ca").is_some(),
-        !text(main, "machine.ca.key").is_empty(),
-    );
-    if !ca && list(main, "machine.acceptedCAs").is_empty() {
+fn authority(
+    main: &Document,
+    written: &str,
+    control_plane: bool,
+    worker: bool,
+    findings: &mut Findings<'_>,
+) {
+    let issuing = main.at("machine.ca").is_some();
+    let accepted = !list(main, "machine.acceptedCAs").is_empty();
+    let said = |path: &str| !text(main, path).is_empty();
+    if !issuing && !accepted {
         findings.error(
             "issuing CA or some accepted CAs are required (.machine.ca, machine.acceptedCAs)",
         );
     }
-    if ca && text(main, "machine.ca.crt").is_empty() {
-        findings.error("key/cert combination should not be empty");
-    }
     if control_plane {
-        if !ca {
+        if main.at("cluster.network").is_some() {
+            cni(main, findings);
+        }
+        if !issuing {
             findings.error("issuing CA is required (.machine.ca)");
-        } else if !key {
+        } else if !said("machine.ca.key") {
             findings.error("issuing CA key is required for controlplane nodes (.machine.ca.key)");
         }
     } else if worker {
-        if key {
+        devices::check_no_virtual(main, findings);
+        if said("machine.ca.key") {
             findings.error(
                 "issuing Talos API CA key is not allowed on non-controlplane nodes (.machine.ca)",
             );
         }
-        if !text(main, "cluster.ca.key").is_empty() {
+        if issuing && !said("machine.ca.crt") && !accepted {
+            findings.error(
+                "trusted CA certificates are required on non-controlplane nodes (.machine.ca.crt, .machine.acceptedCAs)",
+            );
+        }
+        if said("cluster.ca.key") {
             findings.error("issuing Kubernetes API CA key is not allowed on non-controlplane nodes (.cluster.ca)");
+        }
+    } else {
+        findings.error(format!("unknown machine type {}", quote(written)));
+    }
+}
+
+fn cni(main: &Document, findings: &mut Findings<'_>) {
+    let path = "cluster.network.cni";
+    let name = if main.at(path).is_some() {
+        text(main, &format!("{path}.name"))
+    } else {
+        "flannel"
+    };
+    let urls = list(main, &format!("{path}.urls"));
+    if !matches!(name, "flannel" | "none" | "custom") {
+        return findings.error("cni name should be one of [\"flannel\", \"custom\", \"none\"]");
+    }
+    if name != "custom" && !urls.is_empty() {
+        findings.error(format!("\"urls\" field should be empty for \"{name}\" CNI"));
+    }
+    if name == "custom" && urls.is_empty() {
+        findings.warning("\"urls\" field should not be empty for \"custom\" CNI");
+    }
+    if name != "flannel" {
+        if !list(main, &format!("{path}.flannel.extraArgs")).is_empty() {
+            findings.error(format!(
+                "\"flanneldExtraArgs\" field should be empty for \"{name}\" CNI"
+            ));
+        }
+        if flag(main, &format!("{path}.flannel.kubeNetworkPoliciesEnabled")) == Some(true) {
+            findings.error(format!(
+                "\"flannelKubeNetworkPoliciesEnabled\" should not be enabled for \"{name}\" CNI"
+            ));
+        }
+    }
+    if name == "custom" {
+        for url in urls.iter().filter_map(Value::as_text) {
+            if let Err(why) = uri::check_endpoint(url) {
+                findings.error(why);
+            }
         }
     }
 }
 
-fn install(main: &Document, findings: &mut Findings<'_>) {
-    if main.at("machine.install").is_none() {
+fn install_disk(main: &Document, findings: &mut Findings<'_>) {
+    if main.at("machine.install").is_none() || findings.options.mode != ValidationMode::Metal {
         return;
     }
-    if findings.options.mode == ValidationMode::Metal {
-        let selector = main.at("machine.install.diskSelector");
-        if text(main, "machine.install.disk").is_empty() && selector.is_none() {
-            findings.error("either install disk or diskSelector should be defined");
-        }
-        if selector.is_some_and(|selector| selector.at("name").is_some()) {
-            findings.error("install disk selector is invalid: selector on name is not supported");
-        }
+    let selector = main.at("machine.install.diskSelector");
+    let said = |name: &str| {
+        selector
+            .map(|selector| field(selector, name))
+            .unwrap_or_default()
+    };
+    let kind = said("type");
+    let problem = if !said("name").is_empty() {
+        Some("selector on name is not supported".to_owned())
+    } else if !kind.is_empty() && !DISK_TYPES.contains(&kind) {
+        Some(format!("unsupported disk type {}", quote(kind)))
+    } else {
+        None
+    };
+    let usable = selector.is_some() && problem.is_none();
+    if let Some(problem) = problem {
+        findings.error(format!("install disk selector is invalid: {problem}"));
     }
-    let mut seen = Vec::new();
-    for extension in list(main, "machine.install.extensions") {
-        let image = extension
-            .at("image")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
-        if seen.contains(&image) {
-            findings.error(format!("duplicate system extension \"{image}\""));
-        }
-        seen.push(image);
-    }
-    if !seen.is_empty() {
-        findings.warning(
-            ".machine.install.extensions is deprecated, please see https://docs.siderolabs.com/talos/latest/platform-specific-installations/boot-assets",
-        );
+    if text(main, "machine.install.disk").is_empty() && !usable {
+        findings.error("either install disk or diskSelector should be defined");
     }
     if !list(main, "machine.install.extraKernelArgs").is_empty()
         && flag(main, "machine.install.grubUseUKICmdline") == Some(true)
@@ -302,47 +460,46 @@ fn install(main: &Document, findings: &mut Findings<'_>) {
     }
 }
 
-fn kubelet(main: &Document, findings: &mut Findings<'_>) {
-    image(findings, "kubelet", text(main, "machine.kubelet.image"));
-    for subnet in list(main, "machine.kubelet.nodeIP.validSubnets")
-        .iter()
-        .filter_map(Value::as_text)
-    {
-        if !is_cidr(subnet.strip_prefix('!').unwrap_or(subnet)) {
-            findings.error(format!("kubelet nodeIP subnet is not valid: \"{subnet}\""));
+fn extensions(main: &Document, findings: &mut Findings<'_>) {
+    let mut seen = Vec::new();
+    for extension in list(main, "machine.install.extensions") {
+        let image = field(extension, "image");
+        if seen.contains(&image) {
+            findings.error(format!("duplicate system extension {}", quote(image)));
         }
+        seen.push(image);
     }
-    if let Some(Value::Map(extra)) = main.at("machine.kubelet.extraConfig") {
-        for field in KUBELET_OWNED
-            .iter()
-            .filter(|field| extra.get(field).is_some())
-        {
-            findings.error(format!(
-                "kubelet configuration field \"{field}\" can't be overridden"
-            ));
-        }
+    if !seen.is_empty() {
+        findings.warning(
+            ".machine.install.extensions is deprecated, please see https://docs.siderolabs.com/talos/latest/platform-specific-installations/boot-assets",
+        );
     }
 }
 
 fn disks(main: &Document, findings: &mut Findings<'_>) {
-    for disk in list(main, "machine.disks") {
-        let device = disk
-            .at("device")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
+    for (index, disk) in list(main, "machine.disks").iter().enumerate() {
+        if *disk == Value::Null {
+            findings.error(format!("machine.disks[{index}] is null"));
+            continue;
+        }
         let partitions = disk
             .at("partitions")
             .map(Value::as_list)
             .unwrap_or_default();
-        for partition in partitions.iter().rev().skip(1) {
+        let before_last = partitions.len().saturating_sub(1);
+        for partition in &partitions[..before_last] {
             if partition.at("size").is_none_or(Value::is_zero) {
                 findings.error(format!(
-                    "partition for disk \"{device}\" is set to occupy full disk, but it's not the last partition in the list"
+                    "partition for disk {} is set to occupy full disk, but it's not the last partition in the list",
+                    quote(field(disk, "device"))
                 ));
             }
         }
     }
-    for (section, label) in [("state", "STATE"), ("ephemeral", "EPHEMERAL")] {
+}
+
+fn encryption(main: &Document, findings: &mut Findings<'_>) {
+    for (section, label) in [("ephemeral", "EPHEMERAL"), ("state", "STATE")] {
         let path = format!("machine.systemDiskEncryption.{section}");
         if main.at(&path).is_none() {
             continue;
@@ -376,64 +533,46 @@ fn disks(main: &Document, findings: &mut Findings<'_>) {
 
 fn logging(main: &Document, findings: &mut Findings<'_>) {
     for destination in list(main, "machine.logging.destinations") {
-        let endpoint = destination
+        match destination
             .at("endpoint")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
-        if endpoint.is_empty() {
-            findings.error("empty logging endpoint");
-        } else {
-            let scheme = endpoint.split("://").next().unwrap_or_default();
-            if !matches!(scheme, "tcp" | "udp") {
-                findings.error(format!("unexpected logging endpoint scheme \"{scheme}\""));
+            .map(|_| uri::parse(field(destination, "endpoint")))
+        {
+            None | Some(Err(_)) => findings.error("empty logging endpoint"),
+            Some(Ok(endpoint)) => {
+                if endpoint.host.is_empty() {
+                    findings.error("empty logging endpoint's host");
+                }
+                if !matches!(endpoint.scheme.as_str(), "tcp" | "udp") {
+                    findings.error(format!(
+                        "unexpected logging endpoint scheme {}",
+                        quote(&endpoint.scheme)
+                    ));
+                }
             }
         }
-        let format = destination
-            .at("format")
-            .and_then(Value::as_text)
-            .unwrap_or_default();
+        let format = field(destination, "format");
         if format != "json_lines" {
-            findings.error(format!("unknown logging format \"{format}\""));
+            findings.error(format!("unknown logging format {}", quote(format)));
         }
     }
 }
 
-fn features(main: &Document, control_plane: bool, findings: &mut Findings<'_>) {
-    if flag(main, "machine.features.kubernetesTalosAPIAccess.enabled") == Some(true) {
-        if !control_plane {
-            findings.error(
-                "feature Kubernetes Talos API Access can only be enabled on control plane machines",
-            );
-        }
-        for role in list(
-            main,
-            "machine.features.kubernetesTalosAPIAccess.allowedRoles",
-        )
-        .iter()
-        .filter_map(Value::as_text)
-        {
-            if !ROLES.contains(&role) {
-                findings.error(format!(
-                    "invalid role \"{role}\" in allowed roles for Kubernetes Talos API Access"
-                ));
-            }
-        }
+fn api_access(main: &Document, control_plane: bool, findings: &mut Findings<'_>) {
+    let path = "machine.features.kubernetesTalosAPIAccess";
+    if flag(main, &format!("{path}.enabled")) != Some(true) {
+        return;
     }
-    if flag(main, "machine.features.hostDNS.forwardKubeDNSToHost") == Some(true)
-        && flag(main, "machine.features.hostDNS.enabled") != Some(true)
-    {
+    if !control_plane {
         findings.error(
-            "feature hostDNS.forwardKubeDNSToHost requires hostDNS.enabled to be true (.machine.features.hostDNS)",
+            "feature Kubernetes Talos API Access can only be enabled on control plane machines",
         );
     }
-    if flag(main, "persist") == Some(false) {
-        findings.error(".persist should be enabled");
-    }
-    if let Some(mtu) = main
-        .at("machine.network.kubespan.mtu")
-        .and_then(Value::as_int)
-        && mtu < 1280
-    {
-        findings.error("kubespan link MTU must be at least 1280");
+    for role in texts(main, &format!("{path}.allowedRoles")) {
+        if !ROLES.contains(&role) {
+            findings.error(format!(
+                "invalid role {} in allowed roles for Kubernetes Talos API Access",
+                quote(role)
+            ));
+        }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
-use super::{Node, NodeKind};
+use super::{Node, NodeKind, scalar};
 
 /// Deepest nesting that is read; the real configuration stays below 20.
 const MAX_DEPTH: usize = 128;
 /// Most nodes that aliases may add to one text.
 const MAX_ALIASED: usize = 100_000;
+/// Most comments without a space before them that are forgiven.
+const MAX_GLUED: usize = 64;
 /// Largest text that is read, in bytes: twice the message limit of the API.
 const MAX_TEXT: usize = 64 << 20;
 
@@ -43,9 +45,14 @@ enum Frame {
     },
 }
 
+#[derive(Default)]
 struct Builder {
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
+    /// Names of the anchors of this document.
+    names: HashMap<String, usize>,
+    /// Anchors of earlier documents, which later ones may use too.
+    earlier: HashMap<String, Node>,
     aliased: usize,
     root: Option<Node>,
 }
@@ -63,26 +70,96 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Syntax> {
         ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut documents = Vec::new();
-    let mut builder = Builder {
-        stack: Vec::new(),
-        anchors: HashMap::new(),
-        aliased: 0,
-        root: None,
+    check_marks(text)?;
+    let mut text = std::borrow::Cow::Borrowed(text);
+    for _ in 0..MAX_GLUED {
+        match read(&text) {
+            Ok(documents) => return Ok(documents),
+            Err(Failure::Syntax(syntax)) => return Err(syntax),
+            // A comment may touch a quoted text or a bracket.
+            Err(Failure::Glued(at)) => text.to_mut().insert(at, ' '),
+        }
+    }
+    Err(Syntax::at(
+        1,
+        1,
+        "comments must be separated from other tokens by whitespace",
+    ))
+}
+
+/// A byte order mark is no white space where a line begins.
+fn check_marks(text: &str) -> Result<(), Syntax> {
+    let at = match text.find("\n\u{feff}") {
+        _ if text.starts_with('\u{feff}') => 0,
+        Some(at) => at + 1,
+        None => return Ok(()),
     };
-    for next in Parser::new_from_str(text) {
-        let (event, span) = next.map_err(|error| {
-            let mark = error.marker();
-            Syntax::at(mark.line(), mark.col() + 1, error.info().to_string())
-        })?;
+    let line = text[..at].matches('\n').count() + 1;
+    Err(Syntax::at(
+        line,
+        1,
+        "a byte order mark stands inside the text",
+    ))
+}
+
+enum Failure {
+    Syntax(Syntax),
+    /// The byte at which a comment begins right after a token.
+    Glued(usize),
+}
+
+impl From<Syntax> for Failure {
+    fn from(syntax: Syntax) -> Self {
+        Self::Syntax(syntax)
+    }
+}
+
+fn read(text: &str) -> Result<Vec<Node>, Failure> {
+    let mut documents = Vec::new();
+    let mut builder = Builder::default();
+    let surrogates = has_surrogates(text);
+    let options = granit_parser::options! {
+        emit_unresolved_aliases: true,
+        emit_anchor_events: true,
+    };
+    for next in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = match next {
+            Ok(next) => next,
+            Err(error) => {
+                let mark = error.marker();
+                if *error.kind() == ErrorKind::CommentNotSeparated
+                    && let Some(at) = comment_start(text, mark.index())
+                {
+                    return Err(Failure::Glued(at));
+                }
+                let (line, column) = (mark.line(), mark.col() + 1);
+                return Err(Syntax::at(line, column, error.info().to_string()).into());
+            }
+        };
         let (line, column) = (span.start.line(), span.start.col() + 1);
         let node = |kind| Node { kind, line, column };
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
+            Event::Scalar(content, style, anchor, tag) => {
+                let tag = tag.as_deref().map(short_tag);
+                if tag.as_deref() == Some("!!null") && !scalar::is_null(&content) {
+                    let message = format!("cannot construct !!str `{content}` as a !!null");
+                    return Err(Syntax::at(line, column, message).into());
+                }
+                if surrogates && style == ScalarStyle::DoubleQuoted {
+                    let written: String = text
+                        .chars()
+                        .skip(span.start.index())
+                        .take(span.end.index().saturating_sub(span.start.index()))
+                        .collect();
+                    if has_surrogates(&written) {
+                        let message = "found invalid Unicode character escape code";
+                        return Err(Syntax::at(line, column, message).into());
+                    }
+                }
                 let kind = NodeKind::Scalar {
-                    text: text.into_owned(),
+                    text: content.into_owned(),
                     plain: style == ScalarStyle::Plain,
-                    tag: tag.as_deref().map(short_tag),
+                    tag,
                 };
                 builder.add(node(kind), anchor)?;
             }
@@ -109,22 +186,45 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Syntax> {
             }
             Event::SequenceEnd | Event::MappingEnd => builder.close()?,
             Event::Alias(id) => builder.alias(id, line, column)?,
-            Event::DocumentStart(_, Some(version)) if (version.major, version.minor) != (1, 1) => {
-                return Err(Syntax::at(line, column, "found incompatible YAML document"));
+            Event::Anchor(id, name) => {
+                builder.names.insert(name.into_owned(), id);
             }
-            Event::DocumentStart(..) => builder.anchors.clear(),
+            Event::UnresolvedAlias(name) => builder.earlier_alias(&name, line, column)?,
+            Event::DocumentStart(_, Some(version)) if (version.major, version.minor) != (1, 1) => {
+                return Err(Syntax::at(line, column, "found incompatible YAML document").into());
+            }
             Event::DocumentEnd => {
                 let empty = NodeKind::Scalar {
                     text: String::new(),
                     plain: true,
                     tag: None,
                 };
+                builder.end_document();
                 documents.push(builder.root.take().unwrap_or_else(|| node(empty)));
             }
             _ => {}
         }
     }
     Ok(documents)
+}
+
+/// The byte of the `#` at or after a number of characters, on the same line.
+fn comment_start(text: &str, from: usize) -> Option<usize> {
+    let start = text.char_indices().nth(from)?.0;
+    let line = text[start..].split('\n').next()?;
+    line.find('#').map(|at| start + at)
+}
+
+/// An escape that is half of a pair, which is no character.
+fn has_surrogates(text: &str) -> bool {
+    text.match_indices("\\u").any(|(at, _)| {
+        let digits = text.as_bytes().get(at + 2..at + 4).unwrap_or_default();
+        let backslashes = text[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+        matches!(
+            digits,
+            [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F']
+        ) && backslashes.is_multiple_of(2)
+    })
 }
 
 fn short_tag(tag: &granit_parser::Tag) -> String {
@@ -163,6 +263,18 @@ impl Builder {
                 "an anchor that contains its own alias",
             ));
         };
+        self.insert(target, line, column)
+    }
+
+    fn earlier_alias(&mut self, name: &str, line: usize, column: usize) -> Result<(), Syntax> {
+        let Some(target) = self.earlier.get(name).cloned() else {
+            let message = format!("unknown anchor '{name}' referenced");
+            return Err(Syntax::at(line, column, message));
+        };
+        self.insert(target, line, column)
+    }
+
+    fn insert(&mut self, target: Node, line: usize, column: usize) -> Result<(), Syntax> {
         self.aliased += size(&target);
         if self.aliased > MAX_ALIASED {
             return Err(Syntax::at(
@@ -172,6 +284,15 @@ impl Builder {
             ));
         }
         self.add(target, 0)
+    }
+
+    fn end_document(&mut self) {
+        for (name, id) in self.names.drain() {
+            if let Some(node) = self.anchors.remove(&id) {
+                self.earlier.insert(name, node);
+            }
+        }
+        self.anchors.clear();
     }
 
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Syntax> {

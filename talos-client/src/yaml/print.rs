@@ -196,7 +196,9 @@ fn is_printable(c: char) -> bool {
 
 fn literal(out: &mut String, value: &str, indent: usize) {
     out.push('|');
-    if value.starts_with([' ', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+    // Without it, the spaces that the first line begins with would count as indentation.
+    let first = value.trim_start_matches(is_break);
+    if first.starts_with(' ') {
         out.push('4');
     }
     let trimmed = value.strip_suffix('\n');

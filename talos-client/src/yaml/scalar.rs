@@ -109,7 +109,8 @@ fn float(text: &str) -> Option<f64> {
         !e.is_empty() && digits(e)
     });
     if valid && exponent_valid {
-        text.parse().ok()
+        // A number that is too large for one is text.
+        text.parse().ok().filter(|number: &f64| number.is_finite())
     } else {
         None
     }

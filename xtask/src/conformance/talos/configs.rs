@@ -87,7 +87,7 @@ impl Inputs<'_> {
     fn load(&self) -> Answer {
         Ok(match MachineConfig::load(&self.file("config")?) {
             Ok(config) => {
-                json!({"text": config.to_yaml().as_str(), "document_kinds": kinds(&config)})
+                json!({"text": config.to_yaml().as_str(), "document_kinds": config.document_kinds()})
             }
             Err(error) => json!({"error": describe(&error)}),
         })
@@ -184,15 +184,6 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&str, &str)> {
         .into_iter()
         .flatten()
         .map(|(name, value)| (name.as_str(), text(value)))
-}
-
-/// The reference's identifiers: `apiVersion/kind`, where the main document has no version and this kind.
-pub(super) fn kinds(config: &MachineConfig) -> Vec<String> {
-    let kind = |title: String| match title.split('/').next() {
-        Some("v1alpha1") | None => "/v1alpha1".to_owned(),
-        Some(kind) => format!("v1alpha1/{kind}"),
-    };
-    config.document_titles().into_iter().map(kind).collect()
 }
 
 pub(super) fn outcome(result: Result<String, Error>) -> Value {

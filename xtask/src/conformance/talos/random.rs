@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use talos_client::MachineConfig;
 
 use super::super::{Folder, Outputs, Report, Runner, Suite};
-use super::configs::{describe, first_line, kinds, outcome, patched, short, text};
+use super::configs::{describe, first_line, outcome, patched, short, text};
 use super::validation;
 
 const PATCHES: &str = "random-patches.json";
@@ -84,10 +84,14 @@ impl Suite for Random {
 pub(super) fn load(config: &str) -> Value {
     match MachineConfig::load(config) {
         Ok(config) => {
-            json!({"ok": true, "encoded": config.to_yaml().as_str(), "kinds": kinds(&config)})
+            json!({"ok": true, "encoded": config.to_yaml().as_str(), "kinds": config.document_kinds()})
         }
         Err(error) => json!({"ok": false, "error": describe(&error)}),
     }
+}
+
+fn loads(text: &str) -> bool {
+    MachineConfig::load(text).is_ok()
 }
 
 /// Success or failure must agree; what the reference printed must be printed, unless it cannot be read again.
@@ -99,10 +103,14 @@ pub(super) fn judge(expected: &Value, output: &Value) -> Option<String> {
     let got = output["text"].as_str().or(output["encoded"].as_str());
     match (wanted, got) {
         (Some(wanted), Some(got)) => {
-            let broken =
-                expected["encoded_loads_again"] == false || expected["encoded_stable"] == false;
+            let broken = expected["encoded_loads_again"] == false
+                || expected["encoded_stable"] == false
+                || !loads(wanted) && loads(got);
+            let kinds = &expected["kinds"];
             if broken {
                 None
+            } else if !kinds.is_null() && *kinds != output["kinds"] {
+                Some(format!("kinds: expected {kinds}, got {}", output["kinds"]))
             } else {
                 first_line(wanted, got)
             }

@@ -46,7 +46,7 @@ fn show(validation: &Validation) -> Value {
     })
 }
 
-/// Equal lists, order aside; a text that did not load is about loading on both sides.
+/// Equal lists in equal order, unless the case says that any order will do; a text that did not load is about loading on both sides.
 pub(super) fn difference(expected: &Value, output: &Value) -> Option<String> {
     if expected["valid"] != output["valid"] {
         return Some(format!(
@@ -55,18 +55,21 @@ pub(super) fn difference(expected: &Value, output: &Value) -> Option<String> {
             short(output)
         ));
     }
-    let sorted = |value: &Value| {
+    let any_order = expected["order"] == "any";
+    let listed = |value: &Value| {
         let mut list: Vec<String> = value
             .as_array()
             .into_iter()
             .flatten()
             .map(|item| text(item).to_owned())
             .collect();
-        list.sort();
+        if any_order {
+            list.sort();
+        }
         list
     };
     let refused = |value: &Value| {
-        sorted(&value["errors"]).iter().any(|text| {
+        listed(&value["errors"]).iter().any(|text| {
             text.contains("does not load")
                 || text.starts_with("error decoding")
                 || text.starts_with("duplicate document")
@@ -78,10 +81,13 @@ pub(super) fn difference(expected: &Value, output: &Value) -> Option<String> {
         return None;
     }
     for key in ["errors", "warnings"] {
-        let (wanted, got) = (sorted(&expected[key]), sorted(&output[key]));
+        let (wanted, got) = (listed(&expected[key]), listed(&output[key]));
         if wanted != got {
             let missing: Vec<&String> = wanted.iter().filter(|text| !got.contains(text)).collect();
             let extra: Vec<&String> = got.iter().filter(|text| !wanted.contains(text)).collect();
+            if missing.is_empty() && extra.is_empty() {
+                return Some(format!("{key}: expected the order {wanted:?}, got {got:?}"));
+            }
             return Some(format!("{key}: missing {missing:?}, too much {extra:?}"));
         }
     }
