@@ -1,7 +1,7 @@
 //! What the figures of the README come from: this crate against others at the same work, in one run.
 //!
-//! `cargo bench -p restic-wrapper --all-features`; `LINES=200000` makes it shorter. Programs that are not installed are
-//! said and left out.
+//! `cargo bench -p restic-wrapper --all-features`; `LINES=200000` and `PAIRS=11` make it shorter. Programs that are not
+//! installed are said and left out.
 
 #![allow(
     clippy::print_stdout,
@@ -15,16 +15,17 @@ use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use restic_wrapper::retention::{GroupBy, Policy, Zone};
+use restic_wrapper::simulator::{FakeRestic, Reply};
 use restic_wrapper::{
     Command, Decoded, LineSplitter, Location, Parser, Restic, Snapshot, Stream, Timestamp,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 fn main() {
-    let lines: usize = std::env::var("LINES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000_000);
+    let lines = number_from("LINES", 1_000_000);
     let folder = tempfile::tempdir().unwrap();
     println!("| work | this crate | compared with | theirs | ratio |");
     println!("| --- | --: | --- | --: | --: |");
@@ -55,25 +56,27 @@ fn shown(time: Duration) -> String {
     }
 }
 
-/// Processor time of this process and of its children that have ended, in steps of 10 ms: other programs on the machine
-/// do not count.
-fn processor_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<i64> = text
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .filter_map(|n| n.parse().ok())
-        .collect();
-    // Behind the name and the state: the 11th to 14th number.
-    Duration::from_millis(u64::try_from(fields[10..14].iter().sum::<i64>()).unwrap() * 10)
+fn processor_time_of(work: impl FnOnce()) -> Duration {
+    let before = all_usage();
+    work();
+    all_usage() - before
 }
 
-fn processor_time_of(work: impl FnOnce()) -> Duration {
-    let before = processor_time();
-    work();
-    processor_time() - before
+/// Processor time to the microsecond.
+fn usage(who: UsageWho) -> Duration {
+    let usage = getrusage(who).unwrap();
+    let whole = usage.user_time() + usage.system_time();
+    Duration::from_micros(u64::try_from(whole.num_microseconds()).unwrap())
+}
+
+/// Of this process and of its children that have ended.
+fn all_usage() -> Duration {
+    usage(UsageWho::RUSAGE_SELF) + usage(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn number_from(name: &str, default: usize) -> usize {
+    let text = std::env::var(name).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn best(rounds: usize, mut work: impl FnMut()) -> Duration {
@@ -280,17 +283,55 @@ async fn processes(folder: &Path) {
     };
     let shown_source = source.to_string_lossy().into_owned();
     let backup = ["backup", "--json", "--no-cache", "--force", &shown_source];
+    // Pairs in alternating order, so that what else the machine does meets both alike.
+    let pairs = number_from("PAIRS", 41);
+    let mut mine = Vec::new();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..7 {
-        let before = processor_time();
-        repository.backup([&source]).force().await.unwrap();
-        let between = processor_time();
-        ours.push(between - before);
-        assert!(alone(&backup).status().unwrap().success());
-        theirs.push(processor_time() - between);
+    for pair in 0..pairs {
+        for by_crate in [pair % 2 == 0, pair % 2 != 0] {
+            let (wall, processor, own) =
+                (Instant::now(), all_usage(), usage(UsageWho::RUSAGE_SELF));
+            if by_crate {
+                repository.backup([&source]).force().await.unwrap();
+                mine.push(usage(UsageWho::RUSAGE_SELF) - own);
+            } else {
+                assert!(alone(&backup).status().unwrap().success());
+            }
+            let run = (wall.elapsed(), all_usage() - processor);
+            if by_crate { &mut ours } else { &mut theirs }.push(run);
+        }
     }
-    let work = "a backup of 64 MB, median of 7 (processor time of both processes)";
-    row(work, median(ours), "restic alone", median(theirs));
+    for (name, pick) in [
+        (
+            "from start to end",
+            (|run| run.0) as fn(&(Duration, Duration)) -> Duration,
+        ),
+        ("processor time of all processes", |run| run.1),
+    ] {
+        let ratios = ours.iter().zip(&theirs);
+        let mut ratios: Vec<f64> = ratios
+            .map(|(a, b)| pick(a).as_secs_f64() / pick(b).as_secs_f64())
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "| a backup of 64 MB, {name}, medians of {pairs} pairs | {} | restic alone | {} | {:.3}x (middle half {:.3} to {:.3}) |",
+            shown(median(ours.iter().map(pick).collect())),
+            shown(median(theirs.iter().map(pick).collect())),
+            ratios[pairs / 2],
+            ratios[pairs / 4],
+            ratios[pairs - 1 - pairs / 4],
+        );
+    }
+    let (own, whole) = (
+        median(mine),
+        median(theirs.iter().map(|run| run.1).collect()),
+    );
+    println!(
+        "| the same, processor time of this crate itself | {} | restic's own | {} | 1 + {:.4}x |",
+        shown(own),
+        shown(whole),
+        own.as_secs_f64() / whole.as_secs_f64()
+    );
 
     let slow = repository.clone().limit_upload(4096);
     let more = folder.join("more");
@@ -303,7 +344,7 @@ async fn processes(folder: &Path) {
         &more.to_string_lossy(),
     ]
     .map(str::to_owned);
-    for round in 0..5_u64 {
+    for round in 0..9_u64 {
         for by_crate in [true, false] {
             // New content every time, so that there is something to upload when the signal comes.
             let mut bytes = vec![0_u8; 16 << 20];
@@ -314,7 +355,7 @@ async fn processes(folder: &Path) {
                 chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
             }
             std::fs::write(&more, bytes).unwrap();
-            let wait = Duration::from_millis(1500 + round * 100);
+            let wait = Duration::from_millis(1500 + round * 60);
             if by_crate {
                 let run = slow.backup([&more]).start().unwrap();
                 tokio::time::sleep(wait).await;
@@ -326,23 +367,59 @@ async fn processes(folder: &Path) {
                 let mut child = alone(&args).spawn().unwrap();
                 std::thread::sleep(wait);
                 let started = Instant::now();
-                let pid = child.id().to_string();
-                assert!(
-                    Process::new("kill")
-                        .args(["-INT", &pid])
-                        .status()
-                        .unwrap()
-                        .success()
-                );
+                let pid = Pid::from_child(&child);
+                kill_process(pid, Signal::INT).unwrap();
                 child.wait().unwrap();
                 theirs.push(started.elapsed());
             }
         }
     }
     row(
-        "cancel, median of 5",
+        "cancel, median of 9",
         median(ours),
         "SIGINT to restic alone",
+        median(theirs),
+    );
+    cancels_of_a_fake(folder).await;
+}
+
+/// What cancelling costs where the program itself ends at once.
+async fn cancels_of_a_fake(folder: &Path) {
+    let folder = folder.join("fake");
+    std::fs::create_dir(&folder).unwrap();
+    let reply = Reply::new().out("ready").sleep(Duration::from_secs(3600));
+    let program = FakeRestic::new("0.19.1")
+        .on("backup", reply)
+        .install(Path::new(env!("CARGO_BIN_EXE_fake-restic")), &folder)
+        .unwrap();
+    let restic = Restic::at(&program).await.unwrap();
+    let repository = restic
+        .repository(Location::local(&folder), "correct horse")
+        .check_lock_after_cancel(false);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..51 {
+        let mut run = repository.backup(["/"]).start().unwrap();
+        run.next().await.unwrap();
+        let started = Instant::now();
+        assert!(run.cancel().await.unwrap_err().is_cancelled());
+        ours.push(started.elapsed());
+        let mut child = Process::new(&program)
+            .arg("backup")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        let started = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        child.wait().unwrap();
+        theirs.push(started.elapsed());
+    }
+    row(
+        "cancel of a program that ends at once, median of 51",
+        median(ours),
+        "SIGINT to it alone",
         median(theirs),
     );
 }

@@ -54,6 +54,8 @@ pub struct Evidence {
     panicked: bool,
     restore_errors: bool,
     check_errors: u64,
+    unreachable: bool,
+    reached: u64,
 }
 
 const KEPT: usize = 24;
@@ -74,6 +76,8 @@ impl Evidence {
             panicked: false,
             restore_errors: false,
             check_errors: 0,
+            unreachable: false,
+            reached: 0,
         }
     }
 
@@ -81,6 +85,13 @@ impl Evidence {
     pub fn observe(&mut self, event: &Event) {
         match event {
             Event::Notice(notice) => self.text(notice.stream, &notice.text),
+            Event::Progress(progress) => {
+                let reached = progress.bytes_done.or(progress.bytes_restored).unwrap_or(0);
+                if reached > self.reached {
+                    self.reached = reached;
+                    self.unreachable = false;
+                }
+            }
             Event::ItemError(error) => {
                 let reason = error.reason();
                 self.damage |= reports_damage(&reason);
@@ -132,8 +143,14 @@ impl Evidence {
             }
             return;
         }
+        let kind = kind_in_text(line);
+        if line.contains("operation successful after") {
+            self.unreachable = false;
+        } else if kind == Some(ErrorKind::Network) {
+            self.unreachable = true;
+        }
         if self.kind_in_text.is_none() {
-            self.kind_in_text = kind_in_text(line);
+            self.kind_in_text = kind;
         }
         if line.contains("already locked") {
             self.locked_by = LockedBy::from_text(line);
@@ -166,6 +183,12 @@ impl Evidence {
     #[must_use]
     pub fn locked_by(&self) -> Option<&LockedBy> {
         self.locked_by.as_ref()
+    }
+
+    /// Whether the last that was heard of the storage is that it cannot be reached, with no work done since.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable
     }
 
     /// What restic gave as its reason, in one line or a few.

@@ -43,6 +43,7 @@ struct Settings {
     global: Vec<(&'static str, Version, Option<std::ffi::OsString>)>,
     retry_lock: Option<Duration>,
     timeout: Option<Duration>,
+    network_patience: Option<Duration>,
     patience: Patience,
     nice: Option<i32>,
     idle_io: bool,
@@ -69,6 +70,7 @@ impl Repository {
             global: Vec::new(),
             retry_lock: None,
             timeout: None,
+            network_patience: None,
             patience: Patience::default(),
             nice: None,
             idle_io: false,
@@ -142,6 +144,14 @@ impl Repository {
     #[must_use]
     pub fn timeout(self, limit: Duration) -> Self {
         self.with(|s| s.timeout = Some(limit))
+    }
+
+    /// Stops a command whose storage has been out of reach for so long, with
+    /// [`ErrorKind::Network`](crate::ErrorKind::Network) and what restic said about it. By itself restic goes on trying for 15
+    /// minutes.
+    #[must_use]
+    pub fn network_patience(self, limit: Duration) -> Self {
+        self.with(|s| s.network_patience = Some(limit))
     }
 
     /// How long each step of stopping a command may take.
@@ -378,6 +388,7 @@ impl Repository {
             redactor,
             patience: self.settings.patience,
             timeout,
+            network_patience: self.settings.network_patience,
             raw_output: wants_raw.then_some(raw_output).flatten(),
             doing: format!("restic {} at {}", command.name(), self.settings.location),
             after_cancel: if cleanup {

@@ -303,6 +303,8 @@ pub(crate) struct Supervision {
     pub(crate) redactor: Redactor,
     pub(crate) patience: Patience,
     pub(crate) timeout: Option<Duration>,
+    /// How long the storage may be out of reach.
+    pub(crate) network_patience: Option<Duration>,
     pub(crate) raw_output: Option<RawOutput>,
     pub(crate) doing: String,
     /// Runs after a cancel: looks whether a lock was left, and removes it if its holder is gone.
@@ -367,12 +369,14 @@ async fn drive<C: Collect>(
     let mut stage = Stage::Running;
     let mut asked_to_stop = false;
     let mut timed_out = false;
+    let mut give_up_at: Option<Instant> = None;
+    let mut gave_up = false;
     let mut exit = Exit::Code(-1);
     let mut raw: Vec<u8> = Vec::new();
     let mut write_error: Option<std::io::Error> = None;
     loop {
         let wake = async {
-            match deadline {
+            match deadline.into_iter().chain(give_up_at).min() {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -391,11 +395,14 @@ async fn drive<C: Collect>(
                 asked_to_stop = true;
                 stage = Stage::Interrupted;
                 started.stop(Stop::Interrupt);
+                give_up_at = None;
                 deadline = Some(Instant::now() + patience.interrupt);
             }
             () = wake => match stage {
                 Stage::Running => {
-                    timed_out = true;
+                    gave_up = give_up_at.is_some_and(|at| deadline.is_none_or(|end| at < end));
+                    timed_out = !gave_up;
+                    give_up_at = None;
                     asked_to_stop = true;
                     stage = Stage::Interrupted;
                     started.stop(Stop::Interrupt);
@@ -419,6 +426,12 @@ async fn drive<C: Collect>(
             },
             happening = started.next(&mut sink) => match happening {
                 Happening::Output => {
+                    give_up_at = match supervision.network_patience {
+                        Some(limit) if stage == Stage::Running && intake.evidence.is_unreachable() => {
+                            give_up_at.or_else(|| Some(Instant::now() + limit))
+                        }
+                        _ => None,
+                    };
                     if let Some(output) = &mut supervision.raw_output
                         && !raw.is_empty()
                     {
@@ -428,6 +441,7 @@ async fn drive<C: Collect>(
                             write_error = Some(error);
                             stage = Stage::Interrupted;
                             started.stop(Stop::Interrupt);
+                            give_up_at = None;
                             deadline = Some(Instant::now() + patience.interrupt);
                         }
                         raw.clear();
@@ -436,6 +450,7 @@ async fn drive<C: Collect>(
                 Happening::Exited(code) => {
                     exit = code;
                     stage = Stage::Lingering;
+                    give_up_at = None;
                     deadline = Some(Instant::now() + patience.linger);
                 }
                 Happening::Finished => break,
@@ -457,7 +472,9 @@ async fn drive<C: Collect>(
     {
         write_error = Some(error);
     }
+    // A storage that is out of reach cannot be looked at for a lock either.
     if (asked_to_stop || input_error.is_some())
+        && !gave_up
         && let Some(look) = supervision.after_cancel
     {
         look.await;
@@ -475,7 +492,11 @@ async fn drive<C: Collect>(
     }
     if timed_out && exit != Exit::Code(0) {
         let limit = supervision.timeout.unwrap_or_default();
-        return Err(Error::timed_out(limit).doing(doing));
+        let said = details(&evidence, &redactor);
+        return Err(Error::timed_out(limit).with_details(said).doing(doing));
+    }
+    if gave_up && exit != Exit::Code(0) {
+        return Err(failure(ErrorKind::Network, exit, &evidence, &redactor).doing(doing));
     }
     match evidence.judge(exit, asked_to_stop) {
         Outcome::Failed(kind) => Err(failure(kind, exit, &evidence, &redactor).doing(doing)),
@@ -494,16 +515,14 @@ async fn asked(cancelled: &mut watch::Receiver<bool>) {
 fn failure(kind: ErrorKind, exit: Exit, evidence: &Evidence, redactor: &Redactor) -> Error {
     let said = evidence.message().map(|message| redactor.clean(&message));
     let message = match (kind, exit) {
+        (ErrorKind::Cancelled, Exit::Signal(9)) => {
+            "it was cancelled, and had to be killed".to_owned()
+        }
         (ErrorKind::Cancelled, _) => "it was cancelled".to_owned(),
         (ErrorKind::Crashed, Exit::Signal(number)) => format!("it died by signal {number}"),
         (_, Exit::Code(code)) => said.unwrap_or_else(|| format!("it ended with code {code}")),
         (_, Exit::Signal(number)) => said.unwrap_or_else(|| format!("it died by signal {number}")),
     };
-    let details = evidence
-        .lines()
-        .iter()
-        .map(|line| redactor.clean(line))
-        .collect();
     Error::new(kind, message)
         .with_exit_code(exit.code())
         .with_lock(
@@ -511,7 +530,12 @@ fn failure(kind: ErrorKind, exit: Exit, evidence: &Evidence, redactor: &Redactor
                 .then(|| evidence.locked_by().cloned())
                 .flatten(),
         )
-        .with_details(details)
+        .with_details(details(evidence, redactor))
+}
+
+fn details(evidence: &Evidence, redactor: &Redactor) -> Vec<String> {
+    let lines = evidence.lines();
+    lines.iter().map(|line| redactor.clean(line)).collect()
 }
 
 /// A document of `snapshots` or `find` is one line; more than this is no document of restic's.

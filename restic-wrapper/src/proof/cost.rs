@@ -57,7 +57,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// A repository of this size that grows by so much in 30 days, in packs of restic's default size.
+    /// A repository of this size that grows by so much in 30 days, in packs of restic's default size. `stats` with raw
+    /// data tells the one, [`Health`](crate::proof::Health) the other.
     #[must_use]
     pub fn new(stored: u64, added_month: u64) -> Self {
         Self {
@@ -108,6 +109,21 @@ impl Usage {
                 / 1e6
                 * prices.million_requests,
         }
+    }
+
+    /// [`Usage::cost`] at several storages, the cheapest first.
+    #[must_use]
+    pub fn compare<'n>(
+        &self,
+        storages: impl IntoIterator<Item = (&'n str, Prices)>,
+        months: u32,
+    ) -> Vec<(&'n str, Cost)> {
+        let mut costs: Vec<_> = storages
+            .into_iter()
+            .map(|(name, prices)| (name, self.cost(&prices, months)))
+            .collect();
+        costs.sort_by(|a, b| a.1.total().total_cmp(&b.1.total()));
+        costs
     }
 }
 

@@ -55,6 +55,38 @@ fn whoever_sent_the_signal_knows_that_it_cancelled_whatever_the_code() {
 }
 
 #[test]
+fn storage_is_out_of_reach_until_work_goes_on() {
+    let refused = "Save(<data/5f70bf18a0>) returned error, retrying after 720.3ms: Post \"http://127.0.0.1:9/\": dial tcp 127.0.0.1:9: connect: connection refused";
+    let status = |bytes: u64| {
+        format!("{{\"message_type\":\"status\",\"percent_done\":0.5,\"bytes_done\":{bytes}}}")
+    };
+    let mut evidence = Evidence::new(Command::Backup);
+    let mut parser = Parser::new(Command::Backup);
+    let mut unreachable_after = |stream, line: &str| {
+        parser.line(stream, line.as_bytes(), &mut |value| {
+            if let Decoded::Event(event) = value {
+                evidence.observe(&event);
+            }
+        });
+        evidence.is_unreachable()
+    };
+    assert!(!unreachable_after(Stream::Stdout, &status(100)));
+    assert!(unreachable_after(Stream::Stderr, refused));
+    // Progress that repeats itself is no work.
+    assert!(unreachable_after(Stream::Stdout, &status(100)));
+    assert!(!unreachable_after(Stream::Stdout, &status(200)));
+    assert!(unreachable_after(Stream::Stderr, refused));
+    assert!(!unreachable_after(
+        Stream::Stderr,
+        "Save(<data/5f70bf18a0>) operation successful after 1 retries"
+    ));
+    assert!(!unreachable_after(
+        Stream::Stderr,
+        "error: open /x: permission denied"
+    ));
+}
+
+#[test]
 fn reasons_are_found_in_the_text_of_versions_that_give_no_codes() {
     let kind = |stderr: &str| match judged(Command::Snapshots, &[stderr], 1) {
         Outcome::Failed(kind) => kind,

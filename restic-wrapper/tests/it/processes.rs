@@ -55,8 +55,8 @@ async fn a_backup_cancelled_at_any_moment_leaves_no_lock_and_the_next_one_succee
             Ok(_) => {}
             Err(error) => assert!(error.is_cancelled(), "after {wait:?}: {error:?}"),
         }
-        let locks = repository.locks().await.unwrap();
-        assert!(locks.is_empty(), "after {wait:?}: {locks:?}");
+        let locks = std::fs::read_dir(folder.path().join("repository/locks"));
+        assert_eq!(locks.unwrap().count(), 0, "after {wait:?}");
         let left = std::fs::read_dir(&scratch).unwrap().count();
         assert_eq!(left, 0, "after {wait:?}");
         // 0.14 leaves a file that it was about to rename in every second case; later versions do not.
@@ -84,14 +84,19 @@ async fn dropping_the_future_stops_the_process_and_its_group() {
     let started = Instant::now();
     while process.exists() {
         assert!(
-            started.elapsed() < Duration::from_secs(20),
+            started.elapsed() < Duration::from_secs(300),
             "the process ends and is reaped"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let started = Instant::now();
-    while !repository.locks().await.unwrap().is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(20), "its lock goes");
+    let locks = folder.path().join("repository/locks");
+    while std::fs::read_dir(&locks).unwrap().count() > 0 {
+        assert!(
+            started.elapsed() < Duration::from_secs(300),
+            "its lock goes"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -154,7 +159,7 @@ async fn nobody_has_to_read_the_messages() {
     let started = Instant::now();
     while std::path::Path::new(&process).exists() {
         assert!(
-            started.elapsed() < Duration::from_secs(120),
+            started.elapsed() < Duration::from_secs(300),
             "it is not blocked"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -277,4 +277,17 @@ fn a_month_costs_what_is_stored_read_and_asked_for() {
     assert!((cost.storage - 2.525).abs() < 1e-9, "{cost:?}");
     assert!((cost.reading - 0.4).abs() < 1e-9, "{cost:?}");
     assert!(cost.requests > 0.0 && cost.total() > 2.9, "{cost:?}");
+    // What is cheap to store may be dear to read.
+    let archive = Prices::new(0.001, 0.1);
+    let own_disk = Prices::new(0.002, 0.0);
+    let storages = [("bucket", prices), ("archive", archive), ("disk", own_disk)];
+    let order = |usage: &Usage, months| -> Vec<&str> {
+        let costs = usage.compare(storages, months);
+        costs.into_iter().map(|(name, _)| name).collect()
+    };
+    assert_eq!(order(&usage, 0), ["disk", "bucket", "archive"]);
+    assert_eq!(
+        order(&usage.read_month(0), 0),
+        ["archive", "disk", "bucket"]
+    );
 }
