@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
 use crate::retry::{Decision, RetryPolicy, decide};
-use crate::task::PollPolicy;
+use crate::task::{Board, PollPolicy};
 use crate::transport::{Body, Carrier, Https, Outgoing};
 use crate::trust::Trust;
 use crate::wire::{Answer, Envelope, Method, Request};
@@ -44,6 +44,7 @@ struct Inner {
     poll: PollPolicy,
     deadline: Option<Duration>,
     gate: Gate,
+    board: Board,
 }
 
 impl fmt::Debug for Client {
@@ -168,6 +169,11 @@ impl Client {
         }
         self.0.current.fetch_add(1, Ordering::Relaxed);
         !(attempt as usize).is_multiple_of(endpoints)
+    }
+
+    /// What tasks that are waited for share.
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
     }
 
     /// Waits until nobody else of this process changes the guest of a call.
@@ -391,6 +397,7 @@ impl ClientBuilder {
             poll: self.poll,
             deadline: self.deadline,
             gate: Gate::new(self.limits),
+            board: Board::default(),
         })))
     }
 }

@@ -26,6 +26,7 @@ mod fault;
 mod guest;
 mod handle;
 mod http;
+mod multipart;
 mod operation;
 mod route;
 mod serve;

@@ -1,5 +1,6 @@
 //! Tasks: work that goes on in the server after its call has returned.
 
+mod board;
 mod call;
 mod progress;
 
@@ -16,11 +17,15 @@ use crate::scalar::record;
 use crate::upid::Upid;
 use crate::wire::{Method, Request};
 
+pub(crate) use board::Board;
 pub use call::{Submitted, TaskCall};
 pub use progress::Progress;
 use progress::fraction_of;
 
 /// How often a task is asked for its state.
+///
+/// When one client waits for four tasks or more, they share a list of the cluster's running tasks, read at most
+/// every 0.7 s, and ask for themselves only when they are not in it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PollPolicy {
@@ -384,13 +389,34 @@ impl Poller {
         })
     }
 
+    /// Whether the next look would come after the deadline.
+    fn is_late(&self, watch: &Watch, pause: Duration) -> bool {
+        let limit = self.poll.deadline;
+        limit.is_some_and(|limit| watch.since.elapsed() + pause > limit)
+    }
+
     async fn poll_to_end(
         &self,
         mut seen: Option<&mut (dyn FnMut(&Progress) + Send)>,
     ) -> Result<TaskReport> {
         let mut watch = Watch::new();
         let mut pause = self.poll.first;
+        let board = self.client.board();
+        let _waiting = board.wait();
         loop {
+            let shared = seen.is_none() && board.is_shared();
+            if shared {
+                // The list costs one request for all, so it is looked at often.
+                pause = pause.min(board::AGE);
+                let listed = board
+                    .is_running(&self.client, self.upid.as_str(), watch.since)
+                    .await;
+                if matches!(listed, Ok(true)) && !self.is_late(&watch, pause) {
+                    tokio::time::sleep(pause).await;
+                    pause = self.poll.next(pause);
+                    continue;
+                }
+            }
             let progress = self.step(&mut watch, seen.is_some()).await?;
             if let Some(seen) = seen.as_mut() {
                 seen(&progress);
@@ -402,11 +428,7 @@ impl Poller {
                     log: watch.lines,
                 });
             }
-            if self
-                .poll
-                .deadline
-                .is_some_and(|limit| watch.since.elapsed() + pause > limit)
-            {
+            if self.is_late(&watch, pause) {
                 let last = progress
                     .last_line
                     .map_or_else(String::new, |line| format!("; last line: {line}"));

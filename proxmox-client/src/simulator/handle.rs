@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::engine::{Key, Verdict};
 use super::fault::{Fault, JournalEntry, RequestInfo};
 use super::http::{Arrived, Call};
+use super::multipart::Upload;
 use super::operation::{Operation, Served};
 use super::route::Handled;
 use super::world::World;
@@ -414,14 +415,20 @@ impl Carrier for InProcess {
             arrived.body = match outgoing.body {
                 Some(Body::Text(text)) => text.into_bytes(),
                 Some(Body::Pieces { mut pieces, .. }) => {
+                    let kind = arrived.headers.get("content-type");
+                    let mut upload = Upload::new(kind.map_or("", String::as_str));
                     let mut all = Vec::new();
                     while let Some(piece) = futures::StreamExt::next(&mut pieces).await {
                         let piece = piece.map_err(|error| {
                             Error::new(Kind::Interrupted, "the body could not be read")
                                 .with_source(error)
                         })?;
-                        all.extend(piece);
+                        match &mut upload {
+                            Some(upload) => upload.feed(&piece),
+                            None => all.extend(piece),
+                        }
                     }
+                    arrived.upload = upload;
                     all
                 }
                 None => Vec::new(),

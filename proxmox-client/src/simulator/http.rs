@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use sha2::Digest as _;
 
 use super::answer::Reply;
+use super::multipart::Upload;
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Arrived {
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
     pub(super) chunked: bool,
+    /// A multipart body that was read while it came.
+    pub(super) upload: Option<Upload>,
 }
 
 /// A request after decoding.
@@ -55,7 +57,7 @@ impl Arrived {
         if self.chunked {
             return Err(Reply::bare(501, "chunked transfer encoding not supported"));
         }
-        let has_body = !self.body.is_empty();
+        let has_body = !self.body.is_empty() || self.upload.is_some();
         if has_body && matches!(self.method.as_str(), "GET" | "DELETE") {
             return Err(Reply::bare(
                 501,
@@ -82,7 +84,15 @@ impl Arrived {
                 },
                 "multipart/form-data" => {
                     let header = self.headers.get("content-type").map_or("", String::as_str);
-                    file = multipart(header, &self.body, &mut params);
+                    let read = self.upload.clone().or_else(|| {
+                        let mut upload = Upload::new(header)?;
+                        upload.feed(&self.body);
+                        Some(upload)
+                    });
+                    if let Some((fields, arrival)) = read.map(Upload::finish) {
+                        params.extend(fields);
+                        file = arrival;
+                    }
                 }
                 other => {
                     return Err(Reply::bare(506, &format!("upload {other} not supported")));
@@ -136,54 +146,6 @@ fn decode(text: &str, plus: bool) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Fields in order, the file last, as the real parser wants them.
-fn multipart(header: &str, body: &[u8], params: &mut Map<String, Value>) -> Option<Arrival> {
-    let boundary = header.split("boundary=").nth(1)?.trim_matches('"');
-    let mark = format!("--{boundary}");
-    let mut rest = body;
-    loop {
-        rest = rest.strip_prefix(mark.as_bytes())?.strip_prefix(b"\r\n")?;
-        let end = find(rest, b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
-        let inner = &rest[end + 4..];
-        let quoted = |key: &str| {
-            Some(
-                head.split(&format!(" {key}=\""))
-                    .nth(1)?
-                    .split('"')
-                    .next()?
-                    .to_owned(),
-            )
-        };
-        let name = quoted("name")?;
-        if let Some(file_name) = quoted("filename") {
-            // The file goes to the last boundary.
-            let tail = format!("\r\n{mark}--\r\n");
-            let bytes = inner.strip_suffix(tail.as_bytes())?;
-            let digest = sha2::Sha256::digest(bytes);
-            return Some(Arrival {
-                name: file_name
-                    .rsplit(['/', '\\'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-                size: bytes.len() as u64,
-                sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-            });
-        }
-        let end = find(inner, format!("\r\n{mark}").as_bytes())?;
-        params.insert(
-            name,
-            String::from_utf8_lossy(&inner[..end]).into_owned().into(),
-        );
-        rest = &inner[end + 2..];
-    }
-}
-
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
 }
 
 /// Pairs end at `&` and at `;`; of a value only what stands before a second `=` counts; a repeated name makes

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::handle::{Exchange, Simulator};
 use super::http::Arrived;
+use super::multipart::Upload;
 use crate::error::{Error, Kind, Result};
 
 /// A running server; stops when dropped.
@@ -154,7 +155,19 @@ async fn answer(
     let chunked = headers
         .get("transfer-encoding")
         .is_some_and(|value| value.contains("chunked"));
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let kind = headers.get("content-type").map_or("", String::as_str);
+    let mut upload = Upload::new(kind);
+    let mut whole = Vec::new();
+    let mut body = body;
+    while let Some(frame) = body.frame().await {
+        let Ok(bytes) = frame.map_err(|_| Broken)?.into_data() else {
+            continue;
+        };
+        match &mut upload {
+            Some(upload) => upload.feed(&bytes),
+            None => whole.extend_from_slice(&bytes),
+        }
+    }
     let target = parts
         .uri
         .path_and_query()
@@ -164,8 +177,9 @@ async fn answer(
         method: parts.method.as_str().to_owned(),
         target,
         headers,
-        body: body.to_vec(),
+        body: whole,
         chunked,
+        upload,
     };
     match simulator.exchange(arrived).await {
         Exchange::Broken => Err(Broken),

@@ -183,3 +183,32 @@ async fn a_call_that_nobody_waits_for_any_more_lets_others_go_on() {
     assert!(given_up.await.is_err());
     template.clone_to(101, CloneOptions::new()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_are_waited_for_together_share_one_list() {
+    let simulator = server().await;
+    simulator.with(|world| world.durations_mut().linked_clone = Duration::from_secs(20));
+    let client = client(&simulator, Limits::none());
+    clone_many(&client, 100..130).await;
+    let journal = simulator.journal();
+    let asked = |end: &str| {
+        journal
+            .iter()
+            .filter(|entry| entry.path.ends_with(end))
+            .count()
+    };
+    assert!(
+        asked("/cluster/tasks") >= 20,
+        "it is looked at about every 0.7 s"
+    );
+    // Each asks for itself at most when it begins and when it has ended.
+    assert!(
+        (30..=90).contains(&asked("/status")),
+        "{}",
+        asked("/status")
+    );
+    let clones = tasks(&simulator, "qmclone");
+    let last = clones.iter().map(|(_, end)| *end).max().unwrap();
+    let late = simulator.clock().now().duration_since(last).unwrap();
+    assert!(late < Duration::from_millis(1500), "{late:?}");
+}

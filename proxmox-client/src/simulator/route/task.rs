@@ -12,17 +12,13 @@ use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
 impl World {
-    /// All running tasks, then the newest finished ones, 25 at most.
+    /// All running tasks, then so many of the newest finished ones that there are 25 entries.
     pub(super) fn cluster_tasks(&self) -> Reply {
         let newest = || self.tasks.iter().rev();
-        let running = newest().filter(|task| task.ended.is_none());
-        let ended = newest().filter(|task| task.ended.is_some());
-        Reply::data(list(
-            running
-                .chain(ended)
-                .take(25)
-                .map(|task| task.cluster_entry()),
-        ))
+        let mut entries: Vec<_> = newest().filter(|task| task.ended.is_none()).collect();
+        let room = 25usize.saturating_sub(entries.len());
+        entries.extend(newest().filter(|task| task.ended.is_some()).take(room));
+        Reply::data(list(entries.into_iter().map(|task| task.cluster_entry())))
     }
 
     pub(super) fn node_tasks(
