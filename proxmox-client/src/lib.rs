@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 #[cfg(feature = "api-base")]
 pub mod api;
 mod auth;
@@ -8,8 +9,11 @@ mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
 pub mod error;
+mod firewall;
 mod limits;
+mod nocloud;
 mod node;
+mod pool;
 pub mod property;
 mod qemu;
 pub mod retry;
@@ -26,18 +30,24 @@ mod upload;
 mod vmid;
 pub mod wire;
 
+pub use access::{
+    Access, AclEntry, Ensured, Grant, Group, NewToken, Role, TokenInfo, User, UserSettings,
+};
 pub use auth::{Login, Token};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
 pub use error::{Error, Kind, Result, Sent};
+pub use firewall::{Firewall, FirewallRule, NewRule};
 pub use limits::Limits;
+pub use nocloud::NoCloud;
 pub use node::{
     CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,
 };
+pub use pool::{Pool, PoolInfo};
 pub use qemu::{
     Agent, CloneOptions, ConfigUpdate, Created, Exec, ExecStatus, Grown, GuestFile, GuestInterface,
-    GuestProcess, IpRule, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus, Removed, Shutdown,
-    Snapshot, Started, Stopped,
+    GuestProcess, IpRule, MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
+    Removed, Shutdown, Snapshot, Started, Stopped,
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};

@@ -4,6 +4,7 @@ mod agent;
 mod config;
 mod create;
 mod patch;
+mod placement;
 mod power;
 mod snapshot;
 
@@ -20,6 +21,7 @@ pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess
 pub use config::QemuConfig;
 pub use create::Created;
 pub use patch::{ConfigUpdate, QemuPatch};
+pub use placement::MigrateOptions;
 pub use power::{Shutdown, Started, Stopped};
 pub use snapshot::{CloneOptions, Snapshot};
 

@@ -176,4 +176,18 @@ mod tests {
         cut.feed(&body(&file)[..400]);
         assert!(cut.finish().1.is_none());
     }
+
+    #[test]
+    fn what_is_no_whole_upload_is_none() {
+        let good = body(b"abc");
+        for length in 0..good.len() {
+            for noise in [0u8, 1, 128] {
+                let mut broken = Upload::new("multipart/form-data; boundary=b").unwrap();
+                let bytes: Vec<u8> = good[..length].iter().map(|byte| byte ^ noise).collect();
+                broken.feed(&bytes);
+                assert!(broken.finish().1.is_none(), "{length} {noise}");
+            }
+        }
+        assert!(Upload::new("application/json").is_none());
+    }
 }

@@ -81,6 +81,11 @@ pub(super) enum Operation {
     },
     /// Moves a disk to another storage.
     MoveDisk(Box<Move>),
+    /// Moves a guest to another node.
+    Migrate {
+        vmid: u32,
+        target: String,
+    },
     /// Changes a file that the cluster shares, within its request.
     Write {
         call: Box<Call>,
@@ -371,7 +376,9 @@ impl World {
                     Err(Reply::failed(format!("snapshot '{name}' does not exist")))
                 }
             }
-            Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
+            Operation::Template { vmid } | Operation::Migrate { vmid, .. } => {
+                self.require_unlocked(*vmid).map(|_| ())
+            }
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Serve(_)
@@ -426,6 +433,10 @@ impl World {
             }
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,
+            Operation::Migrate { vmid, target } => {
+                self.guest_mut(*vmid)?.node.clone_from(target);
+                self.log(job, "migration finished successfully");
+            }
             Operation::Write { call, caller } => return self.write(call, caller),
             Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
             Operation::Reboot { vmid } => {

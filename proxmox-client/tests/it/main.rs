@@ -9,6 +9,8 @@
 mod agent;
 #[cfg(feature = "api")]
 mod calls;
+#[cfg(feature = "simulator")]
+mod cluster_files;
 #[cfg(feature = "config-files")]
 mod config_files;
 #[cfg(feature = "simulator")]
@@ -21,6 +23,9 @@ mod fuzz;
 mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;
+mod nocloud;
+#[cfg(feature = "simulator")]
+mod placement;
 mod properties;
 #[cfg(feature = "simulator")]
 mod proxmoxer;

@@ -462,6 +462,14 @@ impl World {
                     worked(times.template),
                 )
             }
+            ("POST", ["migrate"]) => {
+                let (target, time) = self.migrate_request(node, vmid, call)?;
+                (
+                    "qmigrate",
+                    Operation::Migrate { vmid, target },
+                    worked(time),
+                )
+            }
             ("POST", ["move_disk"]) => {
                 let (work, limit) = self.move_request(node, vmid, call)?;
                 let steps = self.move_steps(&work, limit);
@@ -478,6 +486,46 @@ impl World {
             _ => return Err(not_simulated(call)),
         };
         Ok(self.start_task(node, kind, &id, caller, operation, steps))
+    }
+
+    /// The target, and how long its way there takes.
+    fn migrate_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<(String, Duration), Reply> {
+        super::shared::require(call, &["target"])?;
+        let target = call.text("target").unwrap_or_default();
+        if target == node {
+            return Err(Reply::parameter("target", "target is local node."));
+        }
+        if !self.nodes.contains_key(&target) {
+            return Err(Reply::failed(format!("no such cluster node '{target}'")));
+        }
+        let guest = self.guest_or(vmid, node)?;
+        if let Some(lock) = guest.lock() {
+            return Err(locked(&lock));
+        }
+        if guest.is_on() && !call.flag("online") {
+            return Err(Reply::failed("can't migrate running VM without --online"));
+        }
+        let memory = if guest.is_on() {
+            guest.memory_bytes() / 4
+        } else {
+            0
+        };
+        let local = self.drives_of(vmid).into_iter().filter_map(|(_, drive)| {
+            let storage = self.storage_of(&drive.file)?;
+            let volume = self.volume(&drive.file)?;
+            (!storage.shared).then_some(volume.used)
+        });
+        let bytes = memory + local.sum::<u64>();
+        let copy = bytes as f64 / self.durations.copy_speed.max(1) as f64;
+        Ok((
+            target,
+            Duration::from_secs(1) + Duration::from_secs_f64(copy),
+        ))
     }
 
     fn move_request(

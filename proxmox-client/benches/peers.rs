@@ -1,0 +1,364 @@
+//! What the figures of the README come from: this crate and proxmoxer at the same work, against the same simulator, in
+//! one run.
+//!
+//! `cargo bench -p proxmox-ve-client --all-features --bench peers [-- P1 P3 …]`. The server runs in this process, every
+//! client in one of its own, so that memory can be told apart. `PEER_PYTHON` names the interpreter that has proxmoxer;
+//! without it that half is said not to have run. Times are seconds of the modelled clock where the text says so.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark prints, and fails loudly"
+)]
+
+#[path = "peers/client.rs"]
+mod client;
+#[path = "peers/server.rs"]
+mod server;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use proxmox_client::simulator::{Clock, Daemon, NodeSpec, Server, Simulator, StorageSpec, World};
+use serde_json::Value;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/anchor.py");
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    if let Ok(mode) = std::env::var("PEERS_CLIENT") {
+        println!("{}", runtime.block_on(client::run(&mode)));
+        return;
+    }
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word.starts_with('P'))
+        .collect();
+    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    println!("| measure | this crate | proxmoxer | ratio |");
+    println!("| --- | --: | --: | --: |");
+    if runs("P1") {
+        runtime.block_on(p1());
+    }
+    if runs("P2") {
+        runtime.block_on(p2());
+    }
+    if runs("P3") {
+        runtime.block_on(p3());
+    }
+    if runs("P4") {
+        runtime.block_on(p4());
+    }
+    if runs("P5") {
+        runtime.block_on(p5());
+    }
+    if runs("P6") {
+        runtime.block_on(p6());
+    }
+    println!(
+        "\nNot run: the bpg provider, go-proxmox and proxmox-api (nothing but package indexes can be reached)."
+    );
+}
+
+fn row(what: &str, ours: &str, theirs: Option<&str>, ratio: Option<f64>) {
+    let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+    println!(
+        "| {what} | {ours} | {} | {ratio} |",
+        theirs.unwrap_or("not run")
+    );
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value[key].as_f64().unwrap_or(f64::NAN)
+}
+
+/// A client process of ours.
+async fn ours(mode: &str, server: &Server, arguments: &[u64]) -> Value {
+    let words: Vec<String> = arguments.iter().map(u64::to_string).collect();
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .env("PEERS_CLIENT", mode)
+        .env("PEERS_ENDPOINT", server.endpoint())
+        .env("PEERS_FINGERPRINT", server.fingerprint())
+        .env("PEERS_ARGUMENTS", words.join(" "));
+    answer(command).await.expect("our own client")
+}
+
+/// The interpreter that has proxmoxer, if there is one.
+fn python() -> PathBuf {
+    let given = std::env::var_os("PEER_PYTHON").map(PathBuf::from);
+    let own = std::env::current_exe().ok().and_then(|program| {
+        let target = program.ancestors().nth(3)?;
+        Some(target.join("peers/python/bin/python"))
+    });
+    given
+        .or(own.filter(|path| path.exists()))
+        .unwrap_or_else(|| "python3".into())
+}
+
+/// A client process of theirs; none if proxmoxer is not there.
+async fn theirs(mode: &str, port: u16, arguments: &[u64], file: Option<&str>) -> Option<Value> {
+    let mut command = tokio::process::Command::new(python());
+    command.arg(SCRIPT).arg(mode).arg(port.to_string());
+    command.args(arguments.iter().map(u64::to_string));
+    if let Some(file) = file {
+        command.env("PEERS_FILE", file);
+    }
+    answer(command).await
+}
+
+async fn answer(mut command: tokio::process::Command) -> Option<Value> {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let output = child.wait_with_output().await.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(text.lines().last()?).ok()
+}
+
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
+/// The modelled server of P1 and P2: a clone takes 2 s, a start 1 s, the agent is up 2 s later; three workers.
+fn busy(speed: f64) -> Simulator {
+    let template = proxmox_client::QemuConfig::new()
+        .with("template", 1)
+        .with("agent", "1")
+        .with("net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0")
+        .with("ide2", "local:9000/vm-9000-cloudinit.qcow2,media=cdrom")
+        .with("scsi0", "local:9000/base-9000-disk-0.qcow2,size=2G");
+    let mut world = World::new(5, start())
+        .with_node(NodeSpec::new("pve1", 8, 512 << 30).with_bridge("vmbr0", true))
+        .with_storage(StorageSpec::directory("local", "/var/lib/vz", 4 << 40))
+        .with_token("root@pam!lab", "lab-secret")
+        .with_daemon(Daemon::measured())
+        .with_guest("pve1", 9000, &template);
+    let times = world.durations_mut();
+    times.linked_clone = Duration::from_secs(2);
+    times.start = Duration::from_secs(1);
+    times.agent_up = Some(Duration::from_secs(2));
+    Simulator::with_clock(world, Clock::accelerated(start(), speed))
+}
+
+/// Requests for each machine, those left aside that only ask how far something is.
+fn requests_each(simulator: &Simulator, machines: u64) -> f64 {
+    let journal = simulator.journal();
+    let asked = journal.iter().filter(|entry| {
+        let polls = entry.method == "GET"
+            && (entry.path.contains("/tasks") || entry.path.contains("/agent/"));
+        !polls
+    });
+    asked.count() as f64 / machines as f64
+}
+
+async fn p1() {
+    let (speed, machines) = (5.0, 50u64);
+    for threads in [1u64, 8, 50] {
+        let simulator = busy(speed);
+        let server = simulator.serve().await.unwrap();
+        let us = ours("p1", &server, &[machines, threads, 100]).await;
+        let requests = requests_each(&simulator, machines);
+        let simulator = busy(speed);
+        let server = simulator.serve().await.unwrap();
+        let them = theirs(
+            "p1",
+            server.address().port(),
+            &[machines, threads, 100],
+            None,
+        )
+        .await;
+        let work = 5.0 * machines.div_ceil(threads) as f64;
+        let shown = |value: &Value| {
+            format!(
+                "{:.1} s, {} failed",
+                number(value, "wall") * speed,
+                value["failed"]
+            )
+        };
+        let ratio = them
+            .as_ref()
+            .map(|them| number(&us, "wall") / number(them, "wall"));
+        row(
+            &format!(
+                "P1: 50 linked clones to an address, {threads} at once (modelled; the work alone {work:.0} s; {requests:.1} requests each besides polling)"
+            ),
+            &shown(&us),
+            them.as_ref().map(&shown).as_deref(),
+            ratio,
+        );
+    }
+}
+
+async fn p2() {
+    let speed = 5.0;
+    let distinct = |both: &[Value]| {
+        let all: Vec<u64> = both
+            .iter()
+            .flat_map(|value| value["ids"].as_array().cloned().unwrap_or_default())
+            .filter_map(|id| id.as_u64())
+            .collect();
+        let mut one = all.clone();
+        one.sort_unstable();
+        one.dedup();
+        let failed: u64 = both
+            .iter()
+            .filter_map(|value| value["failed"].as_u64())
+            .sum();
+        format!(
+            "{} made, {} twice, {failed} failed",
+            one.len(),
+            all.len() - one.len()
+        )
+    };
+    let simulator = busy(speed);
+    let server = simulator.serve().await.unwrap();
+    let arguments = [25, 8];
+    let (one, two) = tokio::join!(
+        ours("p2", &server, &arguments),
+        ours("p2", &server, &arguments)
+    );
+    let us = distinct(&[one, two]);
+    let simulator = busy(speed);
+    let server = simulator.serve().await.unwrap();
+    let port = server.address().port();
+    let (one, two) = tokio::join!(
+        theirs("p2", port, &arguments, None),
+        theirs("p2", port, &arguments, None)
+    );
+    let them = one.zip(two).map(|(one, two)| distinct(&[one, two]));
+    row(
+        "P2: two processes, 25 machines each, ids as each finds them",
+        &us,
+        them.as_deref(),
+        None,
+    );
+}
+
+async fn p3() {
+    let canned = server::Canned::resources(10_000).await;
+    let us = canned.ours(&[10]).await;
+    let them = theirs("p3", canned.port(), &[10], None).await;
+    let shown = |value: &Value| {
+        format!(
+            "{:.0} ms, {:.0} MiB",
+            number(value, "median") * 1e3,
+            number(value, "peak") / 1_048_576.0
+        )
+    };
+    let ratio = |key: &str| {
+        them.as_ref()
+            .map(|them| number(&us, key) / number(them, key))
+    };
+    assert_eq!(us["count"], 10_000);
+    row(
+        "P3: list 10,000 guests, median of 10, peak memory of the process (ratio of times)",
+        &shown(&us),
+        them.as_ref().map(&shown).as_deref(),
+        ratio("median"),
+    );
+    row(
+        "P3: the same (ratio of memory)",
+        "",
+        Some(""),
+        ratio("peak"),
+    );
+}
+
+async fn p4() {
+    let (count, seconds) = (200u64, 15u64);
+    let lab = || {
+        let mut world = World::lab();
+        for vmid in 0..count as u32 {
+            world = world.with_guest("pve1", 1000 + vmid, &proxmox_client::QemuConfig::new());
+        }
+        world.durations_mut().start = Duration::from_secs(seconds);
+        Simulator::with_clock(world, Clock::accelerated(start(), 1.0))
+    };
+    let asked = |simulator: &Simulator, wall: f64| {
+        let journal = simulator.journal();
+        let polls = journal.iter().filter(|entry| entry.method == "GET").count();
+        polls as f64 / wall
+    };
+    let simulator = lab();
+    let server = simulator.serve().await.unwrap();
+    let us = ours("p4", &server, &[count, seconds]).await;
+    let of_us = asked(&simulator, number(&us, "wall"));
+    let simulator = lab();
+    let server = simulator.serve().await.unwrap();
+    let them = theirs("p4", server.address().port(), &[count, seconds], None).await;
+    let of_them = them
+        .as_ref()
+        .map(|them| asked(&simulator, number(them, "wall")));
+    let shown = |value: &Value, rate: f64| {
+        format!(
+            "{rate:.0} requests/s, seen after {:.2} s",
+            number(value, "delay")
+        )
+    };
+    row(
+        "P4: 200 tasks waited for (mean time from a task's end until it is known)",
+        &shown(&us, of_us),
+        them.as_ref()
+            .zip(of_them)
+            .map(|(them, rate)| shown(them, rate))
+            .as_deref(),
+        of_them.map(|theirs| of_us / theirs),
+    );
+}
+
+async fn p5() {
+    let mib: u64 = std::env::var("UPLOAD_MIB")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(4096);
+    let simulator = Simulator::new(World::lab());
+    let server = simulator.serve().await.unwrap();
+    let us = ours("p5", &server, &[mib]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.iso");
+    // Holes take no space.
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(mib << 20)
+        .unwrap();
+    let them = theirs("p5", server.address().port(), &[], path.to_str()).await;
+    let shown = |value: &Value| {
+        format!(
+            "{:.0} MiB/s, peak {:.0} MiB (before {:.0})",
+            mib as f64 / number(value, "wall"),
+            number(value, "peak") / 1_048_576.0,
+            number(value, "before") / 1_048_576.0
+        )
+    };
+    row(
+        &format!("P5: upload {mib} MiB (ratio of memory)"),
+        &shown(&us),
+        them.as_ref()
+            .map(&shown)
+            .map(|text| text.replace(" (before NaN)", ""))
+            .as_deref(),
+        them.as_ref()
+            .map(|them| number(&us, "peak") / number(them, "peak")),
+    );
+}
+
+async fn p6() {
+    let simulator = Simulator::new(World::lab().with_user("load@pve", "x"));
+    let outcome = client::node_lost(&simulator).await;
+    row(
+        "P6: a node of three is lost during 1,000 mixed calls",
+        &outcome,
+        Some("has one address"),
+        None,
+    );
+}
