@@ -5,20 +5,26 @@ mod address;
 mod client;
 mod compatibility;
 mod config;
+mod diff;
 mod duration;
 mod encoding;
 mod error;
+mod explain;
+#[cfg(feature = "factory")]
+mod factory;
 mod file;
 mod generate;
 #[cfg(feature = "client")]
 pub mod generated;
 #[cfg(feature = "client")]
 mod health;
+mod lint;
 #[cfg(feature = "client")]
 pub mod method;
 #[cfg(feature = "client")]
 mod node;
 mod patch;
+mod preflight;
 mod quote;
 #[cfg(feature = "client")]
 mod redacted;
@@ -49,6 +55,9 @@ pub use client::{API_PORT, Client, ClientBuilder};
 pub use compatibility::{check_kubernetes, check_upgrade};
 pub use config::{InlineManifest, MachineConfig, MachineType};
 pub use error::{Error, ErrorKind, Problem};
+pub use explain::{Change, Effect};
+#[cfg(feature = "factory")]
+pub use factory::{Factory, FactoryBuilder, OfficialExtension};
 pub use generate::Generator;
 #[cfg(feature = "client")]
 #[doc(inline)]

@@ -1,5 +1,7 @@
 //! Patches: changes to a configuration, written as text or built with types.
 
+use zeroize::Zeroizing;
+
 use crate::config::{Document, MachineConfig};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::yaml::{Node, NodeKind, parse};
@@ -26,6 +28,8 @@ pub enum Compatibility {
 #[derive(Clone, PartialEq)]
 pub struct Patch {
     steps: Vec<Step>,
+    /// As it was read.
+    text: Option<Zeroizing<String>>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -36,6 +40,14 @@ enum Step {
     /// Removes every document of a kind.
     DeleteKind(&'static str),
     Json(Vec<json::Operation>),
+}
+
+/// A step of a patch, whether it is there to remove something, and what it is about.
+pub(crate) struct Effects {
+    pub(crate) step: Patch,
+    pub(crate) deletes: bool,
+    pub(crate) document: String,
+    pub(crate) path: String,
 }
 
 impl std::fmt::Debug for Patch {
@@ -84,12 +96,14 @@ impl Patch {
         {
             return Ok(Self {
                 steps: vec![Step::Json(json::operations(&nodes[0])?)],
+                text: Some(Zeroizing::new(text.to_owned())),
             });
         }
         if nodes.iter().all(Node::is_null) {
             // Nothing but comments is a list of no operations.
             return Ok(Self {
                 steps: vec![Step::Json(Vec::new())],
+                text: Some(Zeroizing::new(text.to_owned())),
             });
         }
         let mut problems = Vec::new();
@@ -108,7 +122,15 @@ impl Patch {
         }
         // What is deleted from the main document goes first, wherever in the patch it stands.
         steps.sort_by_key(|step| !matches!(step, Step::Delete(delete) if delete.kind.is_none()));
-        Ok(Self { steps })
+        Ok(Self {
+            steps,
+            text: Some(Zeroizing::new(text.to_owned())),
+        })
+    }
+
+    /// The text that the patch was read from, with all secrets in it; `None` for one that a builder made.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_ref().map(|text| text.as_str())
     }
 
     /// What the patch deletes: path, document and the matched element, in order, with the position of the document in the
@@ -137,6 +159,38 @@ impl Patch {
             Step::Merge(_) | Step::Json(_) => None,
         };
         self.steps.iter().filter_map(delete).collect()
+    }
+
+    /// The patch step by step.
+    pub(crate) fn effects(&self) -> Vec<Effects> {
+        let title = |kind: Option<&str>, name: Option<&str>| {
+            let kind = kind.unwrap_or("v1alpha1");
+            name.map_or(kind.to_owned(), |name| format!("{kind}/{name}"))
+        };
+        let effects = |step: &Step| {
+            let (deletes, document, path) = match step {
+                Step::Merge(document) => (false, document.title(), String::new()),
+                Step::Delete(delete) => (
+                    true,
+                    title(delete.kind, delete.name.as_deref()),
+                    delete.path(),
+                ),
+                Step::DeleteKind(kind) => (true, (*kind).to_owned(), String::new()),
+                Step::Json(operations) => {
+                    (json::removes(operations), title(None, None), String::new())
+                }
+            };
+            Effects {
+                step: Self {
+                    steps: vec![step.clone()],
+                    text: None,
+                },
+                deletes,
+                document,
+                path,
+            }
+        };
+        self.steps.iter().map(effects).collect()
     }
 
     /// A builder for the settings of a version contract.

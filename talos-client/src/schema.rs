@@ -5,7 +5,7 @@
 //! - types: a scalar kind, `=a|b` one of these texts, `any` (free-form), `[T]` list, `{T}` map by text, `Name` structure, `*Name` structure whose
 //!   presence matters even when empty; a trailing `?` marks a scalar whose zero differs from absence
 //! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F;
-//!   `secret` redacted in `Debug` and on request
+//!   `secret` redacted in `Debug` and on request; `since=1.N` the first version that reads the field
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -67,6 +67,8 @@ pub(crate) struct Field {
     pub(crate) replace: bool,
     pub(crate) secret: bool,
     pub(crate) key: Option<&'static str>,
+    /// First Talos minor version (1.x) that reads it, where that is later than its structure; 0 otherwise.
+    pub(crate) since: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +135,14 @@ impl Schema {
     }
 }
 
+/// The minor version of `since=1.12`.
+fn minor(since: &str) -> u32 {
+    let minor = since.rsplit('.').next();
+    minor
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or_default()
+}
+
 #[derive(Default)]
 struct Reader {
     structs: Vec<Struct>,
@@ -150,11 +160,7 @@ impl Reader {
                 ["struct", name] => current = self.id(name),
                 ["document", kind, _, since] => {
                     current = self.id(kind);
-                    let since = since
-                        .rsplit('.')
-                        .next()
-                        .and_then(|minor| minor.parse().ok())
-                        .unwrap_or_default();
+                    let since = minor(since);
                     self.kinds.insert(
                         kind,
                         DocumentKind {
@@ -173,6 +179,10 @@ impl Reader {
                         replace: flags.contains(&"replace"),
                         secret: flags.contains(&"secret"),
                         key: flags.iter().find_map(|flag| flag.strip_prefix("key=")),
+                        since: flags
+                            .iter()
+                            .find(|flag| flag.starts_with("since="))
+                            .map_or(0, |flag| minor(flag)),
                     };
                     self.structs[current].fields.push(field);
                 }

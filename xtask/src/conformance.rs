@@ -115,7 +115,7 @@ const TABLE: &[Entry] = &[
 
 /// Suites that are not answered wholly yet, with how many differences are known: more of them fail the check,
 /// fewer lower the number here.
-const OPEN: &[(&str, usize)] = &[("talos", 8), ("talos-tables", 1)];
+const OPEN: &[(&str, usize)] = &[("talos", 2), ("talos-tables", 1)];
 
 fn known_open(suite: &str) -> usize {
     let known = OPEN.iter().find(|(name, _)| *name == suite);

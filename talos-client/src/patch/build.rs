@@ -160,7 +160,10 @@ impl PatchBuilder {
     pub(super) fn new(contract: VersionContract) -> Self {
         Self {
             contract,
-            patch: Patch { steps: Vec::new() },
+            patch: Patch {
+                steps: Vec::new(),
+                text: None,
+            },
             problems: Vec::new(),
         }
     }

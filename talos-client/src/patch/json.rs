@@ -52,6 +52,12 @@ fn operation(node: &Node) -> Result<Operation, Error> {
     })
 }
 
+/// Whether an operation takes something away.
+pub(super) fn removes(operations: &[Operation]) -> bool {
+    let takes = |operation: &Operation| matches!(operation.name.as_str(), "remove" | "move");
+    operations.iter().any(takes)
+}
+
 fn to_json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,

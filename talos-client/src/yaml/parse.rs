@@ -133,7 +133,7 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     return Err(Failure::Glued(at));
                 }
                 let (line, column) = (mark.line(), mark.col() + 1);
-                return Err(Syntax::at(line, column, error.info().to_string()).into());
+                return Err(Syntax::at(line, column, error.info()).into());
             }
         };
         let (line, column) = (span.start.line(), span.start.col() + 1);

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use talos_client::{MachineConfig, Patch, Schematic, SecretsBundle, TalosConfig};
+use talos_client::{
+    MachineConfig, Patch, Schematic, SecretsBundle, TalosConfig, ValidationMode, ValidationOptions,
+};
 
 use crate::support::Lab;
 
@@ -107,6 +109,8 @@ fn what_loads_prints_as_itself() {
             let again = MachineConfig::load(&printed)
                 .unwrap_or_else(|error| panic!("{error}\n{}", *printed));
             assert_eq!(*again.to_yaml(), *printed);
+            let options = ValidationOptions::new(ValidationMode::Container).strict(true);
+            assert_eq!(again.validate(&options), config.validate(&options));
         }
     });
 }
@@ -124,8 +128,15 @@ fn patches_load_and_apply_or_say_why_not() {
             .to_owned(),
     );
     fuzz(&seeds, |text| {
-        if let Ok(patch) = Patch::load(text) {
-            let _ = base.patched(&patch).map(|config| config.to_yaml());
+        if let Ok(patch) = Patch::load(text)
+            && let (Ok(patched), Ok(changes)) = (base.patched(&patch), base.explain(&patch))
+        {
+            // What a patch leaves alone it does not claim to have changed.
+            let same = *patched.to_yaml() == *base.to_yaml();
+            let touched = |change: &talos_client::Change| {
+                !matches!(change.effect, talos_client::Effect::Nothing { .. })
+            };
+            assert!(same || changes.iter().any(touched), "{text}");
         }
     });
 }
@@ -170,8 +181,11 @@ fn hostile_texts_are_refused_quickly() {
             "{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n"
         ));
     }
-    let huge = format!("machine:\n  token: {}\n", "x".repeat(65 << 20));
+    let huge = format!("machine:\n  token: {}\n", "x".repeat(100 << 20));
     for text in [deep, nested, bomb, huge] {
         assert!(MachineConfig::load(&text).is_err());
+        assert!(Patch::load(&text).is_err());
+        assert!(Schematic::from_yaml(&text).is_err());
+        assert!(TalosConfig::from_yaml(&text).map_or(true, |config| config.context(None).is_err()));
     }
 }

@@ -7,8 +7,12 @@
 
 mod support;
 
+mod changes;
+#[cfg(feature = "factory")]
+mod factory;
 mod fuzz;
 mod lifecycle;
 mod network;
 mod patches;
+mod properties;
 mod secrets;

@@ -80,6 +80,7 @@ impl Inputs<'_> {
             "secrets-validate" => self.secrets_validate(),
             "patch" => Ok(outcome(patched(&self.file("base")?, &self.patches()?))),
             "patch-load" => self.patch_load(),
+            "diff" => self.diff(),
             other => Ok(json!({"unsupported": other})),
         }
     }
@@ -129,6 +130,14 @@ impl Inputs<'_> {
             config = config.patched(&Patch::load(&patch)?)?;
         }
         Ok(json!({"text": config.to_yaml().as_str()}))
+    }
+
+    fn diff(&self) -> Answer {
+        let original = MachineConfig::load(&self.file("original")?)?;
+        let modified = MachineConfig::load(&self.file("modified")?)?;
+        let patches = original.patches_to(&modified)?;
+        let texts: Vec<&str> = patches.iter().filter_map(Patch::text).collect();
+        Ok(json!({"diff": original.diff(&modified).as_str(), "patches": texts}))
     }
 
     fn patches(&self) -> anyhow::Result<Vec<String>> {
@@ -256,6 +265,16 @@ fn judge(folder: &Folder, case: &Value, output: &Value) -> anyhow::Result<Option
             return Ok(Some(difference));
         }
     }
+    if let Some(file) = expected["diff_file"].as_str() {
+        let wanted = folder.text(file)?;
+        let got = text(&output["diff"]);
+        if let Some(difference) = first_line(&wanted, got) {
+            return Ok(Some(format!("diff: {difference}")));
+        }
+        if let Some(difference) = wrong_patches(folder, case, output)? {
+            return Ok(Some(format!("patches: {difference}")));
+        }
+    }
     for key in ["document_kinds", "selectors", "valid", "errors"] {
         if !expected[key].is_null() && expected[key] != output[key] {
             return Ok(Some(format!(
@@ -265,6 +284,17 @@ fn judge(folder: &Folder, case: &Value, output: &Value) -> anyhow::Result<Option
         }
     }
     Ok(None)
+}
+
+/// Patches are right when they turn the original into the modified configuration.
+fn wrong_patches(folder: &Folder, case: &Value, output: &Value) -> anyhow::Result<Option<String>> {
+    let mut config = MachineConfig::load(&folder.text(text(&case["inputs"]["original"]))?)?;
+    let modified = MachineConfig::load(&folder.text(text(&case["inputs"]["modified"]))?)?;
+    for patch in output["patches"].as_array().into_iter().flatten() {
+        config = config.patched(&Patch::load(text(patch))?)?;
+    }
+    let wrong = !config.means_the_same(&modified);
+    Ok(wrong.then(|| "applied, they do not give the modified configuration".to_owned()))
 }
 
 pub(super) fn first_line(wanted: &str, got: &str) -> Option<String> {
