@@ -2,17 +2,18 @@
 //!
 //! Ids and addresses need no factory, see [`Schematic`]; a factory builds only what it was told of before.
 
+mod transport;
+
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use self::transport::Http;
 use crate::error::{Error, ErrorKind};
 use crate::schematic::Schematic;
 
 /// The public image factory.
 const PUBLIC: &str = "https://factory.talos.dev";
-/// Largest answer that is read, in bytes.
-const MOST: usize = 16 << 20;
 
 /// A client of an image factory.
 ///
@@ -31,7 +32,7 @@ const MOST: usize = 16 << 20;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Factory {
-    http: reqwest::Client,
+    http: Http,
     url: url::Url,
 }
 
@@ -121,18 +122,7 @@ impl FactoryBuilder {
             let message = format!("`{}` is not the address of a factory", self.url);
             Error::new(ErrorKind::InvalidArgument, message)
         })?;
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|cause| Error::new(ErrorKind::Tls, "no TLS").with_source(cause))?
-            .with_root_certificates(self.roots)
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .timeout(self.timeout)
-            .build()
-            .map_err(failure)?;
+        let http = Http::new(self.roots, self.timeout)?;
         Ok(Factory { http, url })
     }
 }
@@ -154,12 +144,9 @@ impl Factory {
     /// [`ErrorKind::InvalidArgument`] when the factory refuses the schematic, [`ErrorKind::Protocol`] when it gives it
     /// another id than [`Schematic::id`], and what a connection can fail with.
     pub async fn create(&self, schematic: &Schematic) -> Result<String, Error> {
-        let request = self
-            .http
-            .post(self.address(&["schematics"])?)
-            .header(reqwest::header::CONTENT_TYPE, "application/yaml")
-            .body(schematic.canonical());
-        let answer = json(&self.text(request).await?)?;
+        let address = self.address(&["schematics"])?;
+        let answer = self.http.post_yaml(address, schematic.canonical()).await?;
+        let answer = json(&answer)?;
         let id = answer["id"].as_str().unwrap_or_default();
         if id == schematic.id() {
             return Ok(id.to_owned());
@@ -182,8 +169,8 @@ impl Factory {
             let message = format!("`{id}` is not the id of a schematic: 64 hexadecimal digits");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let request = self.http.get(self.address(&["schematics", id])?);
-        let schematic = Schematic::from_yaml(&self.text(request).await?).map_err(|error| {
+        let text = self.http.get(self.address(&["schematics", id])?).await?;
+        let schematic = Schematic::from_yaml(&text).map_err(|error| {
             Error::new(ErrorKind::Protocol, "the factory's schematic does not load")
                 .with_source(error)
         })?;
@@ -200,8 +187,7 @@ impl Factory {
     /// # Errors
     /// What a connection can fail with.
     pub async fn versions(&self) -> Result<Vec<String>, Error> {
-        let request = self.http.get(self.address(&["versions"])?);
-        let answer = json(&self.text(request).await?)?;
+        let answer = json(&self.http.get(self.address(&["versions"])?).await?)?;
         let list = answer
             .as_array()
             .ok_or_else(|| unexpected("a list of versions"))?;
@@ -218,8 +204,7 @@ impl Factory {
     /// [`ErrorKind::NotFound`] when the factory does not know the version.
     pub async fn extensions(&self, version: &str) -> Result<Vec<OfficialExtension>, Error> {
         let parts = ["version", version, "extensions", "official"];
-        let request = self.http.get(self.address(&parts)?);
-        let answer = json(&self.text(request).await?)?;
+        let answer = json(&self.http.get(self.address(&parts)?).await?)?;
         let list = answer
             .as_array()
             .ok_or_else(|| unexpected("a list of extensions"))?;
@@ -274,34 +259,6 @@ impl Factory {
         }
         Ok(url)
     }
-
-    /// The text of a good answer.
-    async fn text(&self, request: reqwest::RequestBuilder) -> Result<String, Error> {
-        let mut response = request.send().await.map_err(failure)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > MOST {
-                return Err(unexpected("an answer of at most 16 MiB"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let text = String::from_utf8(body).map_err(|_| unexpected("text"))?;
-        if status.is_success() {
-            return Ok(text);
-        }
-        let kind = match status.as_u16() {
-            400 | 422 => ErrorKind::InvalidArgument,
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            404 => ErrorKind::NotFound,
-            429 | 502..=504 => ErrorKind::Unavailable,
-            _ => ErrorKind::Remote,
-        };
-        let said: String = text.trim().chars().take(300).collect();
-        let message = format!("the factory answered {}: {said}", status.as_u16());
-        Err(Error::new(kind, message))
-    }
 }
 
 fn json(text: &str) -> Result<Json, Error> {
@@ -311,16 +268,4 @@ fn json(text: &str) -> Result<Json, Error> {
 fn unexpected(wanted: &str) -> Error {
     let message = format!("the factory's answer is not what was asked for: {wanted}");
     Error::new(ErrorKind::Protocol, message)
-}
-
-fn failure(cause: reqwest::Error) -> Error {
-    let kind = if cause.is_timeout() {
-        ErrorKind::Timeout
-    } else if cause.is_builder() {
-        ErrorKind::InvalidArgument
-    } else {
-        ErrorKind::Unavailable
-    };
-    // The address is left out: it stands in the cause already.
-    Error::new(kind, "the image factory did not answer").with_source(cause.without_url())
 }
