@@ -362,6 +362,10 @@ impl Repository {
     pub(crate) fn apply_as_source(&self, invocation: &mut Invocation) {
         self.settings.location.apply(invocation, true);
         self.apply_password(invocation, true);
+        let mut given = self.settings.global.iter().rev();
+        if let Some((_, _, Some(id))) = given.find(|(flag, ..)| *flag == "--key-hint") {
+            invocation.value("--from-key-hint", ALWAYS, id);
+        }
     }
 
     /// Starts a command and its supervisor.

@@ -58,6 +58,27 @@ impl Repository {
         }
     }
 
+    /// Adds a key that opens the repository without a password (0.17 and newer).
+    pub fn add_key_without_password(&self) -> KeyAdd {
+        let mut invocation = self.invocation(Command::KeyAdd);
+        invocation.switch("--new-insecure-no-password", v(17, 0));
+        KeyAdd {
+            repository: self.clone(),
+            invocation,
+        }
+    }
+
+    /// Takes away the password that this repository is opened with (0.17 and newer). Open it with
+    /// [`Restic::repository_without_password`](crate::Restic::repository_without_password) afterwards.
+    pub fn drop_password(&self) -> KeyPasswd {
+        let mut invocation = self.invocation(Command::KeyPasswd);
+        invocation.switch("--new-insecure-no-password", v(17, 0));
+        KeyPasswd {
+            repository: self.clone(),
+            invocation,
+        }
+    }
+
     /// Removes a key. restic refuses to remove the one that it was opened with.
     pub fn remove_key(&self, id: impl Into<String>) -> KeyRemove {
         let mut invocation = self.invocation(Command::KeyRemove);

@@ -226,6 +226,27 @@ async fn passwords_are_added_changed_and_removed() {
         .find(|key| key.current)
         .unwrap();
     assert!(!current.id.is_empty());
+    let copy = restic
+        .repository(Location::local(folder.path().join("copy")), "copy")
+        .no_cache();
+    let hinted = third.clone().key_hint(&current.id);
+    copy.init().copy_chunker_params(&hinted).await.unwrap();
+    copy.copy_from(&hinted).await.unwrap();
+    let opened = third.drop_password().await;
+    if restic.version() < Version::new(0, 17, 0) {
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::Unsupported);
+        return;
+    }
+    opened.unwrap();
+    let open = restic
+        .repository_without_password(repository.location().clone())
+        .no_cache();
+    assert_eq!(open.keys().await.unwrap().len(), 2);
+    open.add_key_without_password()
+        .user("nobody")
+        .await
+        .unwrap();
+    assert_eq!(open.keys().await.unwrap().len(), 3);
 }
 
 #[tokio::test]
