@@ -31,8 +31,10 @@ pub struct ForgetReport {
     /// What the prune removed, if one was asked for and there was something to do; `None` with 0.19.0 and 0.19.1, which
     /// prune without a word.
     pub prune: Option<PruneSummary>,
-    /// Whether some snapshot could not be removed (0.19 and newer say so).
+    /// Whether some snapshot could not be removed. 0.19 and newer end with 3 then, older ones with 0 and a line of text.
     pub partial: bool,
+    /// What restic said about the snapshots that it could not remove.
+    pub not_removed: Vec<String>,
     /// Errors that did not stop it.
     pub errors: Vec<ItemError>,
 }
@@ -177,10 +179,19 @@ impl Prune {
     }
 }
 
+/// More lines of one kind say nothing new.
+const MOST_FAILURES: usize = 1000;
+
+/// `Remove(<snapshot/8fc1d218fa>) failed: …`, `unable to remove snapshot/8fc1d2… from the repository`.
+fn is_failed_removal(line: &str) -> bool {
+    line.starts_with("Remove(<snapshot/") || line.starts_with("unable to remove snapshot/")
+}
+
 #[derive(Default)]
 struct ForgetCollector {
     groups: Vec<ForgetGroup>,
     prune: PruneCollector,
+    not_removed: Vec<String>,
     errors: super::ItemErrors,
 }
 
@@ -195,6 +206,12 @@ impl Collect for ForgetCollector {
             }
             Decoded::Event(event) => {
                 self.errors.note(&event);
+                if let Event::Notice(notice) = &event
+                    && is_failed_removal(&notice.text)
+                    && self.not_removed.len() < MOST_FAILURES
+                {
+                    self.not_removed.push(notice.text.clone());
+                }
                 self.prune.take(Decoded::Event(event))
             }
             _ => None,
@@ -205,7 +222,8 @@ impl Collect for ForgetCollector {
         Ok(ForgetReport {
             groups: self.groups,
             prune: self.prune.finish(ended)?.summary,
-            partial: ended.outcome == Outcome::Partial,
+            partial: ended.outcome == Outcome::Partial || !self.not_removed.is_empty(),
+            not_removed: self.not_removed,
             errors: self.errors.kept,
         })
     }

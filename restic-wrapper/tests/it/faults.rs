@@ -173,6 +173,48 @@ async fn a_grandchild_that_holds_the_pipes_does_not_hold_the_result() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_stays_although_restic_says_nothing_by_its_code_makes_a_partial_forget() {
+    let refused =
+        "Remove(<snapshot/570ac1a34f>) failed: unexpected HTTP response (403): 403 Forbidden";
+    let reply = Reply::new().err(refused);
+    let folder = tempfile::tempdir().unwrap();
+    let script = FakeRestic::new("0.18.0").on("forget", reply);
+    let repository = fake(folder.path(), script).await;
+    let report = repository.forget_snapshots(["570ac1a3"]).await.unwrap();
+    assert!(report.partial);
+    assert_eq!(report.not_removed, [refused]);
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn priorities_reach_the_program_itself() {
+    let reply = Reply::new().out("ready").sleep(A_LONG_TIME);
+    let folder = tempfile::tempdir().unwrap();
+    let script = FakeRestic::new("0.18.0").on("backup", reply);
+    let repository = fake(folder.path(), script)
+        .await
+        .check_lock_after_cancel(false)
+        .nice(7)
+        .idle_io();
+    let mut run = repository.backup(["/"]).start().unwrap();
+    assert!(matches!(run.next().await, Some(Event::Notice(_))));
+    let niceness = |process: &str| -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let (_, rest) = stat.rsplit_once(')').unwrap();
+        // The 19th field of all; the first one behind the name is the third.
+        rest.split_whitespace().nth(16).unwrap().parse().unwrap()
+    };
+    let expected = (niceness("self") + 7).min(19);
+    assert_eq!(niceness(&run.pid().to_string()), expected);
+    let asked = std::process::Command::new("ionice")
+        .args(["-p", &run.pid().to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "idle");
+    assert!(run.cancel().await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
 async fn silence_ends_at_the_limit_of_time() {
     let reply = Reply::new().sleep(A_LONG_TIME);
     let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod outcomes;
 mod processes;
+mod programs;
 mod proof;
 mod real;
 mod retention;

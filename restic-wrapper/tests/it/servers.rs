@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use restic_wrapper::{ErrorKind, Location, Patience, Restic};
+use restic_wrapper::{ErrorKind, Location, Patience, Restic, Version};
 
 use crate::real::{noise, restic, whole_round};
 
@@ -53,12 +53,19 @@ impl Server {
     }
 
     fn rest(folder: &Path) -> Option<Self> {
+        Self::rest_with(folder, &[])
+    }
+
+    fn rest_with(folder: &Path, options: &[&str]) -> Option<Self> {
         let folder = folder.join("rest");
         Self::start(Path::new("rclone"), |port| {
             let (address, folder) = (format!("127.0.0.1:{port}"), folder.display().to_string());
-            ["serve", "restic", "--addr", &address, &folder]
-                .map(str::to_owned)
-                .to_vec()
+            let fixed = ["serve", "restic", "--addr", &address, &folder];
+            fixed
+                .iter()
+                .chain(options)
+                .map(|&it| it.to_owned())
+                .collect()
         })
     }
 
@@ -184,4 +191,37 @@ async fn real_rclone_that_dies_during_a_backup_is_a_typed_error_and_the_next_run
     repository.unlock().await.unwrap();
     repository.backup([&source]).await.unwrap();
     repository.check().read_data().await.unwrap();
+}
+
+#[tokio::test]
+async fn real_rclone_that_only_appends_takes_backups_and_refuses_to_forget() {
+    let Some(restic) = restic().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = Server::rest_with(folder.path(), &["--append-only"]) else {
+        return;
+    };
+    let repository = restic
+        .repository(rest_location(server.port, "r"), "correct horse")
+        .no_cache();
+    repository.ensure().await.unwrap();
+    let source = folder.path().join("source");
+    std::fs::write(&source, "1").unwrap();
+    let made = repository.backup([&source]).await.unwrap();
+    let id = made.snapshot_id.unwrap();
+    if restic.version() < Version::new(0, 17, 0) {
+        // It tries again for most of a minute before it ends with the server's refusal.
+        return eprintln!("did not run: forget on storage that only appends, with this version");
+    }
+    match repository.forget_snapshots([&id]).await {
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error:?}");
+            assert!(error.hint().unwrap().contains("append-only"));
+        }
+        // 0.19 counts what it could not remove as half a success, 0.18 as a whole one.
+        Ok(report) => {
+            let said = report.not_removed.join("\n");
+            assert!(report.partial && said.contains("403"), "{report:?}");
+        }
+    }
+    assert_eq!(repository.snapshots().await.unwrap().len(), 1);
 }
