@@ -82,6 +82,13 @@ impl Login {
         }
     }
 
+    /// A user with a ticket that was had elsewhere (a login with WebAuthn or OIDC in a browser, another program): it is
+    /// changed for a fresh one at once, and then renewed like any other. Tickets live two hours.
+    pub fn from_ticket(user: impl Into<String>, ticket: impl Into<String>) -> Self {
+        // The server takes a living ticket in place of a password.
+        Self::new(user, ticket)
+    }
+
     /// Answers the challenge for a second factor with a one-time code of six digits.
     #[must_use]
     pub fn with_totp(mut self, code: impl AsRef<str>) -> Self {

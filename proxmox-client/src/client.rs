@@ -403,7 +403,7 @@ impl ClientBuilder {
 }
 
 /// `scheme://host:port` of an address as people write it.
-fn origin(address: &str) -> Result<String> {
+pub(crate) fn origin(address: &str) -> Result<String> {
     let bad = |why: &str| {
         Error::invalid(format!(
             "endpoint `{}`: {why}; expected something like https://192.0.2.10:8006",

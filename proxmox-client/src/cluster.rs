@@ -129,4 +129,22 @@ impl Client {
         }
         self.fetch(request).await
     }
+
+    /// Addresses of all nodes that are up, the one that answers first: endpoints for a client that survives the loss of
+    /// any of them. They are those of the cluster's own network, which callers may not reach.
+    ///
+    /// # Errors
+    /// As [`cluster_status`](Self::cluster_status).
+    pub async fn discover_endpoints(&self) -> Result<Vec<String>> {
+        let mut members = self.cluster_status().await?;
+        members.retain(|member| member.kind == "node" && member.online == Some(true));
+        members.sort_by_key(|member| (member.local != Some(true), member.node_id));
+        let addresses = members.into_iter().filter_map(|member| member.ip);
+        Ok(addresses
+            .map(|ip| match ip.contains(':') {
+                true => format!("https://[{ip}]:8006"),
+                false => format!("https://{ip}:8006"),
+            })
+            .collect())
+    }
 }

@@ -55,6 +55,21 @@ impl fmt::Debug for Https {
     }
 }
 
+/// Begins a connection to an address and sends nothing that means anything.
+pub(crate) async fn handshake(endpoint: &str, config: rustls::ClientConfig) -> Result<()> {
+    let origin = crate::client::origin(endpoint)?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .map_err(|error| Error::invalid("the HTTP client cannot be built").with_source(error))?;
+    let request = client.head(origin).timeout(Duration::from_secs(10));
+    request.send().await.map(|_| ()).map_err(failure)
+}
+
 impl Https {
     /// `endpoints` are origins without a trailing slash.
     pub(crate) fn new(endpoints: Vec<String>, trust: &Trust, connect: Duration) -> Result<Self> {

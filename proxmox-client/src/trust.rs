@@ -1,6 +1,6 @@
 //! Which server certificate is accepted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Which server certificate is accepted.
 #[derive(Debug, Clone)]
@@ -47,6 +47,40 @@ impl Trust {
         Ok(Self(Rule::Pin(pins?)))
     }
 
+    /// The SHA-256 fingerprint that the server at an address presents now: 64 hexadecimal digits with colons, to be
+    /// shown to a person and, once accepted, kept and given to [`fingerprint`](Self::fingerprint).
+    ///
+    /// Only the handshake begins, and it is broken off: no request and no credential is sent.
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] if nothing answers there.
+    pub async fn probe_fingerprint(endpoint: &str) -> Result<String> {
+        let seen = Arc::new(Mutex::new(None));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::invalid("no usable TLS version").with_source(error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier {
+                pins: Some(Vec::new()),
+                seen: Some(seen.clone()),
+                provider,
+            }))
+            .with_no_client_auth();
+        let outcome = crate::transport::handshake(endpoint, config).await;
+        let digest = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (digest, outcome) {
+            (Some(digest), _) => Ok(shown(&digest)),
+            (None, Err(error)) => {
+                Err(error.doing(format!("asking {endpoint} for its certificate")))
+            }
+            (None, Ok(())) => Err(Error::new(
+                Kind::Connect,
+                format!("{endpoint} presented no certificate"),
+            )),
+        }
+    }
+
     /// Any certificate: whoever answers gets the credentials.
     pub fn insecure_accept_any_certificate() -> Self {
         Self(Rule::Anything)
@@ -68,6 +102,7 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Verifier {
                     pins: Some(pins.clone()),
+                    seen: None,
                     provider,
                 }))
                 .with_no_client_auth(),
@@ -75,12 +110,18 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Verifier {
                     pins: None,
+                    seen: None,
                     provider,
                 }))
                 .with_no_client_auth(),
         };
         Ok(config)
     }
+}
+
+fn shown(digest: &[u8; 32]) -> String {
+    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(":")
 }
 
 fn system_roots() -> Result<RootCertStore> {
@@ -141,6 +182,8 @@ fn parse_fingerprint(text: &str) -> Result<[u8; 32]> {
 struct Verifier {
     /// `None` accepts any certificate.
     pins: Option<Vec<[u8; 32]>>,
+    /// Where the digest of the certificate is told, whatever becomes of it.
+    seen: Option<Arc<Mutex<Option<[u8; 32]>>>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -157,13 +200,15 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         let seen: [u8; 32] = Sha256::digest(end_entity.as_ref()).into();
+        if let Some(told) = &self.seen {
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        }
         if pins.contains(&seen) {
             return Ok(ServerCertVerified::assertion());
         }
-        let shown: Vec<String> = seen.iter().map(|byte| format!("{byte:02X}")).collect();
         Err(rustls::Error::General(format!(
             "the certificate's fingerprint {} is not the pinned one",
-            shown.join(":")
+            shown(&seen)
         )))
     }
 

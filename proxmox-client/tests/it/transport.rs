@@ -199,3 +199,78 @@ fn secrets_show_up_nowhere() {
         .build();
     assert!(!format!("{:?}", bad.unwrap_err()).contains(secret));
 }
+
+#[tokio::test]
+async fn a_fingerprint_is_asked_for_without_sending_anything() {
+    let simulator = fast();
+    let server = simulator.serve().await.unwrap();
+    let seen = Trust::probe_fingerprint(&server.endpoint()).await.unwrap();
+    assert_eq!(seen, server.fingerprint());
+    assert!(simulator.journal().is_empty(), "no request arrived");
+    let client = Client::builder()
+        .endpoint(server.endpoint())
+        .token(TOKEN)
+        .trust(Trust::fingerprint(&seen).unwrap())
+        .build()
+        .unwrap();
+    client.version().await.unwrap();
+    let address = server.endpoint();
+    drop(server);
+    let gone = Trust::probe_fingerprint(&address).await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::Connect, "{gone:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_from_elsewhere_is_changed_for_one_of_our_own() {
+    let simulator = fast();
+    let first = simulator
+        .builder()
+        .login(Login::new("root@pam", "correct horse"));
+    let first = first.build().unwrap();
+    let login = proxmox_client::wire::Request::new(
+        proxmox_client::wire::Method::Post,
+        "/access/ticket",
+        &[],
+    );
+    let login = login
+        .with("username", "root@pam")
+        .with("password", "correct horse");
+    let answer: serde_json::Value = first.fetch(login).await.unwrap();
+    let ticket = answer["ticket"].as_str().unwrap();
+    let second = simulator
+        .builder()
+        .login(Login::from_ticket("root@pam", ticket));
+    let second = second.build().unwrap();
+    second.pool("of-the-ticket").ensure("").await.unwrap();
+    let wrong = simulator
+        .builder()
+        .login(Login::from_ticket("root@pam", "PVE:root@pam:0::0"));
+    let wrong = wrong.build().unwrap().version().await.unwrap_err();
+    assert_eq!(wrong.kind(), Kind::Authentication);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cluster_tells_where_its_nodes_are() {
+    use proxmox_client::simulator::NodeSpec;
+    let world = World::lab()
+        .with_node(NodeSpec::new("pve2", 8, 32 << 30).with_address("2001:db8::2"))
+        .with_node(NodeSpec::new("pve0", 8, 32 << 30).with_address("192.0.2.9"));
+    let endpoints = Simulator::new(world)
+        .connect()
+        .discover_endpoints()
+        .await
+        .unwrap();
+    assert_eq!(endpoints.len(), 3);
+    assert!(
+        endpoints.contains(&"https://[2001:db8::2]:8006".to_owned()),
+        "{endpoints:?}"
+    );
+    let mut builder = Client::builder().token(TOKEN);
+    for endpoint in endpoints {
+        builder = builder.endpoint(endpoint);
+    }
+    builder
+        .trust(Trust::insecure_accept_any_certificate())
+        .build()
+        .unwrap();
+}
