@@ -45,10 +45,10 @@ async fn a_backup_cancelled_at_any_moment_leaves_no_lock_and_the_next_one_succee
         .repository(location.env("TMPDIR", &scratch), "correct horse battery")
         .cache_dir(folder.path().join("cache"));
     repository.ensure().await.unwrap();
-    let slow = repository.clone().limit_upload(12_288);
+    let slow = repository.clone().limit_upload(24_576);
     let seed = u64::from(std::process::id());
     for round in 0..10_u64 {
-        let wait = Duration::from_millis((seed * 7919 + round * 977) % 1400);
+        let wait = Duration::from_millis((seed * 7919 + round * 977) % 1200);
         let run = slow.backup([&source]).force().start().unwrap();
         tokio::time::sleep(wait).await;
         match run.cancel().await {
