@@ -4,4 +4,4 @@ mod executor;
 mod retry;
 
 pub use executor::{Actor, Applied, Interrupt, Limits, Stopped, apply};
-pub use retry::{Attempt, Retry, decide};
+pub use retry::{Attempt, Retry, decide, persistently};

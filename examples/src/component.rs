@@ -19,7 +19,6 @@ pub mod capacity;
 mod definitions;
 mod flow;
 mod manifest;
-pub mod needs;
 mod network;
 mod operations;
 mod platform;
@@ -65,6 +64,9 @@ pub struct Component {
     pub needs: Needs,
     /// What it brings.
     pub provides: Provides,
+    /// What its ConfigMaps must say for the platform to work, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Pod Security level that a namespace enforces.

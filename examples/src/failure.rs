@@ -13,6 +13,17 @@ pub enum Persistence {
     Permanent,
 }
 
+impl Persistence {
+    /// Transient if the cause passes by itself.
+    pub fn passing(passes: bool) -> Self {
+        if passes {
+            Self::Transient
+        } else {
+            Self::Permanent
+        }
+    }
+}
+
 /// A failed step, wait or command.
 pub struct Failure {
     place: String,
@@ -40,6 +51,22 @@ impl Failure {
             persistence: Persistence::Transient,
             ..Self::permanent(place, message)
         }
+    }
+
+    /// What the client of a system reports, with the remedy that it knows.
+    pub fn reported(
+        place: impl Into<String>,
+        message: &str,
+        persistence: Persistence,
+        remedy: Option<&str>,
+        error: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            persistence,
+            hint: remedy.map(str::to_owned),
+            ..Self::permanent(place, message)
+        }
+        .caused_by(error)
     }
 
     /// Adds what the operator can do about it.

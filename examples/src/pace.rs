@@ -73,7 +73,8 @@ impl Pace {
 
     /// Looks until something is there, telling `reporter` what it last saw.
     ///
-    /// Transient failures of a look count as "not yet"; a permanent one ends the wait.
+    /// Transient failures of a look count as "not yet"; a permanent one ends the wait. A wait that ran out is not worth
+    /// another: its failure is permanent.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Pace {
             };
             reporter.waiting(&what, &seen);
             if Instant::now() >= deadline {
-                return Err(Failure::transient(
+                return Err(Failure::permanent(
                     reporter.step(),
                     format!(
                         "gave up after {} s waiting for {what}; last seen: {seen}",

@@ -8,7 +8,7 @@ use crate::component::Catalogue;
 use crate::failure::Failure;
 use crate::observe::{self, Observation};
 use crate::pace::Pace;
-use crate::plan::{Action, Plan, Step, decide};
+use crate::plan::{Action, ObjectSet, Plan, Step, decide};
 use crate::progress::{Events, Outcome, Reporter};
 use crate::secrets::{SecretStore, Secrets};
 use crate::spec::Spec;
@@ -19,6 +19,9 @@ use crate::stage::{bootstrap, kubernetes, proxmox, restic, secrets, talos, tunne
 use crate::target::Target;
 use crate::verify::{self, Report};
 
+/// How often a system that does not answer is asked before a look is given up: a wrong address shall not take long.
+const LOOKS: u32 = 3;
+
 /// One environment at work.
 #[derive(Debug)]
 pub struct Session {
@@ -28,6 +31,7 @@ pub struct Session {
     secrets: SecretStore,
     image: Image,
     proxmox: proxmox_client::Client,
+    cluster: tokio::sync::OnceCell<Cluster>,
     events: Events,
     limits: Limits,
 }
@@ -56,6 +60,7 @@ impl Session {
             secrets,
             image,
             proxmox,
+            cluster: tokio::sync::OnceCell::new(),
             events,
             limits,
         })
@@ -132,7 +137,10 @@ impl Session {
     ///
     /// A system that must answer and does not, or refuses.
     pub async fn observe(&self) -> Result<Observation, Failure> {
-        observe::observe(self).await
+        apply::persistently("look", LOOKS, &self.events, self.pace(), || {
+            observe::observe(self)
+        })
+        .await
     }
 
     /// Looks at the world and decides what has to be done.
@@ -168,7 +176,11 @@ impl Session {
     ///
     /// A system that must answer and does not.
     pub async fn verify(&self) -> Result<Report, Vec<Failure>> {
-        verify::verify(self).await.map_err(|failure| vec![failure])
+        apply::persistently("verify", LOOKS, &self.events, self.pace(), || {
+            verify::verify(self)
+        })
+        .await
+        .map_err(|failure| vec![failure])
     }
 
     /// The node of a step.
@@ -218,11 +230,15 @@ impl Session {
     /// # Errors
     ///
     /// No control plane that answers.
-    pub async fn kubernetes(&self) -> Result<Cluster, Failure> {
-        let bundle = self.needed_bundle()?;
-        let kubeconfig = talos::kubeconfig(&self.target, &self.spec, &bundle).await?;
-        let client = self.target.kubernetes(kubeconfig.as_str()).await?;
-        Ok(Cluster::new(client))
+    pub async fn kubernetes(&self) -> Result<&Cluster, Failure> {
+        self.cluster
+            .get_or_try_init(|| async {
+                let bundle = self.needed_bundle()?;
+                let kubeconfig = talos::kubeconfig(&self.target, &self.spec, &bundle).await?;
+                let client = self.target.kubernetes(kubeconfig.as_str()).await?;
+                Ok(Cluster::new(client))
+            })
+            .await
     }
 
     /// The objects that go in from outside.
@@ -232,7 +248,14 @@ impl Session {
     /// A bootstrap file that is missing or is not the one that was pinned.
     pub fn objects(&self) -> Result<Objects, Failure> {
         let secrets = self.secrets()?.unwrap_or_default();
-        bootstrap::objects(&self.spec, &self.catalogue, &self.target, &secrets)
+        ObjectSet::ALL
+            .into_iter()
+            .map(|set| {
+                let objects =
+                    bootstrap::objects(&self.spec, &self.catalogue, &self.target, &secrets, set)?;
+                Ok((set, objects))
+            })
+            .collect()
     }
 
     fn write_secrets(&self) -> Result<Outcome, Failure> {
@@ -271,18 +294,20 @@ impl Session {
             }
             Action::ApplyObjects { set } => {
                 talos::await_api(self, reporter).await?;
-                let objects = self.objects()?.remove(set).unwrap_or_default();
+                let secrets = self.needed_secrets()?;
+                let objects =
+                    bootstrap::objects(spec, &self.catalogue, &self.target, &secrets, *set)?;
                 let cluster = self.kubernetes().await?;
-                kubernetes::ensure_objects(&cluster, *set, &objects, pace, reporter).await
+                kubernetes::ensure_objects(cluster, *set, &objects, pace, reporter).await
             }
             Action::AwaitNodes => {
                 let cluster = self.kubernetes().await?;
-                kubernetes::await_nodes(&cluster, spec, pace, reporter).await
+                kubernetes::await_nodes(cluster, spec, pace, reporter).await
             }
             Action::AwaitPlatform => {
                 let cluster = self.kubernetes().await?;
                 let applications = bootstrap::applications(spec, &self.catalogue)?;
-                kubernetes::await_platform(&cluster, applications, pace, reporter).await
+                kubernetes::await_platform(cluster, applications, pace, reporter).await
             }
             Action::WriteTunnel => tunnel::write(self),
             Action::BackUp => restic::ensure_backup(self, reporter).await,

@@ -1,5 +1,6 @@
 //! One file for each crate that is composed: what the spec means there, and how it comes about.
 
+pub mod argo_cd;
 pub mod bootstrap;
 pub mod cilium;
 pub mod kubernetes;

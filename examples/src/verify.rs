@@ -35,11 +35,11 @@ pub async fn verify(session: &Session) -> Result<Report, Failure> {
     report.etcd = seen.etcd.unwrap_or_default();
     etcd(session, &mut report);
     let cluster = session.kubernetes().await?;
-    nodes(&cluster, &mut report).await?;
-    workloads(&cluster, &mut report).await?;
-    applications(session, &cluster, &mut report).await?;
-    policies(session, &cluster, &mut report).await?;
-    storage(session, &cluster, &mut report).await?;
+    nodes(cluster, &mut report).await?;
+    workloads(cluster, &mut report).await?;
+    applications(session, cluster, &mut report).await?;
+    policies(session, cluster, &mut report).await?;
+    storage(session, cluster, &mut report).await?;
     tunnel::describe(session, &mut report)?;
     let (backup, evidence) = restic::prove(session).await?;
     report.backup = backup;

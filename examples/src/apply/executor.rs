@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::retry::{Attempt, Retry, decide};
+use super::retry::persistently;
 use crate::failure::Failure;
 use crate::pace::Pace;
 use crate::plan::{Plan, Step, StepId};
@@ -176,38 +176,19 @@ async fn take(
         step: name.to_owned(),
         title: step.title.clone(),
     });
-    let mut failed = 0;
-    loop {
-        let failure = match actor.take(step, &reporter).await {
-            Ok(outcome) => {
-                events.show(Event::StepDone {
-                    step: name.to_owned(),
-                    outcome,
-                });
-                return Ok(outcome);
-            }
-            Err(failure) => failure,
-        };
-        failed += 1;
-        match decide(Attempt::new(failed, tries, failure.is_transient())) {
-            Retry::After(pause) => {
-                events.show(Event::Retrying {
-                    step: name.to_owned(),
-                    attempt: failed,
-                    reason: failure.story(),
-                });
-                pace.sleep(pause).await;
-            }
-            Retry::Stop => {
-                events.show(Event::StepFailed {
-                    step: name.to_owned(),
-                    reason: failure.story(),
-                    hint: failure.remedy().map(str::to_owned),
-                });
-                return Err(failure);
-            }
-        }
-    }
+    let taken = persistently(name, tries, events, pace, || actor.take(step, &reporter)).await;
+    events.show(match &taken {
+        Ok(outcome) => Event::StepDone {
+            step: name.to_owned(),
+            outcome: *outcome,
+        },
+        Err(failure) => Event::StepFailed {
+            step: name.to_owned(),
+            reason: failure.story(),
+            hint: failure.remedy().map(str::to_owned),
+        },
+    });
+    taken
 }
 
 #[cfg(test)]

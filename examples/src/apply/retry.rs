@@ -1,6 +1,11 @@
 //! Whether a failed step is tried again.
 
+use std::future::Future;
 use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::pace::Pace;
+use crate::progress::{Event, Events};
 
 /// The failure to decide about.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +48,39 @@ pub fn decide(attempt: Attempt) -> Retry {
     }
     let doubled = 1_u64 << attempt.failed.min(5);
     Retry::After(Duration::from_secs(doubled.min(30)))
+}
+
+/// Does something up to `tries` times, as long as what fails can pass by itself, and tells about each new try.
+///
+/// # Errors
+///
+/// The last failure.
+pub async fn persistently<T, F: Future<Output = Result<T, Failure>>>(
+    name: &str,
+    tries: u32,
+    events: &Events,
+    pace: Pace,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Failure> {
+    let mut failed = 0;
+    loop {
+        let failure = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(failure) => failure,
+        };
+        failed += 1;
+        match decide(Attempt::new(failed, tries, failure.is_transient())) {
+            Retry::After(pause) => {
+                events.show(Event::Retrying {
+                    step: name.to_owned(),
+                    attempt: failed,
+                    reason: failure.story(),
+                });
+                pace.sleep(pause).await;
+            }
+            Retry::Stop => return Err(failure),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -196,6 +196,13 @@ fn coredns(draft: &mut Draft<'_>) {
     draft.add(coredns);
 }
 
+/// An Application is as healthy as Argo CD last found it. Without the rule it counts as healthy at once, and waves of
+/// Applications do not wait for each other (argo-cd issue 4577).
+const APPLICATION_HEALTH: &str = "\
+local health = (obj.status or {}).health or {}
+return { status = health.status or 'Progressing', message = health.message or '' }
+";
+
 fn argo_cd(draft: &mut Draft<'_>) {
     let spec = draft.spec;
     let git = &spec.gitops.repository;
@@ -211,7 +218,17 @@ fn argo_cd(draft: &mut Draft<'_>) {
             ["applications", "applicationsets", "appprojects"],
         )
         .after(["cilium", "coredns"])
-        .needs_secret("argocd-redis", [("auth", generated("argocd-redis"))]);
+        .needs_secret("argocd-redis", [("auth", generated("argocd-redis"))])
+        .setting(
+            "argocd-cm",
+            "resource.customizations.health.argoproj.io_Application",
+            APPLICATION_HEALTH,
+        )
+        .setting(
+            "argocd-cm",
+            "application.resourceTrackingMethod",
+            "annotation+label",
+        );
     let replicated = argo.replicated();
     let mut argo = argo
         .runs(

@@ -57,6 +57,7 @@ impl<'s> Draft<'s> {
                 workloads: Vec::new(),
                 needs: Needs::default(),
                 provides: Provides::default(),
+                settings: BTreeMap::new(),
             },
             flows: Vec::new(),
         }
@@ -555,6 +556,17 @@ impl Writer<'_> {
             .needs
             .components
             .extend(components.map(str::to_owned));
+        self
+    }
+
+    /// A line that one of its ConfigMaps must have.
+    pub(super) fn setting(mut self, config_map: &str, key: &str, value: &str) -> Self {
+        let map = self
+            .component
+            .settings
+            .entry(config_map.to_owned())
+            .or_default();
+        map.insert(key.to_owned(), value.to_owned());
         self
     }
 

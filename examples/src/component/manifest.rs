@@ -47,6 +47,13 @@ pub(super) fn stand_in(component: &Component) -> Vec<Value> {
         "metadata": {"name": format!("{account}-config"), "namespace": namespace, "labels": labels},
         "data": {"component": component.name, "wave": component.wave.to_string()},
     }));
+    for (name, data) in &component.settings {
+        out.push(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "data": data,
+        }));
+    }
     for workload in &component.workloads {
         out.push(object(component, workload));
         if let Some(service) = service(component, workload) {

@@ -124,6 +124,21 @@ struct State {
     breaking: Option<(RequestClass, usize, Break)>,
     occurrences: BTreeMap<RequestClass, usize>,
     broken: bool,
+    watcher: Option<Watcher>,
+}
+
+type Watcher = Arc<dyn Fn(&Arrival) + Send + Sync>;
+
+/// A request that is about to be processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Arrival {
+    /// How many requests were let through before it.
+    pub before: usize,
+    /// Its class.
+    pub class: RequestClass,
+    /// How many of its class came, itself included.
+    pub occurrence: usize,
 }
 
 /// The gate; clones share it.
@@ -162,6 +177,11 @@ impl Gate {
         gate
     }
 
+    /// Has every request told to `watcher` before it is processed; the lab may be looked at from there.
+    pub fn watch(&self, watcher: impl Fn(&Arrival) + Send + Sync + 'static) {
+        self.state().watcher = Some(Arc::new(watcher));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,7 +205,16 @@ impl Gate {
             _ => Passage::Free,
         };
         state.broken |= passage != Passage::Free;
-        state.seen.push(class);
+        state.seen.push(class.clone());
+        let (before, watcher) = (state.count - 1, state.watcher.clone());
+        drop(state);
+        if let Some(watcher) = watcher {
+            watcher(&Arrival {
+                before,
+                class,
+                occurrence,
+            });
+        }
         passage
     }
 
@@ -225,6 +254,20 @@ mod tests {
             [Passage::Free, Passage::Free, broken, Passage::Free]
         );
         assert!(gate.has_broken());
+    }
+
+    #[test]
+    fn a_watcher_hears_of_each_request_with_its_place() {
+        let (gate, heard) = (Gate::open(), Arc::new(Mutex::new(Vec::new())));
+        let ears = heard.clone();
+        gate.watch(move |arrival| {
+            let mut heard = ears.lock().unwrap();
+            heard.push((arrival.before, arrival.occurrence));
+        });
+        for path in ["/nodes", "/version", "/nodes"] {
+            gate.ask(class(path));
+        }
+        assert_eq!(*heard.lock().unwrap(), [(0, 1), (1, 1), (2, 2)]);
     }
 
     #[tokio::test]

@@ -277,11 +277,7 @@ impl Wiring {
     pub(super) fn api_certificate(&self) -> Option<kubernetes::Tls> {
         let config = self.control_plane()?;
         let (certificate, key) = authority(&config)?;
-        let endpoint = config.endpoint().unwrap_or_default();
-        let host = endpoint
-            .trim_start_matches("https://")
-            .split([':', '/'])
-            .next();
+        let host = config.endpoint().map(host_of);
         let mut tls = kubernetes::Tls::new(certificate, key.as_str());
         for name in config
             .cert_sans()
@@ -293,14 +289,17 @@ impl Wiring {
         Some(tls)
     }
 
-    /// The configuration of a control plane whose API server is up.
+    /// The configuration of a control plane whose API server is up and answers at the address of the cluster.
     fn control_plane(&self) -> Option<MachineConfig> {
         self.talos.with(|world, now| {
             let names: Vec<String> = world.names().map(str::to_owned).collect();
             let up = names
                 .into_iter()
                 .find(|name| world.api_server_is_up(name, now))?;
-            world.config(&up).cloned()
+            let config = world.config(&up)?;
+            let at = world.find(host_of(config.endpoint()?), now)?.to_owned();
+            let config = config.clone();
+            world.api_server_is_up(&at, now).then_some(config)
         })
     }
 
@@ -386,6 +385,12 @@ impl Wiring {
             }
         });
     }
+}
+
+/// The host of `https://host:port`.
+fn host_of(endpoint: &str) -> &str {
+    let rest = endpoint.trim_start_matches("https://");
+    rest.split([':', '/']).next().unwrap_or(rest)
 }
 
 /// What an API server was configured with.

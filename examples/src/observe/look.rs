@@ -22,7 +22,9 @@ pub async fn observe(session: &Session) -> Result<Observation, Failure> {
         seen.hosts.insert(host.name.to_string(), host_seen);
     }
     for node in &spec.nodes {
-        let machine = proxmox::see_machine(client, spec, node, image).await?;
+        let reporter = session.events().reporter(format!("look/{}", node.name));
+        let machine =
+            proxmox::see_machine(client, spec, node, image, session.pace(), &reporter).await?;
         seen.machines.insert(node.name.to_string(), machine);
     }
     seen.leftovers = proxmox::see_leftovers(client, spec).await?;
@@ -58,7 +60,7 @@ pub async fn observe(session: &Session) -> Result<Observation, Failure> {
         .is_some_and(|members| !members.is_empty())
     {
         seen.kubernetes = match session.kubernetes().await {
-            Ok(cluster) => kubernetes::see(&cluster, &session.objects()?).await?,
+            Ok(cluster) => kubernetes::see(cluster, &session.objects()?).await?,
             Err(failure) if failure.is_transient() => KubernetesSeen::Silent,
             Err(failure) => return Err(failure),
         };

@@ -30,8 +30,14 @@ fn sync_policy() -> Value {
     })
 }
 
-/// The Application of one component; `has_files` says whether Git holds objects of ours beside its chart.
-pub fn application(spec: &Spec, component: &Component, has_files: bool) -> Value {
+/// The Application of one component; `values` are those of its chart, `has_files` says whether Git holds objects of
+/// ours beside it.
+pub fn application(
+    spec: &Spec,
+    component: &Component,
+    values: Option<Value>,
+    has_files: bool,
+) -> Value {
     let git = json!({
         "repoURL": spec.gitops.repository.as_str(),
         "targetRevision": spec.gitops.revision,
@@ -43,12 +49,18 @@ pub fn application(spec: &Spec, component: &Component, has_files: bool) -> Value
             repository,
             chart,
             version,
-        } => sources.push(json!({
-            "repoURL": repository,
-            "chart": chart,
-            "targetRevision": version,
-            "helm": { "releaseName": component.name },
-        })),
+        } => {
+            let mut helm = json!({ "releaseName": component.name });
+            if let Some(values) = values {
+                helm["valuesObject"] = values;
+            }
+            sources.push(json!({
+                "repoURL": repository,
+                "chart": chart,
+                "targetRevision": version,
+                "helm": helm,
+            }));
+        }
         Source::Release { .. } | Source::Talos | Source::Rendered => {}
     }
     if has_files || sources.is_empty() {

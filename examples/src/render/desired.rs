@@ -8,7 +8,7 @@ use super::applications::{application, component_folder, of_folder, path_in_git}
 use crate::component::{Catalogue, Component, Source};
 use crate::failure::Failure;
 use crate::spec::Spec;
-use crate::stage::{cilium, longhorn};
+use crate::stage::{argo_cd, cilium, longhorn};
 
 /// Where the Applications lie.
 pub const APPLICATIONS: &str = "argocd/apps";
@@ -48,7 +48,7 @@ pub fn desired(spec: &Spec, catalogue: &Catalogue) -> Result<Desired, Failure> {
             Some(component) => component_folder(component),
             None => {
                 let name = platform(wanted.wave);
-                waves.insert(name, wanted.wave);
+                waves.entry(name).or_insert(wanted.wave);
                 format!("platform/{name}")
             }
         };
@@ -66,7 +66,8 @@ pub fn desired(spec: &Spec, catalogue: &Catalogue) -> Result<Desired, Failure> {
     let mut applications: Vec<Value> = deployed(catalogue)
         .map(|component| {
             let has_files = desired.contains_key(&component_folder(component));
-            application(spec, component, has_files)
+            let values = chart_values(spec, catalogue, component);
+            application(spec, component, values, has_files)
         })
         .collect();
     applications.extend(
@@ -92,6 +93,15 @@ fn owner<'c>(catalogue: &'c Catalogue, object: &Value) -> Option<&'c Component> 
                 .iter()
                 .any(|workload| workload.object == name)
     })
+}
+
+/// What goes in from outside is adopted with the values that it went in with.
+fn chart_values(spec: &Spec, catalogue: &Catalogue, component: &Component) -> Option<Value> {
+    match component.name.as_str() {
+        "cilium" => Some(cilium::values(spec, catalogue).to_json()),
+        "argo-cd" => Some(argo_cd::values(spec, catalogue)),
+        _ => None,
+    }
 }
 
 fn of_component(spec: &Spec, component: &Component) -> Vec<Value> {

@@ -7,7 +7,7 @@ use super::{Tree, root};
 use crate::component::{Catalogue, Source};
 use crate::failure::Failure;
 use crate::spec::Spec;
-use crate::stage::{bootstrap, cilium};
+use crate::stage::{argo_cd, bootstrap, cilium};
 
 /// Renders an environment. Nothing of it is secret, and the same spec gives the same bytes.
 ///
@@ -52,6 +52,10 @@ pub fn tree(spec: &Spec) -> Result<Tree, Failure> {
         "bootstrap/cilium.values.yaml",
         cilium::values(spec, &catalogue).to_yaml(),
     );
+    tree.add_objects(
+        "bootstrap/argo-cd.values.yaml",
+        &[argo_cd::values(spec, &catalogue)],
+    )?;
     tree.add("bootstrap/README.md", recipes(spec));
     tree.add("docs/addresses.md", addresses(spec));
     tree.add("docs/components.md", components(&catalogue));

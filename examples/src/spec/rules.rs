@@ -89,6 +89,7 @@ pub const RULES: &[Rule] = &[
     error("cidr-host-bits", "Networks have no host bits set."),
     error("vmid-range", "VM numbers are 100 to 999999999."),
     error("vlan-range", "VLANs are 1 to 4094."),
+    error("link-mtu", "Links of the nodes carry 1280 to 9216 bytes."),
     error("bgp-asn-reserved", "AS numbers are usable."),
     error("schedule-bad", "Schedules have the five fields of cron."),
     error("secret-inline", "Secrets are referred to, never written."),

@@ -14,7 +14,6 @@ use crate::render;
 use crate::secrets::Secrets;
 use crate::spec::Spec;
 use crate::spec::cluster::BootstrapFile;
-use crate::stage::kubernetes::Objects;
 use crate::target::Target;
 
 /// How many Applications Argo CD has to bring to serve, the root among them.
@@ -27,7 +26,7 @@ pub fn applications(spec: &Spec, catalogue: &Catalogue) -> Result<usize, Failure
     Ok(desired.get(render::APPLICATIONS).map_or(0, Vec::len) + 1)
 }
 
-/// All sets.
+/// The objects of one set.
 ///
 /// # Errors
 ///
@@ -37,26 +36,17 @@ pub fn objects(
     catalogue: &Catalogue,
     target: &Target,
     secrets: &Secrets,
-) -> Result<Objects, Failure> {
-    let mut sets = Objects::new();
-    for set in ObjectSet::ALL {
-        let objects = match set {
-            ObjectSet::GatewayApi => from_outside(
-                target,
-                catalogue,
-                "gateway-api",
-                &spec.bootstrap.gateway_api,
-            )?,
-            ObjectSet::Cilium => from_outside(target, catalogue, "cilium", &spec.bootstrap.cilium)?,
-            ObjectSet::SecretZero => secret_zero(catalogue, target, secrets)?,
-            ObjectSet::ArgoCd => {
-                from_outside(target, catalogue, "argo-cd", &spec.bootstrap.argo_cd)?
-            }
-            ObjectSet::Root => vec![render::root(spec)],
-        };
-        sets.insert(set, objects);
+    set: ObjectSet,
+) -> Result<Vec<Value>, Failure> {
+    let files = &spec.bootstrap;
+    let outside = |component, file| from_outside(target, catalogue, component, file);
+    match set {
+        ObjectSet::GatewayApi => outside("gateway-api", &files.gateway_api),
+        ObjectSet::Cilium => outside("cilium", &files.cilium),
+        ObjectSet::SecretZero => secret_zero(catalogue, target, secrets),
+        ObjectSet::ArgoCd => outside("argo-cd", &files.argo_cd),
+        ObjectSet::Root => Ok(vec![render::root(spec)]),
     }
-    Ok(sets)
 }
 
 fn from_outside(

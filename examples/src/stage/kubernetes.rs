@@ -1,6 +1,6 @@
 //! What goes into the cluster from outside, by server-side apply, before Argo CD takes over; and what is waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
@@ -9,7 +9,7 @@ use kube::{Client, discovery};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Persistence};
 use crate::observe::KubernetesSeen;
 use crate::pace::{Look, Pace, Patience};
 use crate::plan::ObjectSet;
@@ -31,7 +31,6 @@ const SERVE: Patience = Patience::seconds(900, 5);
 pub type Objects = BTreeMap<ObjectSet, Vec<Value>>;
 
 fn failed(place: &str, error: kube::Error) -> Failure {
-    let message = "the Kubernetes API did not do it";
     let passes = match &error {
         kube::Error::Api(status) => {
             // Not found: a definition that is not served yet. Conflict: somebody else was faster.
@@ -41,12 +40,13 @@ fn failed(place: &str, error: kube::Error) -> Failure {
         kube::Error::Discovery(_) => true,
         _ => false,
     };
-    let failure = if passes {
-        Failure::transient(place, message)
-    } else {
-        Failure::permanent(place, message)
-    };
-    failure.caused_by(error)
+    Failure::reported(
+        place,
+        "the Kubernetes API did not do it",
+        Persistence::passing(passes),
+        None,
+        error,
+    )
 }
 
 /// `Deployment argocd/argocd-server`.
@@ -399,17 +399,22 @@ async fn serving(
     .await
 }
 
-/// What keeps pods from being ready, at most three of them: the message of the condition that does not hold.
+/// What keeps pods from being ready, at most four of them: the message of the condition that does not hold. Pods of
+/// the system come first, because the others wait for them, and of equal pods one stands for all.
 async fn pods_in_trouble(cluster: &Cluster) -> Result<Vec<String>, Failure> {
-    let pods = cluster.list("v1", "Pod").await?;
+    let mut pods = cluster.list("v1", "Pod").await?;
+    pods.sort_by_key(|pod| pod.metadata.namespace.as_deref() != Some("kube-system"));
+    let mut owners = BTreeSet::new();
     let troubles = pods.iter().filter_map(|pod| {
-        let trouble = ["PodScheduled", "Ready"].iter().find_map(|kind| {
+        let (_, text) = ["PodScheduled", "Ready"].iter().find_map(|kind| {
             condition(pod, kind).filter(|(holds, text)| !holds && !text.is_empty())
-        });
+        })?;
+        let owner = pod.metadata.owner_references.iter().flatten().next();
+        let first = owner.is_none_or(|owner| owners.insert(owner.uid.clone()));
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        trouble.map(|(_, text)| format!("{name}: {text}"))
+        first.then(|| format!("{name}: {text}"))
     });
-    Ok(troubles.take(3).collect())
+    Ok(troubles.take(4).collect())
 }
 
 /// Waits until all nodes of the spec are Ready.

@@ -4,7 +4,7 @@ use proxmox_client::property::{Agent, BootOrder, Cpu, Drive, IpConfig, Nic};
 use proxmox_client::task::Progress;
 use proxmox_client::{Client, Error, Kind, QemuConfig};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Persistence};
 use crate::observe::{HostSeen, Leftover, MachineSeen, TalosSeen};
 use crate::pace::{Look, Pace, Patience};
 use crate::plan::Difference;
@@ -20,6 +20,9 @@ const MARK: &str = "homelab";
 
 /// How long a guest may be locked by somebody else's task before a step gives up.
 const UNLOCK: Patience = Patience::seconds(600, 3);
+
+/// The lock of a machine whose creation has not ended.
+const BEING_MADE: &str = "create";
 
 /// The tag of one cluster's machines.
 fn cluster_tag(cluster: &str) -> String {
@@ -39,17 +42,13 @@ fn failed(place: &str, error: Error) -> Failure {
             error.kind(),
             Kind::TaskFailed | Kind::TaskUnknown | Kind::Conflict
         );
-    let message = "Proxmox VE did not do it";
-    let failure = if passes {
-        Failure::transient(place, message)
-    } else {
-        Failure::permanent(place, message)
-    };
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-    .caused_by(error)
+    Failure::reported(
+        place,
+        "Proxmox VE did not do it",
+        Persistence::passing(passes),
+        error.hint(),
+        error,
+    )
 }
 
 /// What was last seen of a task.
@@ -193,18 +192,34 @@ pub async fn see_host(
 }
 
 /// Looks at the machine of a node; the operating system in it is looked at elsewhere.
+///
+/// One that is just being made has no mark yet that tells whose it is: an earlier run that was killed may have
+/// asked for it. Its end is waited for.
 pub async fn see_machine(
     client: &Client,
     spec: &Spec,
     node: &Node,
     image: &Image,
+    pace: Pace,
+    reporter: &Reporter,
 ) -> Result<MachineSeen, Failure> {
     let place = node.name.as_str();
     let machine = client.node(&node.host).qemu(node.vmid.get());
-    let config = match machine.config().await {
-        Ok(config) => config,
-        Err(error) if error.is_not_found() => return Ok(MachineSeen::Absent),
-        Err(error) => return Err(failed(place, error)),
+    let what = format!("VM {} to be complete", node.vmid);
+    let config = pace
+        .wait(reporter, what, UNLOCK, || async {
+            match machine.config().await {
+                Ok(config) if config.lock().as_deref() == Some(BEING_MADE) => {
+                    Ok(Look::NotYet("it is being made".to_owned()))
+                }
+                Ok(config) => Ok(Look::There(Some(config))),
+                Err(error) if error.is_not_found() => Ok(Look::There(None)),
+                Err(error) => Err(failed(place, error)),
+            }
+        })
+        .await?;
+    let Some(config) = config else {
+        return Ok(MachineSeen::Absent);
     };
     if !is_ours(&config.tags(), spec.name.as_str()) {
         return Ok(MachineSeen::Foreign {

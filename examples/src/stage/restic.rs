@@ -3,7 +3,7 @@
 use restic_wrapper::{Bundle, BundleBackup, ErrorKind, Repository};
 use secrecy::ExposeSecret;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Persistence};
 use crate::observe::BackupSeen;
 use crate::progress::{Outcome, Reporter};
 use crate::session::Session;
@@ -12,23 +12,19 @@ use crate::stage::talos;
 use crate::verify::Evidence;
 
 fn failed(place: &str, error: restic_wrapper::Error) -> Failure {
-    let message = "restic did not do it";
     // A lost answer leaves a lock behind or a snapshot that nobody heard of; both are looked for at the next try.
     let passes = error.is_retryable()
         || matches!(
             error.kind(),
             ErrorKind::Crashed | ErrorKind::Protocol | ErrorKind::Locked | ErrorKind::Network
         );
-    let failure = if passes {
-        Failure::transient(place, message)
-    } else {
-        Failure::permanent(place, message)
-    };
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-    .caused_by(error)
+    Failure::reported(
+        place,
+        "restic did not do it",
+        Persistence::passing(passes),
+        error.hint(),
+        error,
+    )
 }
 
 /// A job that runs from here: its name, what it says, and the password of its repository.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use secrecy::{ExposeSecret, SecretString};
 use talos_client::{ApplyMode, Client, Error, ErrorKind, Kubeconfig, MachineConfig, SecretsBundle};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Persistence};
 use crate::observe::TalosSeen;
 use crate::pace::{Look, Patience};
 use crate::progress::{Outcome, Reporter};
@@ -38,18 +38,14 @@ fn failed(place: &str, error: Error) -> Failure {
             | ErrorKind::Unauthenticated
             | ErrorKind::Remote
     );
-    let message = "the machine API did not do it";
-    let failure = if passes {
-        Failure::transient(place, message)
-    } else {
-        Failure::permanent(place, message)
-    };
-    let hint = error.hint().map(str::to_owned);
-    let failure = failure.caused_by(error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    let remedy = error.hint().map(str::to_owned);
+    Failure::reported(
+        place,
+        "the machine API did not do it",
+        Persistence::passing(passes),
+        remedy.as_deref(),
+        error,
+    )
 }
 
 fn damaged(error: Error) -> Failure {
@@ -412,9 +408,11 @@ pub async fn kubeconfig(
 ///
 /// A wait that ran out.
 pub async fn await_api(session: &Session, reporter: &Reporter) -> Result<(), Failure> {
+    let api = &session.spec().api;
+    let what = format!("the Kubernetes API at {}:{}", api.vip, api.port);
     session
         .pace()
-        .wait(reporter, "the Kubernetes API", KUBECONFIG, || async {
+        .wait(reporter, what, KUBECONFIG, || async {
             let cluster = session.kubernetes().await?;
             match cluster.client().apiserver_version().await {
                 Ok(_) => Ok(Look::There(())),

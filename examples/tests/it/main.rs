@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod cli;
 mod component;
 mod kubernetes;
+mod lab;
 mod network;
 mod policies;
 mod spec;

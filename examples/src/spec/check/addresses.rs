@@ -8,6 +8,7 @@ use crate::spec::net::{AddressRange, Cidr};
 use crate::spec::platform::Announce;
 
 pub(super) fn run(check: &mut Check<'_, '_>) {
+    link(check);
     networks(check);
     shadowed(check);
     sizes(check);
@@ -16,6 +17,20 @@ pub(super) fn run(check: &mut Check<'_, '_>) {
     used_twice(check);
     pools(check);
     gateway(check);
+}
+
+fn link(check: &mut Check<'_, '_>) {
+    let mtu = check.spec.network.mtu;
+    if !(1280..=9216).contains(&mtu) {
+        check
+            .error(
+                "link-mtu",
+                "network.mtu",
+                format!("network.mtu {mtu} is not what Ethernet carries: 1280 to 9216"),
+            )
+            .help("mtu: 1500, or the size that every switch between the nodes is set to")
+            .done();
+    }
 }
 
 fn networks(check: &mut Check<'_, '_>) {

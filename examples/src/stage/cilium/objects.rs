@@ -291,7 +291,9 @@ pub fn desired(spec: &Spec, catalogue: &Catalogue) -> Vec<Desired> {
         let namespace = object["metadata"]["namespace"].as_str();
         let wave = match (name, namespace) {
             (super::policy::DEFAULT_DENY | super::policy::DENY_ALL, _) => 7,
-            (_, None) => -3,
+            // Before the first policy that closes a pod, Cilium's own among them: whoever is closed without it looks
+            // up no name, is never healthy, and holds up all waves after it.
+            (_, None) => -4,
             (name, Some(namespace)) => catalogue
                 .workloads()
                 .find(|(component, workload)| {

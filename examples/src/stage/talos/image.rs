@@ -1,7 +1,7 @@
 //! The Talos image of an environment: its extensions decide its id, the id its addresses.
 
 use proxmox_client::Download;
-use sha2::{Digest, Sha256};
+use talos_client::Schematic;
 
 use crate::failure::Failure;
 use crate::spec::Spec;
@@ -22,7 +22,12 @@ impl Image {
     ///
     /// Extensions that cannot be part of an image.
     pub fn of(spec: &Spec) -> Result<Self, Failure> {
-        let id = schematic_id(&spec.image.extensions);
+        let id = spec
+            .image
+            .extensions
+            .iter()
+            .fold(Schematic::default(), Schematic::extension)
+            .id();
         let version = spec.versions.talos.to_string();
         let factory = spec.image.factory.trim_end_matches('/');
         let host = factory.split_once("://").map_or(factory, |(_, host)| host);
@@ -62,17 +67,4 @@ impl Image {
             .iter()
             .map(|name| name.split_once('/').map_or(name.as_str(), |(_, name)| name))
     }
-}
-
-/// The id that the image factory gives to a schematic of these extensions: the SHA-256 of its canonical text.
-fn schematic_id(extensions: &[String]) -> String {
-    let mut text =
-        String::from("customization:\n    systemExtensions:\n        officialExtensions:\n");
-    for extension in extensions {
-        text.push_str(&format!("            - {extension}\n"));
-    }
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
