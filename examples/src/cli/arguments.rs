@@ -27,7 +27,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE")]
     pub lab_state: Option<PathBuf>,
     /// How many times faster than real the lab's clock runs.
-    #[arg(long, global = true, default_value_t = 30.0, value_name = "TIMES")]
+    #[arg(long, global = true, default_value_t = 60.0, value_name = "TIMES")]
     pub lab_speed: f64,
     /// Prints JSON for programs: the plan as one object, a run as one event a line.
     #[arg(long, global = true)]
