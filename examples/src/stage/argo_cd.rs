@@ -63,3 +63,22 @@ fn part_values(spec: &Spec, workload: &Workload) -> Value {
     }
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chart_runs_what_the_catalogue_says_and_waves_of_applications_wait() {
+        let text = include_str!("../../environments/production/cluster.yaml");
+        let spec = Spec::parse("cluster.yaml", text).unwrap();
+        let values = values(&spec, &Catalogue::of(&spec));
+        assert_eq!(values["repoServer"]["replicas"], 3);
+        assert_eq!(values["server"]["pdb"]["minAvailable"], 2);
+        assert_eq!(values["configs"]["params"]["server.insecure"], true);
+        let settings = &values["configs"]["cm"];
+        let health = &settings["resource.customizations.health.argoproj.io_Application"];
+        assert!(health.as_str().unwrap().contains("obj.status"), "{health}");
+        assert_eq!(settings["url"], "https://argocd.home.example.org");
+    }
+}
