@@ -23,7 +23,14 @@ pub(crate) fn document(out: &mut String, value: &Out<'_>) {
         Out::Map(pairs) if !pairs.is_empty() => mapping(out, pairs, 0, false),
         Out::List(items) if !items.is_empty() => sequence(out, items, 0, false),
         other => {
-            inline(out, other, 0);
+            inline(
+                out,
+                other,
+                Indent {
+                    parent: 0,
+                    block: 0,
+                },
+            );
             out.push('\n');
         }
     }
@@ -43,7 +50,11 @@ fn mapping(out: &mut String, pairs: &[(Cow<'_, str>, Out<'_>)], indent: usize, m
             pad(out, indent);
         }
         on_line = false;
-        text(out, key, indent, Place::Key);
+        let within = Indent {
+            parent: indent,
+            block: next_level(indent),
+        };
+        text(out, key, within, Place::Key);
         out.push(':');
         match value {
             Out::Map(inner) if !inner.is_empty() => {
@@ -56,7 +67,7 @@ fn mapping(out: &mut String, pairs: &[(Cow<'_, str>, Out<'_>)], indent: usize, m
             }
             other => {
                 out.push(' ');
-                inline(out, other, next_level(indent));
+                inline(out, other, within);
                 out.push('\n');
             }
         }
@@ -74,18 +85,29 @@ fn sequence(out: &mut String, items: &[Out<'_>], indent: usize, mut on_line: boo
             Out::Map(inner) if !inner.is_empty() => mapping(out, inner, indent + 2, true),
             Out::List(inner) if !inner.is_empty() => sequence(out, inner, indent + 2, true),
             other => {
-                inline(out, other, indent + 2);
+                let within = Indent {
+                    parent: indent,
+                    block: indent + 2,
+                };
+                inline(out, other, within);
                 out.push('\n');
             }
         }
     }
 }
 
-fn inline(out: &mut String, value: &Out<'_>, block_indent: usize) {
+/// Where a value stands: the column of what holds it, and the column of its lines if it is printed as a block.
+#[derive(Clone, Copy)]
+struct Indent {
+    parent: usize,
+    block: usize,
+}
+
+fn inline(out: &mut String, value: &Out<'_>, indent: Indent) {
     match value {
         Out::Raw(raw) => out.push_str(raw),
-        Out::Text(value) => text(out, value, block_indent, Place::Typed),
-        Out::Free(value) => text(out, value, block_indent, Place::Free),
+        Out::Text(value) => text(out, value, indent, Place::Typed),
+        Out::Free(value) => text(out, value, indent, Place::Free),
         Out::List(_) => out.push_str("[]"),
         Out::Map(_) => out.push_str("{}"),
     }
@@ -104,11 +126,11 @@ enum Place {
     Free,
 }
 
-fn text(out: &mut String, value: &str, block_indent: usize, place: Place) {
+fn text(out: &mut String, value: &str, indent: Indent, place: Place) {
     let allowed = analyse(value);
     let multiline = value.contains('\n');
     if multiline && allowed.block && place != Place::Key {
-        return literal(out, value, block_indent);
+        return literal(out, value, indent);
     }
     if !multiline && scalar::is_plain_text(value) {
         let legacy = scalar::is_base60(value) || scalar::old_bool(value).is_some();
@@ -194,12 +216,13 @@ fn is_printable(c: char) -> bool {
     matches!(c, '\n' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
 }
 
-fn literal(out: &mut String, value: &str, indent: usize) {
+fn literal(out: &mut String, value: &str, indent: Indent) {
     out.push('|');
-    // Without it, the spaces that the first line begins with would count as indentation.
+    // Without it, the spaces that the first line begins with would count as indentation. The reference always says 4,
+    // which is wrong within the items of a list: it cannot read its own text there.
     let first = value.trim_start_matches(is_break);
     if first.starts_with(' ') {
-        out.push('4');
+        out.push_str(&(indent.block - indent.parent).to_string());
     }
     let trimmed = value.strip_suffix('\n');
     match trimmed {
@@ -210,7 +233,7 @@ fn literal(out: &mut String, value: &str, indent: usize) {
     for line in trimmed.unwrap_or(value).split('\n') {
         out.push('\n');
         if !line.is_empty() {
-            pad(out, indent);
+            pad(out, indent.block);
             out.push_str(line);
         }
     }
