@@ -1,10 +1,8 @@
-//! The gate that every request to a simulator passes: it counts, it can stop the world after a request, it can break one.
+//! The gate that every request to a simulator passes: it counts, tells a watcher, and can break one.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
 
 /// The simulated system that a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,15 +110,11 @@ pub enum Passage {
     Free,
     /// It is broken.
     Broken(Break),
-    /// The program that sent it is dead: no answer ever.
-    Dead,
 }
 
 #[derive(Default)]
 struct State {
     count: usize,
-    seen: Vec<RequestClass>,
-    die_after: Option<usize>,
     breaking: Option<(RequestClass, usize, Break)>,
     occurrences: BTreeMap<RequestClass, usize>,
     broken: bool,
@@ -145,7 +139,6 @@ pub struct Arrival {
 #[derive(Clone, Default)]
 pub struct Gate {
     state: Arc<Mutex<State>>,
-    died: Arc<Notify>,
 }
 
 impl fmt::Debug for Gate {
@@ -161,13 +154,6 @@ impl Gate {
     /// A gate that lets everything pass.
     pub fn open() -> Self {
         Self::default()
-    }
-
-    /// A gate behind which the program is dead once its `request`th request (from 1) was processed.
-    pub fn dying_after(request: usize) -> Self {
-        let gate = Self::default();
-        gate.state().die_after = Some(request);
-        gate
     }
 
     /// A gate that breaks the `occurrence`th request (from 1) of a class, once.
@@ -189,11 +175,6 @@ impl Gate {
     /// Asks for the passage of one request, before it is processed.
     pub fn ask(&self, class: RequestClass) -> Passage {
         let mut state = self.state();
-        if state.die_after.is_some_and(|last| state.count >= last) {
-            drop(state);
-            self.died.notify_one();
-            return Passage::Dead;
-        }
         state.count += 1;
         let occurrence = state.occurrences.entry(class.clone()).or_default();
         *occurrence += 1;
@@ -205,7 +186,6 @@ impl Gate {
             _ => Passage::Free,
         };
         state.broken |= passage != Passage::Free;
-        state.seen.push(class.clone());
         let (before, watcher) = (state.count - 1, state.watcher.clone());
         drop(state);
         if let Some(watcher) = watcher {
@@ -216,16 +196,6 @@ impl Gate {
             });
         }
         passage
-    }
-
-    /// Resolves when a request was refused because the program is dead.
-    pub async fn died(&self) {
-        self.died.notified().await;
-    }
-
-    /// All requests that passed, in order.
-    pub fn seen(&self) -> Vec<RequestClass> {
-        self.state().seen.clone()
     }
 
     /// Whether the request that was to be broken came by.
@@ -268,14 +238,5 @@ mod tests {
             gate.ask(class(path));
         }
         assert_eq!(*heard.lock().unwrap(), [(0, 1), (1, 1), (2, 2)]);
-    }
-
-    #[tokio::test]
-    async fn after_its_last_request_a_program_is_dead() {
-        let gate = Gate::dying_after(1);
-        assert_eq!(gate.ask(class("/nodes")), Passage::Free);
-        assert_eq!(gate.ask(class("/nodes")), Passage::Dead);
-        gate.died().await;
-        assert_eq!(gate.seen(), [class("/nodes")]);
     }
 }

@@ -32,8 +32,7 @@ fn proxmox_template(path: &str) -> String {
 fn proxmox_fault(passage: Passage) -> proxmox::Fault {
     match passage {
         Passage::Free => proxmox::Fault::None,
-        // The program is gone: what it would send is never executed.
-        Passage::Dead | Passage::Broken(Break::ResetBefore) => proxmox::Fault::ResetBefore,
+        Passage::Broken(Break::ResetBefore) => proxmox::Fault::ResetBefore,
         Passage::Broken(Break::AnswerLost) => proxmox::Fault::ResetAfter,
         Passage::Broken(Break::ProxyNeverSent) => proxmox::Fault::BrokenPipe,
         Passage::Broken(Break::ProxySent) => proxmox::Fault::ProxyTimeout { executed: true },
@@ -48,7 +47,7 @@ fn talos_fault(passage: Passage) -> talos::Fault {
     match passage {
         Passage::Free => talos::Fault::None,
         Passage::Broken(Break::AnswerLost) => talos::Fault::DropAnswer,
-        Passage::Dead | Passage::Broken(_) => talos::Fault::ResetBefore,
+        Passage::Broken(_) => talos::Fault::ResetBefore,
     }
 }
 
@@ -56,7 +55,7 @@ fn kubernetes_fault(passage: Passage) -> kubernetes::Fault {
     match passage {
         Passage::Free => kubernetes::Fault::None,
         Passage::Broken(Break::AnswerLost) => kubernetes::Fault::DropAnswer,
-        Passage::Dead | Passage::Broken(_) => kubernetes::Fault::ResetBefore,
+        Passage::Broken(_) => kubernetes::Fault::ResetBefore,
     }
 }
 
@@ -65,7 +64,6 @@ fn restic_fault(passage: Passage) -> restic::Fault {
         Passage::Free => restic::Fault::None,
         Passage::Broken(Break::AnswerLost) => restic::Fault::KilledAfter,
         Passage::Broken(_) => restic::Fault::KilledBefore,
-        Passage::Dead => restic::Fault::Unreachable,
     }
 }
 
@@ -77,7 +75,8 @@ pub(super) fn install(wiring: &Arc<Wiring>) {
             wiring.settle();
             wiring.gate().ask(class)
         }
-        None => Passage::Dead,
+        // The lab is gone, and nobody waits for an answer of it.
+        None => Passage::Free,
     };
     let through = ask.clone();
     wiring.proxmox().on_request(move |request| {
