@@ -115,11 +115,12 @@ fn stopped(stopped: Stopped) -> Vec<Failure> {
         .into_iter()
         .map(|(_, failure)| failure)
         .collect();
-    if failures.is_empty() {
-        failures.push(Failure::permanent("interrupt", begun));
+    let place = if failures.is_empty() {
+        "interrupt"
     } else {
-        failures.push(Failure::permanent("build", begun));
-    }
+        "build"
+    };
+    failures.push(Failure::permanent(place, begun));
     failures
 }
 

@@ -2,7 +2,7 @@
 
 use proxmox_client::property::{Agent, BootOrder, Cpu, Drive, IpConfig, Nic};
 use proxmox_client::task::Progress;
-use proxmox_client::{Client, Error, Kind, QemuConfig};
+use proxmox_client::{Client, Error, Kind, Qemu, QemuConfig};
 
 use crate::failure::{Failure, Persistence};
 use crate::observe::{HostSeen, Leftover, MachineSeen, TalosSeen};
@@ -191,6 +191,28 @@ pub async fn see_host(
     })
 }
 
+/// The configuration of a machine, once `busy` finds nothing to wait for in its lock; `None` when there is no machine.
+async fn settled(
+    machine: &Qemu,
+    place: &str,
+    what: String,
+    pace: Pace,
+    reporter: &Reporter,
+    busy: impl Fn(&str) -> Option<String>,
+) -> Result<Option<QemuConfig>, Failure> {
+    pace.wait(reporter, what, UNLOCK, || async {
+        match machine.config().await {
+            Ok(config) => Ok(match config.lock().as_deref().and_then(&busy) {
+                Some(why) => Look::NotYet(why),
+                None => Look::There(Some(config)),
+            }),
+            Err(error) if error.is_not_found() => Ok(Look::There(None)),
+            Err(error) => Err(failed(place, error)),
+        }
+    })
+    .await
+}
+
 /// Looks at the machine of a node; the operating system in it is looked at elsewhere.
 ///
 /// One that is just being made has no mark yet that tells whose it is: an earlier run that was killed may have
@@ -206,18 +228,10 @@ pub async fn see_machine(
     let place = node.name.as_str();
     let machine = client.node(&node.host).qemu(node.vmid.get());
     let what = format!("VM {} to be complete", node.vmid);
-    let config = pace
-        .wait(reporter, what, UNLOCK, || async {
-            match machine.config().await {
-                Ok(config) if config.lock().as_deref() == Some(BEING_MADE) => {
-                    Ok(Look::NotYet("it is being made".to_owned()))
-                }
-                Ok(config) => Ok(Look::There(Some(config))),
-                Err(error) if error.is_not_found() => Ok(Look::There(None)),
-                Err(error) => Err(failed(place, error)),
-            }
-        })
-        .await?;
+    let config = settled(&machine, place, what, pace, reporter, |lock| {
+        (lock == BEING_MADE).then(|| "it is being made".to_owned())
+    })
+    .await?;
     let Some(config) = config else {
         return Ok(MachineSeen::Absent);
     };
@@ -312,23 +326,11 @@ pub async fn ensure_machine(
     let place = node.name.as_str();
     let config = wanted(spec, node, image);
     let machine = client.node(&node.host).qemu(node.vmid.get());
-    let present = pace
-        .wait(
-            reporter,
-            format_args!("VM {} to be unlocked", node.vmid),
-            UNLOCK,
-            || async {
-                match machine.config().await {
-                    Ok(config) => Ok(match config.lock() {
-                        Some(lock) => Look::NotYet(format!("locked: {lock}")),
-                        None => Look::There(Some(config)),
-                    }),
-                    Err(error) if error.is_not_found() => Ok(Look::There(None)),
-                    Err(error) => Err(failed(place, error)),
-                }
-            },
-        )
-        .await?;
+    let what = format!("VM {} to be unlocked", node.vmid);
+    let present = settled(&machine, place, what, pace, reporter, |lock| {
+        Some(format!("locked: {lock}"))
+    })
+    .await?;
     match present {
         Some(present) if !is_ours(&present.tags(), spec.name.as_str()) => {
             let name = present.name().unwrap_or_default();

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use futures::future::join_all;
 use proxmox_client::simulator::{Clock, Daemon, Simulator, World};
 use proxmox_client::task::PollPolicy;
-use proxmox_client::{Client, CloneOptions, Kind, Limits, QemuConfig, Shutdown};
+use proxmox_client::{Client, CloneOptions, Kind, Limits, Qemu, QemuConfig, Shutdown};
 
-/// A busy server with a template 9000; ten modelled seconds a second of the paused clock.
+/// A busy server with a template 9000, on the paused clock.
 async fn server() -> Simulator {
     let world = World::lab()
         .with_daemon(Daemon::measured())
@@ -32,6 +32,19 @@ fn client(simulator: &Simulator, limits: Limits) -> Client {
         .limits(limits)
         .build()
         .unwrap()
+}
+
+/// A running machine 100 that does not listen to a shutdown, under the default limits.
+async fn deaf_guest() -> (Simulator, Qemu) {
+    let simulator = server().await;
+    simulator.with(|world| world.durations_mut().guests_listen = false);
+    let template = client(&simulator, Limits::default())
+        .node("pve1")
+        .qemu(9000);
+    let cloned = template.clone_to(100, CloneOptions::new()).await;
+    let vm = cloned.unwrap().qemu;
+    vm.start().await.unwrap();
+    (simulator, vm)
 }
 
 /// The most spans that hold a common moment.
@@ -110,17 +123,7 @@ async fn tasks_of_a_node_and_clones_of_a_template_wait_for_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_of_one_machine_wait_for_its_task_instead_of_the_servers_lock() {
-    let simulator = server().await;
-    simulator.with(|world| world.durations_mut().guests_listen = false);
-    let client = client(&simulator, Limits::default());
-    let vm = client
-        .node("pve1")
-        .qemu(9000)
-        .clone_to(100, CloneOptions::new())
-        .await
-        .unwrap()
-        .qemu;
-    vm.start().await.unwrap();
+    let (simulator, vm) = deaf_guest().await;
     // The guest does not listen: the server holds the machine's lock for 23 s, twice as long as anyone may wait.
     let shutdown = vm.shutdown(Shutdown::new().with_timeout(Duration::from_secs(20)));
     let wanted = QemuConfig::new().with("description", "changed");
@@ -132,7 +135,7 @@ async fn changes_of_one_machine_wait_for_its_task_instead_of_the_servers_lock() 
     assert!(shut.is_err());
     changed.unwrap();
 
-    let free = self::client(&simulator, Limits::none());
+    let free = client(&simulator, Limits::none());
     let vm = free.node("pve1").qemu(100);
     let shutdown = vm.shutdown(Shutdown::new().with_timeout(Duration::from_secs(200)));
     let change = async {
@@ -146,17 +149,7 @@ async fn changes_of_one_machine_wait_for_its_task_instead_of_the_servers_lock() 
 
 #[tokio::test(start_paused = true)]
 async fn stopping_hard_does_not_wait_for_a_shutdown() {
-    let simulator = server().await;
-    simulator.with(|world| world.durations_mut().guests_listen = false);
-    let client = client(&simulator, Limits::default());
-    let vm = client
-        .node("pve1")
-        .qemu(9000)
-        .clone_to(100, CloneOptions::new())
-        .await
-        .unwrap()
-        .qemu;
-    vm.start().await.unwrap();
+    let (simulator, vm) = deaf_guest().await;
     let shutdown = vm.shutdown(Shutdown::new().with_timeout(Duration::from_secs(100)));
     let stop = async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -133,21 +133,36 @@ fn ten_machines_ping_as_the_plan_says_and_no_other_pair_does() {
     }
 }
 
+/// A hub and spokes that have met it.
+fn star(spokes: &[&str]) -> (Plan, Lab) {
+    let inventory = dual_stack()
+        .topology(Topology::HubAndSpoke)
+        .member(Member::hub("hub", endpoint(1)))
+        .members(spokes.iter().map(|name| Member::new(*name)));
+    let plan = plan(&inventory);
+    let lab = lab_for(&plan);
+    // Spokes speak first: the hub does not know where they are.
+    for spoke in spokes {
+        assert!(lab.pings(spoke, address(&plan, "hub", 0), 15));
+    }
+    (plan, lab)
+}
+
+/// Two machines without endpoints and the relay between them.
+fn relayed() -> Plan {
+    let inventory = dual_stack()
+        .member(Member::new("home"))
+        .member(Member::new("office"))
+        .member(Member::new("vps").role(Role::Relay).endpoint(endpoint(3)));
+    plan(&inventory)
+}
+
 #[test]
 fn spokes_meet_through_their_hub() {
     if missing() {
         return;
     }
-    let inventory = dual_stack()
-        .topology(Topology::HubAndSpoke)
-        .member(Member::hub("hub", endpoint(1)))
-        .members((2..=4).map(|i| Member::new(format!("spoke{i}"))));
-    let plan = plan(&inventory);
-    let lab = lab_for(&plan);
-    // Spokes speak first: the hub does not know where they are.
-    for spoke in ["spoke2", "spoke3", "spoke4"] {
-        assert!(lab.pings(spoke, address(&plan, "hub", 0), 15));
-    }
+    let (plan, lab) = star(&["spoke2", "spoke3", "spoke4"]);
     assert_pings_as_planned(&lab, &plan);
 }
 
@@ -182,11 +197,7 @@ fn a_relay_joins_machines_that_cannot_be_dialled() {
     if missing() {
         return;
     }
-    let inventory = dual_stack()
-        .member(Member::new("home"))
-        .member(Member::new("office"))
-        .member(Member::new("vps").role(Role::Relay).endpoint(endpoint(3)));
-    let plan = plan(&inventory);
+    let plan = relayed();
     assert_eq!(
         plan.reachability()
             .between("home", "office")
@@ -206,11 +217,7 @@ fn real_nft_a_relay_joins_machines_behind_address_translation() {
     if missing_nft() {
         return;
     }
-    let inventory = dual_stack()
-        .member(Member::new("home"))
-        .member(Member::new("office"))
-        .member(Member::new("vps").role(Role::Relay).endpoint(endpoint(3)));
-    let plan = plan(&inventory);
+    let plan = relayed();
     let mut lab = machines(&plan);
     let hidden = ["home", "office"].map(|name| (name, lab.hide(name)));
     bring_up(&lab, &plan);
@@ -229,15 +236,7 @@ fn real_nft_rules_let_spokes_meet_or_keep_them_apart() {
     if missing_nft() {
         return;
     }
-    let inventory = dual_stack()
-        .topology(Topology::HubAndSpoke)
-        .member(Member::hub("hub", endpoint(1)))
-        .members((2..=3).map(|i| Member::new(format!("spoke{i}"))));
-    let plan = plan(&inventory);
-    let lab = lab_for(&plan);
-    for spoke in ["spoke2", "spoke3"] {
-        assert!(lab.pings(spoke, address(&plan, "hub", 0), 15));
-    }
+    let (plan, lab) = star(&["spoke2", "spoke3"]);
     let hub = plan.member("hub").unwrap();
     let interface = lab.nodes[0].interface.clone();
     for meet in [true, false, true] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::shared::require;
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
 use crate::simulator::operation::Caller;
@@ -74,18 +75,7 @@ impl World {
     }
 
     pub(super) fn log_in(&mut self, call: &Call) -> Result<Reply, Reply> {
-        let mut missing = serde_json::Map::new();
-        for name in ["username", "password"] {
-            if call.text(name).is_none() {
-                missing.insert(
-                    name.to_owned(),
-                    "property is missing and it is not optional".into(),
-                );
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Reply::parameters(missing));
-        }
+        require(call, &["username", "password"])?;
         let (Some(mut user), Some(password)) = (call.text("username"), call.text("password"))
         else {
             return Err(Reply::refusal(401, "authentication failure"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::shared::require;
 use super::{Handled, list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
@@ -495,7 +496,7 @@ impl World {
         vmid: u32,
         call: &Call,
     ) -> Result<(String, Duration), Reply> {
-        super::shared::require(call, &["target"])?;
+        require(call, &["target"])?;
         let target = call.text("target").unwrap_or_default();
         if target == node {
             return Err(Reply::parameter("target", "target is local node."));
@@ -534,18 +535,7 @@ impl World {
         vmid: u32,
         call: &Call,
     ) -> Result<(Move, Option<u64>), Reply> {
-        let mut missing = Map::new();
-        for name in ["disk", "storage"] {
-            if call.text(name).is_none() {
-                missing.insert(
-                    name.to_owned(),
-                    "property is missing and it is not optional".into(),
-                );
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Reply::parameters(missing));
-        }
+        require(call, &["disk", "storage"])?;
         let work = Move {
             vmid,
             slot: call.text("disk").unwrap_or_default(),

@@ -1,8 +1,9 @@
 //! Storages: definitions, state, content, downloads.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 
+use super::shared::{names, require};
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
@@ -64,7 +65,7 @@ impl World {
             ));
         }
         if let Some(content) = call.text("content") {
-            storage.content = super::shared::names(&content).map(str::to_owned).collect();
+            storage.content = names(&content).map(str::to_owned).collect();
         }
         if let Some(keep) = call.text("prune-backups") {
             storage.prune_backups = Some(keep);
@@ -151,20 +152,9 @@ impl World {
     }
 
     fn download(&mut self, node: &str, name: &str, call: &Call, caller: &Caller) -> Outcome {
-        let mut errors = Map::new();
-        let mut need = |key: &str| {
-            call.text(key).unwrap_or_else(|| {
-                errors.insert(
-                    key.to_owned(),
-                    "property is missing and it is not optional".into(),
-                );
-                String::new()
-            })
-        };
-        let (content, filename, url) = (need("content"), need("filename"), need("url"));
-        if !errors.is_empty() {
-            return Err(Reply::parameters(errors));
-        }
+        require(call, &["content", "filename", "url"])?;
+        let text = |key: &str| call.text(key).unwrap_or_default();
+        let (content, filename, url) = (text("content"), text("filename"), text("url"));
         if !["iso", "vztmpl", "import"].contains(&content.as_str()) {
             return Err(Reply::parameter(
                 "content",
