@@ -162,7 +162,7 @@ fn requests_each(simulator: &Simulator, machines: u64) -> f64 {
 }
 
 async fn p1() {
-    let (speed, machines) = (5.0, 50u64);
+    let (speed, machines) = (2.0, 50u64);
     for threads in [1u64, 8, 50] {
         let simulator = busy(speed);
         let server = simulator.serve().await.unwrap();
@@ -200,7 +200,7 @@ async fn p1() {
 }
 
 async fn p2() {
-    let speed = 5.0;
+    let speed = 2.0;
     let distinct = |both: &[Value]| {
         let all: Vec<u64> = both
             .iter()

@@ -186,6 +186,11 @@ impl Client {
         self.0.gate.task(request).await
     }
 
+    /// Waits until an agent on a node that may not answer can be asked.
+    pub(crate) async fn turn_for_agent(&self, node: &str) -> Turn {
+        self.0.gate.agent(node).await
+    }
+
     async fn attempt(&self, request: &Request) -> (Result<Answer>, Option<u64>) {
         let _on_its_way = self.0.gate.send(request, false).await;
         match self.credentials(request.method()).await {

@@ -27,6 +27,9 @@ pub struct Limits {
     pub tasks_per_node: usize,
     /// Clones of one machine that run at once. Default 5.
     pub clones_per_source: usize,
+    /// Guests of one node whose agents are asked at once whether they answer already. Default 2: an agent that does
+    /// not answer holds one of the node's three workers for three seconds.
+    pub agents_per_node: usize,
     /// Whether changes of one guest wait for each other, and for clones of it. Stopping hard and resetting never
     /// wait. Default true.
     pub one_change_per_guest: bool,
@@ -39,6 +42,7 @@ impl Default for Limits {
             writes: 2,
             tasks_per_node: 5,
             clones_per_source: 5,
+            agents_per_node: 2,
             one_change_per_guest: true,
         }
     }
@@ -52,6 +56,7 @@ impl Limits {
             writes: Semaphore::MAX_PERMITS,
             tasks_per_node: Semaphore::MAX_PERMITS,
             clones_per_source: Semaphore::MAX_PERMITS,
+            agents_per_node: Semaphore::MAX_PERMITS,
             one_change_per_guest: false,
         }
     }
@@ -81,6 +86,13 @@ impl Limits {
     #[must_use]
     pub fn with_clones_per_source(mut self, number: usize) -> Self {
         self.clones_per_source = number;
+        self
+    }
+
+    /// Sets the number of guests of one node whose agents are asked at once whether they answer; at least one.
+    #[must_use]
+    pub fn with_agents_per_node(mut self, number: usize) -> Self {
+        self.agents_per_node = number;
         self
     }
 }
@@ -156,6 +168,7 @@ pub(crate) struct Gate {
     writes: Arc<Semaphore>,
     nodes: Shelf<String, Semaphore>,
     sources: Shelf<u32, Semaphore>,
+    agents: Shelf<String, Semaphore>,
     guests: Shelf<u32, RwLock<()>>,
 }
 
@@ -184,6 +197,7 @@ impl Gate {
             writes: Arc::new(semaphore(limits.writes)),
             nodes: Shelf::new(),
             sources: Shelf::new(),
+            agents: Shelf::new(),
             guests: Shelf::new(),
             limits,
         }
@@ -227,6 +241,17 @@ impl Gate {
             turn.permits.extend(node.acquire_owned().await.ok());
         }
         turn
+    }
+
+    /// Waits until an agent that may not answer can be asked.
+    pub(crate) async fn agent(&self, node: &str) -> Turn {
+        let limit = self.limits.agents_per_node;
+        let node = self.agents.get(node.to_owned(), || semaphore(limit));
+        let permit = node.acquire_owned().await.ok();
+        Turn {
+            permits: permit.into_iter().collect(),
+            ..Turn::default()
+        }
     }
 
     async fn guests(&self, subject: &Subject, turn: &mut Turn) {

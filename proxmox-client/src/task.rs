@@ -2,6 +2,7 @@
 
 mod board;
 mod call;
+mod pace;
 mod progress;
 
 use std::future::{Future, IntoFuture};
@@ -17,6 +18,8 @@ use crate::scalar::record;
 use crate::upid::Upid;
 use crate::wire::{Method, Request};
 
+use pace::Pace;
+
 pub(crate) use board::Board;
 pub use call::{Submitted, TaskCall};
 pub use progress::Progress;
@@ -24,8 +27,9 @@ use progress::fraction_of;
 
 /// How often a task is asked for its state.
 ///
-/// When one client waits for four tasks or more, they share a list of the cluster's running tasks, read at most
-/// every 0.7 s, and ask for themselves only when they are not in it.
+/// A client also looks when the last task of the same kind on the same node had ended, for calls that it made itself.
+/// When it waits for four tasks or more, they share a list of the cluster's running tasks, read at most every
+/// 0.25 s, and ask for themselves only when they are not in it, or are expected to have ended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PollPolicy {
@@ -66,10 +70,6 @@ impl PollPolicy {
     pub fn with_deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);
         self
-    }
-
-    fn next(&self, pause: Duration) -> Duration {
-        pause.mul_f64(self.factor.max(1.0)).min(self.longest)
     }
 }
 
@@ -218,6 +218,8 @@ struct Poller {
     client: Client,
     upid: Upid,
     poll: PollPolicy,
+    /// When it began, if this client began it.
+    began: Option<Instant>,
 }
 
 impl<T> std::fmt::Debug for Task<T> {
@@ -245,9 +247,20 @@ impl<T> Task<T> {
     pub(crate) fn new(client: Client, upid: Upid, finish: Finish<T>) -> Self {
         let poll = client.poll_policy().clone();
         Self {
-            poller: Poller { client, upid, poll },
+            poller: Poller {
+                client,
+                upid,
+                poll,
+                began: None,
+            },
             finish,
         }
+    }
+
+    /// It began just now, by this client's call.
+    fn just_begun(mut self) -> Self {
+        self.poller.began = Some(Instant::now());
+        self
     }
 
     /// The identifier.
@@ -290,19 +303,19 @@ impl<T> Task<T> {
     /// The states on the way to the end, as a stream; the last one has an outcome.
     pub fn watch(&self) -> impl Stream<Item = Result<Progress>> + Send + use<'_, T> {
         let poller = &self.poller;
-        let start = (Watch::new(), poller.poll.first, false);
-        futures::stream::unfold(start, move |(mut watch, pause, ended)| async move {
+        let start = (Watch::new(), Pace::new(&poller.poll, None), false);
+        futures::stream::unfold(start, move |(mut watch, mut pace, ended)| async move {
             if ended {
                 return None;
             }
             if watch.polls > 0 {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(pace.after(watch.since.elapsed())).await;
             }
             let item = poller.step(&mut watch, true).await;
             let over = item
                 .as_ref()
                 .map_or(true, |progress| progress.outcome.is_some());
-            Some((item, (watch, poller.poll.next(pause), over)))
+            Some((item, (watch, pace, over)))
         })
     }
 }
@@ -400,34 +413,43 @@ impl Poller {
         mut seen: Option<&mut (dyn FnMut(&Progress) + Send)>,
     ) -> Result<TaskReport> {
         let mut watch = Watch::new();
-        let mut pause = self.poll.first;
         let board = self.client.board();
+        let (node, kind) = (self.upid.node(), self.upid.kind());
+        let expected = self.began.and_then(|_| board.experience().of(node, kind));
+        let mut pace = Pace::new(&self.poll, expected);
+        let began = self.began.unwrap_or(watch.since);
         let _waiting = board.wait();
         loop {
-            let shared = seen.is_none() && board.is_shared();
+            let shared = seen.is_none() && board.is_shared() && !pace.is_due(began.elapsed());
             if shared {
-                // The list costs one request for all, so it is looked at often.
-                pause = pause.min(board::AGE);
                 let listed = board
                     .is_running(&self.client, self.upid.as_str(), watch.since)
                     .await;
-                if matches!(listed, Ok(true)) && !self.is_late(&watch, pause) {
-                    tokio::time::sleep(pause).await;
-                    pause = self.poll.next(pause);
-                    continue;
+                if matches!(listed, Ok(true)) {
+                    // The list costs one request for all, so it is looked at often.
+                    let pause = pace.after(began.elapsed()).min(board::AGE);
+                    if !self.is_late(&watch, pause) {
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
                 }
             }
             let progress = self.step(&mut watch, seen.is_some()).await?;
             if let Some(seen) = seen.as_mut() {
                 seen(&progress);
             }
+            let elapsed = began.elapsed();
             if let Some(outcome) = progress.outcome {
+                if self.began.is_some() && matches!(outcome, Outcome::Done) {
+                    board.experience().learn(node, kind, pace.took(elapsed));
+                }
                 return Ok(TaskReport {
                     upid: Some(self.upid.clone()),
                     outcome,
                     log: watch.lines,
                 });
             }
+            let pause = pace.after(elapsed);
             if self.is_late(&watch, pause) {
                 let last = progress
                     .last_line
@@ -441,7 +463,6 @@ impl Poller {
                 .with_sent(Sent::Answered));
             }
             tokio::time::sleep(pause).await;
-            pause = self.poll.next(pause);
         }
     }
 }

@@ -14,6 +14,10 @@ def connect():
                       user='root@pam', token_name='lab', token_value='lab-secret')
 
 
+# How long the modelled guest boots, on a clock twice as fast as ours.
+BOOT = 1.0
+
+
 def done(api, upid, interval=0.1):
     status = Tasks.blocking_status(api, upid, timeout=600, polling_interval=interval)
     assert status and status['exitstatus'] == 'OK', status
@@ -26,6 +30,7 @@ def build(api, vmid):
     node.qemu(vmid).config.put(ciuser='lab', ipconfig0=f'ip=192.0.2.{vmid % 250}/24', cores=2)
     done(api, node.qemu(vmid).resize.put(disk='scsi0', size='8G'))
     done(api, node.qemu(vmid).status.start.post())
+    time.sleep(BOOT)
     for _ in range(600):
         try:
             cards = node.qemu(vmid).agent('network-get-interfaces').get()['result']

@@ -124,8 +124,12 @@ impl Qemu {
             Some(index) => self.mac_of(index).await?,
             None => None,
         };
+        tokio::time::sleep(rule.first).await;
         loop {
-            let seen = match self.agent().interfaces().await {
+            let turn = self.client.turn_for_agent(self.node()).await;
+            let asked = self.agent().interfaces().await;
+            drop(turn);
+            let seen = match asked {
                 Ok(interfaces) => match rule.choose(&interfaces, wanted_mac.as_deref()) {
                     Some(address) => return Ok(address),
                     None => describe(&interfaces),
@@ -188,6 +192,7 @@ pub struct IpRule {
     card: Option<u8>,
     interface: Option<String>,
     network: Option<(IpAddr, u8)>,
+    first: Duration,
     poll: Duration,
     deadline: Duration,
 }
@@ -201,6 +206,7 @@ impl IpRule {
             card: None,
             interface: None,
             network: None,
+            first: Duration::ZERO,
             poll: Duration::from_secs(2),
             deadline: Duration::from_secs(300),
         }
@@ -247,6 +253,16 @@ impl IpRule {
     #[must_use]
     pub fn with_deadline(mut self, limit: Duration) -> Self {
         self.deadline = limit;
+        self
+    }
+
+    /// How long to wait before asking for the first time. Default none.
+    ///
+    /// A guest that has just been started is better left alone for as long as it takes to boot: until its agent
+    /// answers, each question takes three seconds and one of the node's workers.
+    #[must_use]
+    pub fn with_first_look(mut self, after: Duration) -> Self {
+        self.first = after;
         self
     }
 

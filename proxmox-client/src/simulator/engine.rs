@@ -478,6 +478,7 @@ impl World {
     /// A served request is answered once a task that it started runs.
     fn answer_of(&mut self, id: u64, reply: Reply) {
         let until = self.engine.started_until.take().unwrap_or(self.now);
+        let until = until.max(self.now + reply.takes());
         if let Some(job) = self.engine.jobs.get_mut(&id) {
             job.state = State::Ready;
             job.steps = VecDeque::from([Step::Until(until), Step::Answer(reply)]);

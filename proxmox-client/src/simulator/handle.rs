@@ -331,12 +331,18 @@ impl Simulator {
     }
 
     async fn handle(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Exchange {
+        let exchange = self.carry_out(arrived, call, verdict).await;
+        // The proxy keeps every refused login back.
+        if matches!(&exchange, Exchange::Answer(reply) if reply.status == 401) {
+            self.pause(Duration::from_secs(3)).await;
+        }
+        exchange
+    }
+
+    async fn carry_out(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Exchange {
         let job = match self.enter(arrived, call, verdict) {
             Handled::Now(reply) => {
-                // Every refused login, and every question to an agent that is not there, takes three seconds.
-                if reply.status == 401 || reply.reason == "QEMU guest agent is not running" {
-                    self.pause(Duration::from_secs(3)).await;
-                }
+                self.pause(reply.takes()).await;
                 return Exchange::Answer(reply);
             }
             Handled::Job(job) => job,

@@ -10,16 +10,19 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::error::Result;
 
+use super::pace::Experience;
+
 /// From so many waiting tasks on they share a list.
 const SHARED_FROM: usize = 4;
 /// How old the list may be.
-pub(super) const AGE: Duration = Duration::from_millis(700);
+pub(super) const AGE: Duration = Duration::from_millis(250);
 
-/// Which tasks were running when the list was read last.
+/// Which tasks were running when the list was read last, and how long tasks took.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     waiting: AtomicUsize,
     list: Mutex<Option<(Instant, HashSet<String>)>>,
+    experience: Experience,
 }
 
 /// Counts a task that is waited for.
@@ -36,6 +39,10 @@ impl Board {
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(self)
+    }
+
+    pub(super) fn experience(&self) -> &Experience {
+        &self.experience
     }
 
     /// Whether so many wait that they share the list.

@@ -101,7 +101,7 @@ impl<T> TaskCall<T> {
                 (self.finish)(report).map(Submitted::Done)
             }
             Some(upid) => {
-                let mut task = Task::new(self.client, upid.parse()?, self.finish);
+                let mut task = Task::new(self.client, upid.parse()?, self.finish).just_begun();
                 if let Some(poll) = self.poll {
                     task = task.with_poll(poll);
                 }

@@ -24,6 +24,7 @@ mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;
 mod nocloud;
+mod pace;
 #[cfg(feature = "simulator")]
 mod placement;
 mod properties;
