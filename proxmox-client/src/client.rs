@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 use url::Url;
 
 use crate::auth::{Auth, Login, Session, TicketAnswer, Token, token_headers};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
+use crate::proxy::Proxy;
 use crate::retry::{Decision, RetryPolicy, decide};
 use crate::task::{Board, PollPolicy};
 use crate::transport::{Body, Carrier, Https, Outgoing};
-use crate::trust::Trust;
+use crate::trust::{ClientCertificate, Trust};
 use crate::wire::{Answer, Envelope, Method, Request};
 
 /// A Proxmox VE cluster, or a single node; cheap to clone.
@@ -68,6 +71,8 @@ pub struct ClientBuilder {
     connect: Duration,
     deadline: Option<Duration>,
     limits: Limits,
+    proxy: Option<Proxy>,
+    certificate: Option<ClientCertificate>,
     carrier: Option<Arc<dyn Carrier>>,
 }
 
@@ -90,6 +95,8 @@ impl Client {
             connect: Duration::from_secs(5),
             deadline: Some(Duration::from_secs(45)),
             limits: Limits::default(),
+            proxy: None,
+            certificate: None,
             carrier: None,
         }
     }
@@ -123,8 +130,30 @@ impl Client {
     }
 
     /// Sends a request; a failure that the server answered is an error like any other.
+    ///
+    /// Traced as a span `call` of level debug with `method`, `path` (placeholders instead of values), `attempts`, and
+    /// `status` or `error` (its kind).
     pub async fn send(&self, request: Request) -> Result<Answer> {
-        let mut attempt = 1;
+        let span = tracing::debug_span!(
+            "call",
+            method = %request.method(),
+            path = request.template(),
+            attempts = Empty,
+            status = Empty,
+            error = Empty,
+        );
+        let mut attempts = 1;
+        let sending = self.send_within(request, &mut attempts);
+        let result = sending.instrument(span.clone()).await;
+        span.record("attempts", attempts);
+        match &result {
+            Ok(answer) => span.record("status", answer.status()),
+            Err(error) => span.record("error", tracing::field::debug(error.kind())),
+        };
+        result
+    }
+
+    async fn send_within(&self, request: Request, attempt: &mut u32) -> Result<Answer> {
         let mut logged_in_again = false;
         loop {
             let (result, generation) = self.attempt(&request).await;
@@ -144,21 +173,21 @@ impl Client {
             }
             let idempotent = request.method() == Method::Get;
             let retry = &self.0.retry;
-            match decide(retry, error.kind(), error.sent(), attempt, idempotent) {
+            match decide(retry, error.kind(), error.sent(), *attempt, idempotent) {
                 Decision::Stop => return Err(error.at(|| request.describe())),
                 Decision::After(pause) => {
                     tracing::debug!(
-                        method = %request.method(), path = request.template(), attempt,
+                        method = %request.method(), path = request.template(), attempt = *attempt,
                         kind = ?error.kind(), "repeating a call"
                     );
                     // Another address may answer at once; the pause is for the last one left.
-                    let other = error.kind() == Kind::Connect && self.rotate(attempt);
+                    let other = error.kind() == Kind::Connect && self.rotate(*attempt);
                     if !other {
                         tokio::time::sleep(pause).await;
                     }
                 }
             }
-            attempt += 1;
+            *attempt += 1;
         }
     }
 
@@ -359,6 +388,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects through a proxy. Without it connections are direct, whatever the environment says;
+    /// [`Proxy::from_env`] asks the environment.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Shows a certificate to servers that ask for one, such as a reverse proxy.
+    pub fn client_certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
     #[cfg(feature = "simulator")]
     pub(crate) fn carrier(mut self, carrier: Arc<dyn Carrier>) -> Self {
         self.carrier = Some(carrier);
@@ -390,7 +432,8 @@ impl ClientBuilder {
             }
             None => {
                 let trust = self.trust.unwrap_or_else(Trust::system_roots);
-                Arc::new(Https::new(origins, &trust, self.connect)?)
+                let tls = trust.client_config(self.certificate.as_ref())?;
+                Arc::new(Https::new(origins, tls, self.proxy.as_ref(), self.connect)?)
             }
         };
         Ok(Client(Arc::new(Inner {

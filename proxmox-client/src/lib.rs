@@ -15,6 +15,7 @@ mod nocloud;
 mod node;
 mod pool;
 pub mod property;
+mod proxy;
 mod qemu;
 pub mod retry;
 mod scalar;
@@ -44,6 +45,7 @@ pub use node::{
     CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,
 };
 pub use pool::{Pool, PoolInfo};
+pub use proxy::Proxy;
 pub use qemu::{
     Agent, CloneOptions, ConfigUpdate, Created, Exec, ExecStatus, Grown, GuestFile, GuestInterface,
     GuestProcess, IpRule, MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
@@ -51,7 +53,7 @@ pub use qemu::{
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
-pub use trust::Trust;
+pub use trust::{ClientCertificate, Trust};
 pub use upid::Upid;
 pub use upload::Upload;
 pub use vmid::VmIds;

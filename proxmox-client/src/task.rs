@@ -2,6 +2,7 @@
 
 mod board;
 mod call;
+mod log;
 mod pace;
 mod progress;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use futures::Stream;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::client::Client;
 use crate::error::{Error, Kind, Result, Sent, classify};
@@ -164,6 +167,18 @@ pub enum Outcome {
     Failed(String),
     /// Ended without a verdict: killed, crashed or overruled. What it left must be read back.
     Unknown(String),
+}
+
+impl Outcome {
+    /// For spans.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Warnings(_) => "warnings",
+            Self::Failed(_) => "failed",
+            Self::Unknown(_) => "unknown",
+        }
+    }
 }
 
 /// The end of a task: outcome and, unless all went well, the whole log.
@@ -346,13 +361,23 @@ impl Poller {
         Ok(lines)
     }
 
-    async fn step(&self, watch: &mut Watch, with_log: bool) -> Result<Progress> {
+    /// The state; none if the daemon does not know the task yet, which may be so for a moment after it gave the
+    /// task's identifier.
+    async fn look(&self, watch: &mut Watch) -> Result<Option<TaskStatus>> {
         watch.polls += 1;
-        let status = match self.status().await {
-            // The daemon may not know a task for a moment after it gave its identifier.
-            Err(error) if error.is_not_found() && watch.polls <= 5 => None,
-            other => Some(other?),
-        };
+        match self.status().await {
+            Err(error) if error.is_not_found() && watch.polls <= 5 => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn has_ended(&self, watch: &mut Watch) -> Result<bool> {
+        let status = self.look(watch).await?;
+        Ok(status.is_some_and(|status| status.status == "stopped"))
+    }
+
+    async fn step(&self, watch: &mut Watch, with_log: bool) -> Result<Progress> {
+        let status = self.look(watch).await?;
         let stopped = status
             .as_ref()
             .is_some_and(|status| status.status == "stopped");
@@ -409,6 +434,16 @@ impl Poller {
     }
 
     async fn poll_to_end(
+        &self,
+        seen: Option<&mut (dyn FnMut(&Progress) + Send)>,
+    ) -> Result<TaskReport> {
+        let span = tracing::debug_span!("task", upid = self.upid.as_str(), outcome = Empty);
+        let report = self.wait_for_end(seen).instrument(span.clone()).await?;
+        span.record("outcome", report.outcome.word());
+        Ok(report)
+    }
+
+    async fn wait_for_end(
         &self,
         mut seen: Option<&mut (dyn FnMut(&Progress) + Send)>,
     ) -> Result<TaskReport> {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, Sent};
-use crate::trust::Trust;
+use crate::proxy::Proxy;
 use crate::wire::{Answer, Method};
 
 /// A boxed future, so that carriers are objects.
@@ -72,11 +72,23 @@ pub(crate) async fn handshake(endpoint: &str, config: rustls::ClientConfig) -> R
 
 impl Https {
     /// `endpoints` are origins without a trailing slash.
-    pub(crate) fn new(endpoints: Vec<String>, trust: &Trust, connect: Duration) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config()?)
+    pub(crate) fn new(
+        endpoints: Vec<String>,
+        tls: rustls::ClientConfig,
+        proxy: Option<&Proxy>,
+        connect: Duration,
+    ) -> Result<Self> {
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = proxy {
+            // Its error would show the address, and a password with it.
+            let exceptions = proxy.exceptions().and_then(reqwest::NoProxy::from_string);
+            let proxy = reqwest::Proxy::all(proxy.url())
+                .map_err(|_| Error::invalid("the proxy's address cannot be used"))?;
+            builder = builder.proxy(proxy.no_proxy(exceptions));
+        }
+        let client = builder
+            .tls_backend_preconfigured(tls)
             .http1_only()
-            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(connect)
             // The server closes idle connections after five seconds.

@@ -1,5 +1,7 @@
 //! Which server certificate is accepted.
 
+mod identity;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,6 +12,8 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
+
+pub use identity::ClientCertificate;
 
 /// Which server certificate is accepted.
 #[derive(Debug, Clone)]
@@ -86,36 +90,36 @@ impl Trust {
         Self(Rule::Anything)
     }
 
-    pub(crate) fn client_config(&self) -> Result<ClientConfig> {
+    /// How connections are secured: what the server must show, and what is shown to it.
+    pub(crate) fn client_config(&self, own: Option<&ClientCertificate>) -> Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::invalid("no usable TLS version").with_source(error))?;
-        let config = match &self.0 {
-            Rule::SystemRoots => builder
-                .with_root_certificates(system_roots()?)
-                .with_no_client_auth(),
-            Rule::Authority(pem) => builder
-                .with_root_certificates(roots_from_pem(pem)?)
-                .with_no_client_auth(),
+        let pinned = |pins| {
+            Arc::new(Verifier {
+                pins,
+                seen: None,
+                provider,
+            })
+        };
+        let builder = match &self.0 {
+            Rule::SystemRoots => builder.with_root_certificates(system_roots()?),
+            Rule::Authority(pem) => builder.with_root_certificates(roots_from_pem(pem)?),
             Rule::Pin(pins) => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Verifier {
-                    pins: Some(pins.clone()),
-                    seen: None,
-                    provider,
-                }))
-                .with_no_client_auth(),
+                .with_custom_certificate_verifier(pinned(Some(pins.clone()))),
             Rule::Anything => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Verifier {
-                    pins: None,
-                    seen: None,
-                    provider,
-                }))
-                .with_no_client_auth(),
+                .with_custom_certificate_verifier(pinned(None)),
         };
-        Ok(config)
+        let Some(own) = own else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let (chain, key) = own.parts();
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            Error::invalid("the client certificate and its key do not fit").with_source(error)
+        })
     }
 }
 

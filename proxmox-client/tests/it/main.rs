@@ -24,12 +24,17 @@ mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;
 mod nocloud;
+#[cfg(feature = "simulator")]
 mod pace;
 #[cfg(feature = "simulator")]
 mod placement;
 mod properties;
 #[cfg(feature = "simulator")]
+mod proxies;
+#[cfg(feature = "simulator")]
 mod proxmoxer;
+#[cfg(feature = "simulator")]
+mod spans;
 #[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]
