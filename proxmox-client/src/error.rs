@@ -85,6 +85,8 @@ pub enum Kind {
     Connect,
     /// The server's certificate is not trusted; the request was not sent.
     Certificate,
+    /// The SSH server's key is not known, another one than expected, or revoked; nothing was sent.
+    HostKey,
     /// The connection broke after the request may have been sent.
     Interrupted,
     /// A deadline of this client passed.
@@ -301,8 +303,11 @@ impl Error {
             Kind::Certificate => {
                 "pin the server's SHA-256 fingerprint or give its CA (/etc/pve/pve-root-ca.pem)"
             }
+            Kind::HostKey => {
+                "compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the server"
+            }
             Kind::Connect => {
-                "check the address, that port 8006 is reachable and that pveproxy runs"
+                "check the address, that its port is reachable (8006 of the interface, 22 of SSH) and that pveproxy or sshd runs"
             }
             Kind::TaskUnknown => {
                 "read back what the task left behind; a guest with `lock: clone` needs root@pam"

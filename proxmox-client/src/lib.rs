@@ -17,11 +17,15 @@ mod pool;
 pub mod property;
 mod proxy;
 mod qemu;
+#[cfg(feature = "ssh")]
+mod random;
 pub mod retry;
 mod scalar;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 mod size;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 mod storage;
 pub mod task;
 mod transport;

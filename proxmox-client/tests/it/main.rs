@@ -33,6 +33,8 @@ mod properties;
 mod proxies;
 #[cfg(feature = "simulator")]
 mod proxmoxer;
+#[cfg(all(feature = "ssh", feature = "simulator"))]
+mod real_ssh;
 #[cfg(feature = "simulator")]
 mod spans;
 #[cfg(feature = "simulator")]
