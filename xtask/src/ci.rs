@@ -211,7 +211,7 @@ fn alone(_: &mut Machine) -> anyhow::Result<Outcome> {
 
 fn tests(machine: &mut Machine) -> anyhow::Result<Outcome> {
     let command = if test::has_nextest() {
-        test::nextest(&[])
+        test::nextest(&test::all_features(), &[])
     } else {
         test::tests_alone(&[])
     };
@@ -219,14 +219,14 @@ fn tests(machine: &mut Machine) -> anyhow::Result<Outcome> {
 }
 
 fn doctests(machine: &mut Machine) -> anyhow::Result<Outcome> {
-    let command = test::doctests();
+    let command = test::doctests(&test::all_features());
     recorded(machine, "doctests", command)
 }
 
 fn fuzz(machine: &mut Machine) -> anyhow::Result<Outcome> {
     let part = ["fuzz::".to_owned()];
     let mut command = if test::has_nextest() {
-        test::nextest(&part)
+        test::nextest(&test::all_features(), &part)
     } else {
         test::tests_alone(&part)
     };

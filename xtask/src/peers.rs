@@ -20,7 +20,7 @@ use crate::{process, workspace};
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     probe: Probe,
-    /// Debian's name of the package; empty for what comes into the virtual environment.
+    /// Debian's names of the packages, separated by blanks; empty for what comes into the virtual environment.
     package: &'static str,
     /// What does not run without it.
     tests: &'static str,
@@ -37,6 +37,9 @@ enum Probe {
     /// A Python module and the packages that bring it and what it needs.
     Python(&'static str, &'static [&'static str]),
 }
+
+/// The headers without which not all features compile.
+pub(crate) const LIBSSL: &str = "libssl";
 
 pub(crate) const PEERS: &[Peer] = &[
     Peer {
@@ -66,6 +69,20 @@ pub(crate) const PEERS: &[Peer] = &[
         package: "openssh-server",
         tests: "restic-wrapper: a repository over SSH",
         select: ("xtask", "real_sftp"),
+    },
+    Peer {
+        name: "ssh-agent",
+        probe: Probe::Found("ssh-agent"),
+        package: "openssh-client openssh-server",
+        tests: "proxmox-ve-client: snippets over SSH, with the server too",
+        select: ("proxmox-ve-client", "real_ssh"),
+    },
+    Peer {
+        name: LIBSSL,
+        probe: Probe::Program("pkg-config", &["--modversion", "libssl"]),
+        package: "libssl-dev pkg-config",
+        tests: "whatever needs proxmox-ve-client with its feature ssh, which links OpenSSL",
+        select: ("proxmox-ve-client", "real_ssh::nobody"),
     },
     Peer {
         name: "wg",

@@ -15,7 +15,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     let seconds = seconds(words)?;
     let census = Census::take();
     let mut command = if test::has_nextest() {
-        test::nextest(&[])
+        test::nextest(&test::all_features(), &[])
     } else {
         test::tests_alone(&[])
     };

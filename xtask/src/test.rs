@@ -4,11 +4,33 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::peers::{self, Census};
-use crate::{process, workspace};
+use crate::peers::{self, Census, LIBSSL};
+use crate::{metadata, process, workspace};
 
 /// One set of features for every step, because another one compiles the dependencies again.
 pub(crate) const FEATURES: &str = "--all-features";
+
+/// Features that link libraries of the system, and so do not compile without their headers.
+const LINKING: &str = "ssh";
+
+/// All features, or where headers are absent all that compile without them.
+fn features(census: &Census) -> anyhow::Result<Vec<String>> {
+    if census.has(LIBSSL) {
+        return Ok(all_features());
+    }
+    let packages = metadata::packages()?;
+    let mut names = Vec::new();
+    for package in &packages {
+        let features = package.features.keys().filter(|name| *name != LINKING);
+        names.extend(features.map(|name| format!("{}/{name}", package.name)));
+    }
+    Ok(vec!["--features".to_owned(), names.join(",")])
+}
+
+/// What cargo is told to turn on everything.
+pub(crate) fn all_features() -> Vec<String> {
+    vec![FEATURES.to_owned()]
+}
 
 /// How the tests are to be run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,14 +68,15 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     } else {
         peers::install_absent()
     };
+    let features = features(&census)?;
     let mut runs = Vec::new();
     if has_nextest() && !arguments.no_nextest {
-        runs.push(run("tests", nextest(&arguments.rest))?);
+        runs.push(run("tests", nextest(&features, &arguments.rest))?);
         if arguments.rest.is_empty() {
-            runs.push(run("doctests", doctests())?);
+            runs.push(run("doctests", doctests(&features))?);
         }
     } else {
-        runs.push(run("tests", plain(&arguments.rest))?);
+        runs.push(run("tests", plain(&features, &arguments.rest))?);
     }
     let passed = runs.iter().all(|run| run.passed);
     println!("\n{}", "=".repeat(78));
@@ -84,7 +107,7 @@ fn prepared(mut command: Command) -> Command {
 }
 
 /// Unit and integration tests of all members; doctests are not nextest's.
-pub(crate) fn nextest(rest: &[String]) -> Command {
+pub(crate) fn nextest(features: &[String], rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args([
         "nextest",
@@ -94,23 +117,23 @@ pub(crate) fn nextest(rest: &[String]) -> Command {
         "--no-tests",
         "warn",
     ]);
-    command.arg(FEATURES).args(rest);
+    command.args(features).args(rest);
     prepared(command)
 }
 
 /// All doctests; those of READMEs are among them.
-pub(crate) fn doctests() -> Command {
+pub(crate) fn doctests(features: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--doc", "--workspace", "--no-fail-fast"]);
-    command.arg(FEATURES);
+    command.args(features);
     prepared(command)
 }
 
 /// Everything through cargo alone.
-fn plain(rest: &[String]) -> Command {
+fn plain(features: &[String], rest: &[String]) -> Command {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.arg(FEATURES).args(rest);
+    command.args(features).args(rest);
     prepared(command)
 }
 

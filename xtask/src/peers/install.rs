@@ -24,9 +24,7 @@ fn is_root() -> bool {
 fn system_packages(absent: &[&Peer]) -> Vec<&'static str> {
     let mut packages = Vec::new();
     for peer in absent {
-        if !peer.package.is_empty() {
-            packages.push(peer.package);
-        }
+        packages.extend(peer.package.split_whitespace());
         // Debian ships Python without what makes virtual environments.
         if matches!(peer.probe, Probe::Python(..)) && !can_make_environments() {
             packages.extend(["python3", "python3-venv"]);
@@ -163,7 +161,13 @@ mod tests {
         let absent: Vec<&Peer> = PEERS.iter().collect();
         let commands = commands(&absent);
         assert_eq!(commands.len(), 2);
-        for package in ["restic", "wireguard-tools", "openssh-server"] {
+        for package in [
+            "restic",
+            "wireguard-tools",
+            "openssh-server",
+            "libssl-dev",
+            "pkg-config",
+        ] {
             assert!(commands[0].contains(package), "{package}");
         }
         assert!(
