@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+#[cfg(feature = "pki")]
+mod certificate;
 #[cfg(feature = "client")]
 mod client;
 mod compatibility;
 mod config;
+#[cfg(any(feature = "client", feature = "pki"))]
+mod der;
 mod diff;
 mod duration;
 mod encoding;
@@ -71,7 +75,7 @@ pub use node::{
 };
 pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
 pub use schematic::Schematic;
-pub use secrets::{Ca, SecretsBundle};
+pub use secrets::{Ca, CertificateAuthority, SecretsBundle};
 #[cfg(feature = "pki")]
 pub use secrets::{ClientIdentity, Role};
 pub use talosconfig::{Context, TalosConfig};

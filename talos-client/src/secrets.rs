@@ -7,15 +7,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::config::MachineConfig;
 use crate::config::encode;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::{Map, Value};
 use crate::yaml::{parse, print};
 
+mod authority;
+#[cfg(feature = "pki")]
+mod fresh;
+mod from_config;
+#[cfg(feature = "secrets")]
+mod generate;
+#[cfg(feature = "pki")]
+mod key;
+#[cfg(feature = "pki")]
+mod kubernetes_pki;
 #[cfg(feature = "pki")]
 pub(crate) mod pki;
+#[cfg(feature = "pki")]
+mod subject;
 
+pub use authority::CertificateAuthority;
 #[cfg(feature = "pki")]
 pub use pki::{ClientIdentity, Role};
 
@@ -36,9 +48,9 @@ pub enum Ca {
 }
 
 impl Ca {
-    const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Aggregator, Self::Os];
+    pub(crate) const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Aggregator, Self::Os];
 
-    fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
             Self::Kubernetes => "k8s",
@@ -268,78 +280,6 @@ impl SecretsBundle {
         problems.push(Problem::new(path, message));
     }
 
-    /// The bundle that an existing control plane configuration carries.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSecrets`] when it is not the configuration of a control plane node.
-    pub fn from_config(config: &MachineConfig) -> Result<Self, Error> {
-        let main = config.main().ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidSecrets,
-                "the configuration has no main document",
-            )
-        })?;
-        let plain = |path: &str| -> Secret {
-            Zeroizing::new(
-                main.at(path)
-                    .and_then(Value::as_text)
-                    .unwrap_or_default()
-                    .to_owned(),
-            )
-        };
-        let of = |kind: &str, path: &str| -> Option<Secret> {
-            let text = config
-                .of_kind(kind)
-                .find_map(|document| document.at(path)?.as_text().map(str::to_owned));
-            text.map(Zeroizing::new)
-        };
-        let section = |path: &str| {
-            main.at(path).map(|_| Pair {
-                crt: plain(&format!("{path}.crt")),
-                key: plain(&format!("{path}.key")),
-            })
-        };
-        let document = |kind: &str| {
-            let encode = |pem: Secret| Zeroizing::new(STANDARD.encode(pem.as_bytes()));
-            of(kind, "issuingCA.cert").map(|crt| Pair {
-                crt: encode(crt),
-                key: of(kind, "issuingCA.key").map(encode).unwrap_or_default(),
-            })
-        };
-        let service_account = of("KubeServiceAccountConfig", "issuer.privateKey")
-            .map(|pem| Zeroizing::new(STANDARD.encode(pem.as_bytes())))
-            .unwrap_or_else(|| plain("cluster.serviceAccount.key"));
-        let (mut secretbox, mut aescbc) = (
-            plain("cluster.secretboxEncryptionSecret"),
-            plain("cluster.aescbcEncryptionSecret"),
-        );
-        if let Some((provider, secret)) = encryption_provider(config) {
-            match provider {
-                "secretbox" => secretbox = secret,
-                _ => aescbc = secret,
-            }
-        }
-        let bundle = Self {
-            cluster_id: of("DiscoveryIdentityConfig", "clusterID")
-                .unwrap_or_else(|| plain("cluster.id")),
-            cluster_secret: of("DiscoveryIdentityConfig", "clusterSecret")
-                .unwrap_or_else(|| plain("cluster.secret")),
-            bootstrap_token: plain("cluster.token"),
-            secretbox,
-            aescbc,
-            trustd_token: plain("machine.token"),
-            cas: [
-                section("cluster.etcd.ca"),
-                document("KubeAPIServerCAConfig").or_else(|| section("cluster.ca")),
-                document("KubeAggregatorCAConfig").or_else(|| section("cluster.aggregatorCA")),
-                section("machine.ca"),
-            ],
-            service_account,
-            rest: Vec::new(),
-        };
-        Ok(bundle)
-    }
-
     /// Writes `secrets.yaml` for the owner only (0600): beside the target, synced, then renamed over it.
     ///
     /// # Errors
@@ -499,11 +439,15 @@ fn decode_pem(text: &str, path: &str) -> Result<Secret, Error> {
 /// The label of the first PEM block below base64.
 fn pem_label(base64: &str) -> Option<String> {
     let bytes = Zeroizing::new(STANDARD.decode(base64).ok()?);
-    let text = std::str::from_utf8(&bytes).ok()?;
-    let start = text.find("-----BEGIN ")? + "-----BEGIN ".len();
-    let label = text[start..].split("-----").next()?;
-    text.contains(&format!("-----END {label}-----"))
-        .then(|| label.to_owned())
+    label(std::str::from_utf8(&bytes).ok()?).map(str::to_owned)
+}
+
+/// The label of the first PEM block.
+fn label(pem: &str) -> Option<&str> {
+    let start = pem.find("-----BEGIN ")? + "-----BEGIN ".len();
+    let label = pem[start..].split("-----").next()?;
+    pem.contains(&format!("-----END {label}-----"))
+        .then_some(label)
 }
 
 fn is_key(label: &str) -> bool {
@@ -511,29 +455,4 @@ fn is_key(label: &str) -> bool {
         label,
         "EC PRIVATE KEY" | "RSA PRIVATE KEY" | "ED25519 PRIVATE KEY" | "PRIVATE KEY"
     )
-}
-
-/// The first provider of the first resource block that names `secrets`.
-fn encryption_provider(config: &MachineConfig) -> Option<(&'static str, Secret)> {
-    let document = config.of_kind("KubeEtcdEncryptionConfig").next()?;
-    let block = document
-        .at("config.resources")?
-        .as_list()
-        .iter()
-        .find(|block| {
-            block
-                .at("resources")
-                .map(Value::as_list)
-                .unwrap_or_default()
-                .iter()
-                .any(|name| name.as_text() == Some("secrets"))
-        })?;
-    let provider = block.at("providers")?.as_list().first()?;
-    ["secretbox", "aescbc"].into_iter().find_map(|name| {
-        let key = provider.at(name)?.at("keys")?.as_list().first()?;
-        Some((
-            name,
-            Zeroizing::new(key.at("secret")?.as_text()?.to_owned()),
-        ))
-    })
 }

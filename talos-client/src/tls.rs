@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 
+use crate::der::element as der;
 use crate::error::{Error, ErrorKind};
 
 /// CA, client certificate and key, all PEM.
@@ -123,38 +124,6 @@ fn spki(certificate: &[u8]) -> Option<&[u8]> {
         skipped += 1;
         rest = element.rest;
     }
-}
-
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
-    whole: &'a [u8],
-    rest: &'a [u8],
-}
-
-fn der(input: &[u8]) -> Option<Element<'_>> {
-    let (tag, length) = (*input.first()?, *input.get(1)?);
-    let (length, head) = if length < 0x80 {
-        (usize::from(length), 2)
-    } else {
-        let bytes = usize::from(length & 0x7f);
-        let encoded = input
-            .get(2..2 + bytes)
-            .filter(|_| (1..=4).contains(&bytes))?;
-        (
-            encoded
-                .iter()
-                .fold(0, |value, byte| value << 8 | usize::from(*byte)),
-            2 + bytes,
-        )
-    };
-    let end = head.checked_add(length)?;
-    Some(Element {
-        tag,
-        content: input.get(head..end)?,
-        whole: input.get(..end)?,
-        rest: input.get(end..)?,
-    })
 }
 
 #[derive(Debug)]

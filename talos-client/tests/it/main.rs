@@ -14,5 +14,6 @@ mod fuzz;
 mod lifecycle;
 mod network;
 mod patches;
+mod pki_folder;
 mod properties;
 mod secrets;
