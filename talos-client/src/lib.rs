@@ -13,6 +13,8 @@ mod diff;
 mod duration;
 mod encoding;
 mod error;
+#[cfg(feature = "pki")]
+mod expiry;
 mod explain;
 #[cfg(feature = "factory")]
 mod factory;
@@ -32,6 +34,8 @@ mod preflight;
 mod quote;
 #[cfg(feature = "client")]
 mod redacted;
+#[cfg(feature = "pki")]
+mod renewal;
 mod schema;
 mod schematic;
 mod secrets;
@@ -59,6 +63,8 @@ pub use client::{API_PORT, Client, ClientBuilder};
 pub use compatibility::{check_kubernetes, check_upgrade};
 pub use config::{InlineManifest, MachineConfig, MachineType};
 pub use error::{Error, ErrorKind, Problem};
+#[cfg(feature = "pki")]
+pub use expiry::{CertificateExpiry, ExpiryReport, ExpiryVerdict};
 pub use explain::{Change, Effect};
 #[cfg(feature = "factory")]
 pub use factory::{Factory, FactoryBuilder, OfficialExtension};
@@ -74,6 +80,8 @@ pub use node::{
     MemoryInfo, Node, NodeVersion, Reset, Resource, Service, Upgraded,
 };
 pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
+#[cfg(feature = "pki")]
+pub use renewal::{Renewal, Renewed};
 pub use schematic::Schematic;
 pub use secrets::{Ca, CertificateAuthority, SecretsBundle};
 #[cfg(feature = "pki")]

@@ -92,7 +92,21 @@ impl Context {
             .collect()
     }
 
-    #[cfg(feature = "client")]
+    #[cfg(feature = "pki")]
+    /// Another client certificate and key; everything else stays.
+    pub(crate) fn set_identity(&mut self, identity: &crate::secrets::ClientIdentity) {
+        let encoded = |text: &str| Value::Text(Zeroizing::new(STANDARD.encode(text)));
+        self.values.set("crt", encoded(identity.certificate()));
+        self.values.set("key", encoded(identity.key()));
+    }
+
+    #[cfg(feature = "pki")]
+    /// Other authorities that nodes are verified against, PEM.
+    pub(crate) fn set_authorities(&mut self, pem: &str) {
+        self.values.set("ca", Value::text(STANDARD.encode(pem)));
+    }
+
+    #[cfg(any(feature = "client", feature = "pki"))]
     /// PEM text of `ca`, `crt` or `key`; `None` when absent or empty.
     pub(crate) fn pem(&self, key: &str) -> Result<Option<Zeroizing<String>>, Error> {
         let Some(text) = self
@@ -212,6 +226,13 @@ impl TalosConfig {
             )
             .with_hint(format!("contexts in this file: {}", known.join(", ")))
         })
+    }
+
+    #[cfg(feature = "pki")]
+    pub(crate) fn context_mut(&mut self, name: Option<&str>) -> Result<&mut Context, Error> {
+        self.context(name)?;
+        let name = name.unwrap_or(&self.current).to_owned();
+        Ok(self.contexts.entry(name).or_default())
     }
 
     /// Takes over the contexts of another file. A name that exists gets `-1`, `-2`, …; the other file's current context

@@ -8,6 +8,7 @@
 mod support;
 
 mod changes;
+mod expiry;
 #[cfg(feature = "factory")]
 mod factory;
 mod fuzz;
