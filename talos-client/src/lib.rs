@@ -36,6 +36,7 @@ mod quote;
 mod redacted;
 #[cfg(feature = "pki")]
 mod renewal;
+mod rotation;
 mod schema;
 mod schematic;
 mod secrets;
@@ -82,6 +83,10 @@ pub use node::{
 pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
 #[cfg(feature = "pki")]
 pub use renewal::{Renewal, Renewed};
+pub use rotation::{
+    CaRotation, NodeChange, RotatedCa, RotationCheck, RotationCredentials, RotationPlan,
+    RotationStage, RotationState, RotationStep,
+};
 pub use schematic::Schematic;
 pub use secrets::{Ca, CertificateAuthority, SecretsBundle};
 #[cfg(feature = "pki")]

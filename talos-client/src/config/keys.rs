@@ -20,6 +20,14 @@ impl MachineConfig {
         Some((self.os_ca()?, Zeroizing::new(super::facts::pem(key)?)))
     }
 
+    /// The authorities whose clients and nodes are believed: the issuing one, then the accepted ones, PEM.
+    pub(crate) fn trusted_os_cas(&self) -> Vec<String> {
+        let accepted = self.main().and_then(|main| main.at("machine.acceptedCAs"));
+        let accepted = accepted.map(Value::as_list).unwrap_or_default().iter();
+        let accepted = accepted.filter_map(|item| super::facts::pem(item.at("crt")?.as_text()?));
+        self.os_ca().into_iter().chain(accepted).collect()
+    }
+
     /// Certificate and key of the Kubernetes CA, PEM.
     pub(crate) fn kubernetes_authority(&self) -> Option<(String, Zeroizing<String>)> {
         if let Some(document) = self.of_kind("KubeAPIServerCAConfig").next() {

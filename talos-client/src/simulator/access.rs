@@ -47,23 +47,37 @@ impl Access {
     }
 }
 
-/// The verifier of a configured node: client certificates of this authority.
+/// The verifier of a configured node: client certificates of these authorities.
 pub(super) fn client_verifier(
-    ca: &str,
+    authorities: &[String],
 ) -> Option<Arc<dyn rustls::server::danger::ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca.as_bytes()).ok()?)
-        .ok()?;
+    for authority in authorities {
+        let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).ok()?;
+        roots.add(certificate).ok()?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .ok()
 }
 
-/// Whether a node with this authority takes the certificate at this time.
-pub(super) fn verify(ca: &str, certificate: &[u8], now: SystemTime) -> Result<(), String> {
-    let verifier = client_verifier(ca).ok_or("the node's authority is not usable")?;
+/// Whether the authorities that a peer trusts hold this one, all PEM.
+pub(super) fn trusts(authorities: &str, one: &str) -> bool {
+    let Ok(one) = CertificateDer::from_pem_slice(one.as_bytes()) else {
+        return false;
+    };
+    CertificateDer::pem_slice_iter(authorities.as_bytes())
+        .any(|trusted| trusted.is_ok_and(|trusted| trusted == one))
+}
+
+/// Whether a node with these authorities takes the certificate at this time.
+pub(super) fn verify(
+    authorities: &[String],
+    certificate: &[u8],
+    now: SystemTime,
+) -> Result<(), String> {
+    let verifier = client_verifier(authorities).ok_or("the node's authority is not usable")?;
     let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let certificate = CertificateDer::from(certificate);
     let checked = verifier.verify_client_cert(&certificate, &[], UnixTime::since_unix_epoch(since));

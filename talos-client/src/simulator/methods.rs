@@ -161,18 +161,9 @@ impl World {
         {
             return Err(status(PERMISSION_DENIED, "no request forwarding"));
         }
-        let authority = |name: &str| {
-            self.nodes
-                .get(name)
-                .and_then(|node| node.running_config(now)?.os_ca())
-        };
-        match (self.state(found, now), authority(found)) {
-            (NodeState::Running, theirs)
-                if theirs == authority(endpoint) && self.server_authority(found, now).is_some() =>
-            {
-                Ok(found.to_owned())
-            }
-            (NodeState::Running | NodeState::Maintenance, _) => Err(status(
+        match self.state(found, now) {
+            NodeState::Running if self.nodes_trust(endpoint, found, now) => Ok(found.to_owned()),
+            NodeState::Running | NodeState::Maintenance => Err(status(
                 UNAVAILABLE,
                 format!("error dialing {target}: certificate signed by unknown authority"),
             )),

@@ -150,11 +150,11 @@ impl Simulator {
                     .iter()
                     .filter_map(|text| text.parse::<IpAddr>().ok()),
             );
-            let ca = config.and_then(|config| config.os_ca());
+            let trusted = config.map(|config| config.trusted_os_cas());
             match (running, world.server_authority(name, now)) {
                 (false, _) => Some((None, names, addresses)),
                 (true, Some((certificate, key))) => {
-                    Some((Some((certificate, key, ca?)), names, addresses))
+                    Some((Some((certificate, key, trusted?)), names, addresses))
                 }
                 (true, None) => None,
             }
@@ -169,7 +169,7 @@ impl Simulator {
                     builder.with_no_client_auth(),
                 )
             }
-            Some((ca_certificate, ca_key, ca)) => {
+            Some((ca_certificate, ca_key, trusted)) => {
                 let signed = pki::server_certificate(
                     &ca_certificate,
                     &ca_key,
@@ -181,7 +181,7 @@ impl Simulator {
                 (
                     signed.0,
                     signed.1,
-                    builder.with_client_cert_verifier(access::client_verifier(&ca)?),
+                    builder.with_client_cert_verifier(access::client_verifier(&trusted)?),
                 )
             }
         };
@@ -209,9 +209,9 @@ impl Simulator {
         let access = match peer {
             None => Access::Maintenance,
             Some(certificate) => {
-                let ca = self
-                    .with(|world, _| world.config(name).and_then(|config| config.os_ca()))
-                    .unwrap_or_default();
+                // The handshake is over: the peer has verified this authority.
+                let authority = self.with(|world, now| world.server_authority(name, now));
+                let ca = authority.map(|(ca, _)| ca).unwrap_or_default();
                 Access::Certificate { certificate, ca }
             }
         };

@@ -313,21 +313,18 @@ impl World {
                 Err(tls("received fatal alert: CertificateRequired"))
             }
             (NodeState::Running, Access::Certificate { certificate, ca }) => {
-                let own = node
-                    .config()
-                    .and_then(MachineConfig::os_ca)
-                    .unwrap_or_default();
-                if own.trim() != ca.trim() {
-                    return Err(tls("invalid peer certificate: UnknownIssuer"));
-                }
-                access::verify(&own, certificate, now).map_err(|why| tls(&why))?;
-                if self.server_authority(name, now).is_none() {
+                let Some((authority, _)) = self.server_authority(name, now) else {
                     return Err(Refused::NotConnected {
                         tls: false,
                         message: format!("connecting to {endpoint}: nobody answers"),
                     });
+                };
+                if !access::trusts(ca, &authority) {
+                    return Err(tls("invalid peer certificate: UnknownIssuer"));
                 }
-                Ok(())
+                let trusted = node.config().map(MachineConfig::trusted_os_cas);
+                access::verify(&trusted.unwrap_or_default(), certificate, now)
+                    .map_err(|why| tls(&why))
             }
             (state, _) => Err(Refused::NotConnected {
                 tls: false,
@@ -337,7 +334,7 @@ impl World {
     }
 
     /// Certificate and key that sign the node's own certificate: its own on control planes; a worker gets its certificate
-    /// from a control plane with the same authority and token, and has no API before one runs.
+    /// from a control plane with the same token whose authority it trusts, and has no API before one runs.
     pub(super) fn server_authority(
         &self,
         name: &str,
@@ -352,10 +349,29 @@ impl World {
             .values()
             .filter_map(|other| other.running_config(now))
             .find_map(|other| {
-                let same = other.os_ca() == config.os_ca()
+                let authority = other.os_authority()?;
+                let trusted = config.trusted_os_cas().concat();
+                let known = access::trusts(&trusted, &authority.0)
                     && other.trustd_token() == config.trustd_token();
-                if same { other.os_authority() } else { None }
+                known.then_some(authority)
             })
+    }
+
+    /// Whether two running nodes believe each other's certificates.
+    pub(super) fn nodes_trust(&self, one: &str, other: &str, now: SystemTime) -> bool {
+        let believes = |name: &str, peer: &str| {
+            let trusted = self
+                .nodes
+                .get(name)
+                .and_then(|node| node.running_config(now));
+            let authority = self.server_authority(peer, now);
+            trusted
+                .zip(authority)
+                .is_some_and(|(config, (authority, _))| {
+                    access::trusts(&config.trusted_os_cas().concat(), &authority)
+                })
+        };
+        believes(one, other) && believes(other, one)
     }
 }
 

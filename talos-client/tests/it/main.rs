@@ -17,4 +17,5 @@ mod network;
 mod patches;
 mod pki_folder;
 mod properties;
+mod rotation;
 mod secrets;
