@@ -1,15 +1,22 @@
 //! Credentials: API tokens, and tickets that renew themselves.
 
+mod factor;
+mod login;
+mod openid;
+mod session;
+
 use std::fmt;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Result};
-use crate::wire::{Method, Request};
+use crate::error::{Error, Result};
+
+pub use factor::{Challenge, FactorAnswer};
+pub use login::Login;
+pub(crate) use login::{Current, TicketAnswer};
+pub use openid::OpenId;
+pub use session::Session;
 
 /// An API token: `user@realm!name=secret`.
 #[derive(Clone)]
@@ -64,59 +71,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A user's password, for the rare calls that a token may not make.
-#[derive(Clone)]
-pub struct Login {
-    user: String,
-    password: SecretString,
-    second_factor: Option<SecretString>,
-}
-
-impl Login {
-    /// A user with realm (`root@pam`) and the password.
-    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self {
-            user: user.into(),
-            password: password.into().into(),
-            second_factor: None,
-        }
-    }
-
-    /// A user with a ticket that was had elsewhere (a login with WebAuthn or OIDC in a browser, another program): it is
-    /// changed for a fresh one at once, and then renewed like any other. Tickets live two hours.
-    pub fn from_ticket(user: impl Into<String>, ticket: impl Into<String>) -> Self {
-        // The server takes a living ticket in place of a password.
-        Self::new(user, ticket)
-    }
-
-    /// Answers the challenge for a second factor with a one-time code of six digits.
-    #[must_use]
-    pub fn with_totp(mut self, code: impl AsRef<str>) -> Self {
-        self.second_factor = Some(format!("totp:{}", code.as_ref()).into());
-        self
-    }
-
-    /// Answers the challenge for a second factor with a recovery code.
-    #[must_use]
-    pub fn with_recovery_code(mut self, code: impl AsRef<str>) -> Self {
-        self.second_factor = Some(format!("recovery:{}", code.as_ref()).into());
-        self
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What the client presents.
 pub(crate) enum Auth {
     None,
     Token(Token),
-    Login(Login, Mutex<Option<Session>>),
+    Login(Login, Mutex<Option<Current>>),
 }
 
 impl fmt::Debug for Auth {
@@ -129,103 +88,9 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// A ticket in use.
-#[derive(Clone)]
-pub(crate) struct Session {
-    ticket: SecretString,
-    csrf: SecretString,
-    user: String,
-    since: Instant,
-    /// Counts logins, so that many calls refused at once log in again only once.
-    pub(crate) generation: u64,
-}
-
-/// Tickets live two hours; renewed at half of it.
-const RENEW_AFTER: Duration = Duration::from_secs(3600);
-
-#[derive(Deserialize)]
-pub(crate) struct TicketAnswer {
-    ticket: Option<String>,
-    #[serde(rename = "CSRFPreventionToken")]
-    csrf: Option<String>,
-    username: Option<String>,
-    #[serde(rename = "NeedTFA")]
-    need_second_factor: Option<u8>,
-}
-
-impl Session {
-    pub(crate) fn headers(&self, method: Method) -> Vec<(&'static str, String)> {
-        let cookie = format!(
-            "PVEAuthCookie={}",
-            crate::wire::escape(self.ticket.expose_secret())
-        );
-        let mut headers = vec![("cookie", cookie)];
-        if method != Method::Get {
-            headers.push(("csrfpreventiontoken", self.csrf.expose_secret().to_owned()));
-        }
-        headers
-    }
-
-    pub(crate) fn is_old(&self) -> bool {
-        self.since.elapsed() >= RENEW_AFTER
-    }
-
-    /// The call that makes a new ticket from this one.
-    pub(crate) fn renewal(&self) -> Request {
-        ticket_request(&self.user, self.ticket.expose_secret())
-    }
-}
-
 pub(crate) fn token_headers(token: &Token) -> Vec<(&'static str, String)> {
     vec![(
         "authorization",
         format!("PVEAPIToken={}={}", token.id, token.secret.expose_secret()),
     )]
-}
-
-fn ticket_request(user: &str, password: &str) -> Request {
-    Request::new(Method::Post, "/access/ticket", &[])
-        .with("username", user)
-        .with("password", password)
-}
-
-impl Login {
-    pub(crate) fn first_step(&self) -> Request {
-        ticket_request(&self.user, self.password.expose_secret())
-    }
-
-    /// The second step of a login, if the first answer asks for one.
-    pub(crate) fn second_step(&self, first: &TicketAnswer) -> Result<Option<Request>> {
-        if first.need_second_factor != Some(1) {
-            return Ok(None);
-        }
-        let code = self.second_factor.as_ref().ok_or_else(|| {
-            Error::new(
-                Kind::SecondFactor,
-                format!("the login of {} needs a second factor", self.user),
-            )
-        })?;
-        let challenge = first.ticket.clone().unwrap_or_default();
-        Ok(Some(
-            ticket_request(&self.user, code.expose_secret()).with("tfa-challenge", challenge),
-        ))
-    }
-}
-
-impl TicketAnswer {
-    pub(crate) fn into_session(self, generation: u64) -> Result<Session> {
-        match (self.ticket, self.csrf, self.username) {
-            (Some(ticket), Some(csrf), Some(user)) => Ok(Session {
-                ticket: ticket.into(),
-                csrf: csrf.into(),
-                user,
-                since: Instant::now(),
-                generation,
-            }),
-            _ => Err(Error::new(
-                Kind::Decode,
-                "the login's answer holds no ticket",
-            )),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 use url::Url;
 
-use crate::auth::{Auth, Login, Session, TicketAnswer, Token, token_headers};
+use crate::auth::{Auth, Current, Login, Session, TicketAnswer, Token, token_headers};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
@@ -48,6 +48,8 @@ struct Inner {
     deadline: Option<Duration>,
     gate: Gate,
     board: Board,
+    /// Numbers logins, so that many calls refused at once log in again only once.
+    logins: AtomicU64,
 }
 
 impl fmt::Debug for Client {
@@ -81,6 +83,7 @@ enum Credentials {
     None,
     Text(Result<Token>),
     Login(Login),
+    Session(Session),
 }
 
 impl Client {
@@ -236,11 +239,11 @@ impl Client {
         match &self.0.auth {
             Auth::None => Ok((Vec::new(), None)),
             Auth::Token(token) => Ok((token_headers(token), None)),
-            Auth::Login(login, session) => {
+            Auth::Login(login, current) => {
                 // Held while logging in, so that calls that come together log in once.
-                let mut session = session.lock().await;
-                let session = self.session(login, &mut session).await?;
-                Ok((session.headers(method), Some(session.generation)))
+                let mut current = current.lock().await;
+                let current = self.current(login, &mut current).await?;
+                Ok((current.headers(method), Some(current.generation)))
             }
         }
     }
@@ -266,22 +269,34 @@ impl Client {
         self.0.carrier.send(endpoint, outgoing).await
     }
 
-    async fn session(&self, login: &Login, slot: &mut Option<Session>) -> Result<Session> {
-        let generation = slot.as_ref().map_or(0, |session| session.generation);
-        if let Some(session) = slot.as_ref() {
-            if !session.is_old() {
-                return Ok(session.clone());
+    /// The login in use, to be kept or handed to another program; none for clients with a token or without
+    /// credentials. Logs in, or renews, if need be.
+    pub async fn session(&self) -> Result<Option<Session>> {
+        let Auth::Login(login, current) = &self.0.auth else {
+            return Ok(None);
+        };
+        let mut current = current.lock().await;
+        let current = self.current(login, &mut current).await?;
+        Ok(Some(current.session))
+    }
+
+    async fn current(&self, login: &Login, slot: &mut Option<Current>) -> Result<Current> {
+        let generation = self.0.logins.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(current) = slot.as_ref() {
+            if !current.is_old() {
+                return Ok(current.clone());
             }
-            if let Ok(answer) = self.log_in(session.renewal()).await {
-                let renewed = answer.into_session(generation + 1)?;
+            if let Ok(answer) = self.log_in(current.renewal()).await {
+                let renewed = Current::new(answer.into_session()?, generation);
                 return Ok(slot.insert(renewed).clone());
             }
         }
         let mut answer = self.log_in(login.first_step()).await?;
-        if let Some(second) = login.second_step(&answer)? {
+        if let Some(second) = login.second_step(&answer).await? {
             answer = self.log_in(second).await?;
         }
-        Ok(slot.insert(answer.into_session(generation + 1)?).clone())
+        let made = Current::new(answer.into_session()?, generation);
+        Ok(slot.insert(made).clone())
     }
 
     async fn log_in(&self, request: Request) -> Result<TicketAnswer> {
@@ -292,13 +307,13 @@ impl Client {
     }
 
     async fn forget(&self, generation: u64) {
-        if let Auth::Login(_, session) = &self.0.auth {
-            let mut session = session.lock().await;
-            if session
+        if let Auth::Login(_, current) = &self.0.auth {
+            let mut current = current.lock().await;
+            if current
                 .as_ref()
-                .is_some_and(|session| session.generation == generation)
+                .is_some_and(|current| current.generation == generation)
             {
-                *session = None;
+                *current = None;
             }
         }
     }
@@ -349,6 +364,13 @@ impl ClientBuilder {
     /// Authenticates with a password; the ticket is renewed by itself.
     pub fn login(mut self, login: Login) -> Self {
         self.auth = Credentials::Login(login);
+        self
+    }
+
+    /// Goes on with a login that was made before; it is renewed by itself, and ends with its ticket if it is not used
+    /// for two hours.
+    pub fn session(mut self, session: Session) -> Self {
+        self.auth = Credentials::Session(session);
         self
     }
 
@@ -416,6 +438,11 @@ impl ClientBuilder {
             Credentials::None => Auth::None,
             Credentials::Text(token) => Auth::Token(token?),
             Credentials::Login(login) => Auth::Login(login, tokio::sync::Mutex::new(None)),
+            Credentials::Session(session) => {
+                let login = Login::of_session(&session);
+                let current = Current::new(session, 0);
+                Auth::Login(login, tokio::sync::Mutex::new(Some(current)))
+            }
         };
         let origins: Vec<String> = self
             .endpoints
@@ -446,6 +473,7 @@ impl ClientBuilder {
             deadline: self.deadline,
             gate: Gate::new(self.limits),
             board: Board::default(),
+            logins: AtomicU64::new(0),
         })))
     }
 }

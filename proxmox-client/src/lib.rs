@@ -38,7 +38,7 @@ pub mod wire;
 pub use access::{
     Access, AclEntry, Ensured, Grant, Group, NewToken, Role, TokenInfo, User, UserSettings,
 };
-pub use auth::{Login, Token};
+pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
 pub use error::{Error, Kind, Result, Sent};

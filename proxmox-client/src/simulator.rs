@@ -22,6 +22,7 @@
 mod answer;
 mod clock;
 mod engine;
+mod factor;
 mod fault;
 mod guest;
 mod handle;

@@ -5,6 +5,7 @@ mod agent;
 mod cluster;
 mod firewall;
 mod node;
+mod openid;
 mod pool;
 mod qemu;
 mod shared;
@@ -22,6 +23,7 @@ use super::world::World;
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
+pub(super) use openid::Providers;
 pub(super) use pool::Pool;
 pub(super) use user::Grant;
 
@@ -46,11 +48,13 @@ impl World {
     ) -> Handled {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        if (method, segments.as_slice()) == ("POST", &["access", "ticket"]) {
-            return self.log_in(call).into();
-        }
-        if (method, segments.as_slice()) == ("GET", &["access", "domains"]) {
-            return Handled::Now(Self::realms());
+        match (method, segments.as_slice()) {
+            ("POST", ["access", "ticket"]) => return self.log_in(call).into(),
+            ("POST", ["access", "openid", what @ ("auth-url" | "login")]) => {
+                return self.openid(what, call).into();
+            }
+            ("GET", ["access", "domains"]) => return Handled::Now(self.realms()),
+            _ => {}
         }
         let caller = match self.authenticate(method, headers) {
             Ok(caller) => caller,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::engine::Engine;
+use super::factor::Factors;
 use super::guest::{Guest, Power};
-use super::route::{Firewall, Grant, GuestCommand, Pool};
+use super::route::{Firewall, Grant, GuestCommand, Pool, Providers};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -28,6 +29,11 @@ pub struct World {
     pub(super) tasks: Vec<SimTask>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) tickets: BTreeMap<String, (String, SystemTime)>,
+    /// Partial tickets: whose they are, and what a security key is to sign.
+    #[serde(default)]
+    pub(super) challenges: BTreeMap<String, (String, String)>,
+    #[serde(default)]
+    pub(super) providers: Providers,
     pub(super) pools: BTreeMap<String, Pool>,
     pub(super) remote: BTreeMap<String, RemoteFile>,
     pub(super) any_remote: Option<RemoteFile>,
@@ -102,6 +108,8 @@ pub(super) struct User {
     pub(super) settings: Map<String, Value>,
     #[serde(default)]
     pub(super) groups: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) factors: Factors,
 }
 
 /// A node to be put into a world.
@@ -334,6 +342,8 @@ impl World {
             tasks: Vec::new(),
             users: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            challenges: BTreeMap::new(),
+            providers: Providers::default(),
             pools: BTreeMap::new(),
             remote: BTreeMap::new(),
             any_remote: None,
@@ -394,6 +404,44 @@ impl World {
     pub fn with_user(mut self, user: &str, password: &str) -> Self {
         self.users.entry(user.to_owned()).or_default().password = Some(password.to_owned());
         self
+    }
+
+    /// Gives a user time-based codes as a second factor, by their key in base32.
+    #[must_use]
+    pub fn with_totp(mut self, user: &str, key: &str) -> Self {
+        let user = self.users.entry(user.to_owned()).or_default();
+        user.factors.add_totp(key);
+        self
+    }
+
+    /// Gives a user recovery codes, each of which is accepted once.
+    #[must_use]
+    pub fn with_recovery_codes(mut self, user: &str, codes: &[&str]) -> Self {
+        let user = self.users.entry(user.to_owned()).or_default();
+        user.factors.set_recovery(codes.iter().copied());
+        self
+    }
+
+    /// Gives a user a security key (WebAuthn) with this id. Whatever carries the id, answers the challenge and has a
+    /// signature is accepted: signatures are not verified.
+    #[must_use]
+    pub fn with_security_key(mut self, user: &str, id: &str) -> Self {
+        let user = self.users.entry(user.to_owned()).or_default();
+        user.factors.add_key(id);
+        self
+    }
+
+    /// Adds a realm of type `openid` if need be, whose provider hands back `code` when `user` (without realm) has
+    /// logged in there; the user is made with the first login.
+    #[must_use]
+    pub fn with_openid_user(mut self, realm: &str, code: &str, user: &str) -> Self {
+        self.providers.add(realm, code, user);
+        self
+    }
+
+    /// Ends all logins at once, as a restart with new keys does.
+    pub fn forget_tickets(&mut self) {
+        self.tickets.clear();
     }
 
     /// Adds a token that may do everything: `user@realm!name` and its secret.

@@ -23,6 +23,8 @@ mod fuzz;
 mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;
+#[cfg(feature = "simulator")]
+mod logins;
 mod nocloud;
 #[cfg(feature = "simulator")]
 mod pace;

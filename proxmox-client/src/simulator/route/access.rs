@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::shared::require;
 use crate::simulator::answer::Reply;
@@ -16,11 +16,14 @@ use crate::simulator::world::World;
 const TICKET_LIFE: Duration = Duration::from_secs(7200);
 
 impl World {
-    pub(super) fn realms() -> Reply {
-        Reply::data(json!([
-            { "realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication" },
-            { "realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server" },
-        ]))
+    pub(super) fn realms(&self) -> Reply {
+        let mut realms = vec![
+            json!({ "realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication" }),
+            json!({ "realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server" }),
+        ];
+        let providers = self.providers.realms();
+        realms.extend(providers.map(|realm| json!({ "realm": realm, "type": "openid" })));
+        Reply::data(Value::Array(realms))
     }
 
     pub(super) fn authenticate(
@@ -83,25 +86,71 @@ impl World {
         if let Some(realm) = call.text("realm").filter(|_| !user.contains('@')) {
             user = format!("{user}@{realm}");
         }
-        let by_password = self
-            .users
-            .get(&user)
-            .and_then(|user| user.password.as_ref())
-            == Some(&password);
+        if let Some(challenge) = call.text("tfa-challenge") {
+            return self.second_factor(&user, &challenge, &password);
+        }
         let by_ticket = self.tickets.get(&password).is_some_and(|(of, since)| {
             *of == user && self.now.duration_since(*since).unwrap_or_default() <= TICKET_LIFE
         });
-        if !by_password && !by_ticket {
-            return Err(Reply::refusal(401, "authentication failure"));
+        let known = self.users.get(&user);
+        let by_password = known.is_some_and(|known| known.password.as_ref() == Some(&password));
+        let asks_for_more = known.is_some_and(|known| !known.factors.is_empty());
+        match (by_password, asks_for_more) {
+            // The one-time password of earlier versions went with the password; it is refused now.
+            (true, true) if call.text("otp").is_none() => Ok(self.challenge(&user)),
+            (true, false) => Ok(self.complete(&user)),
+            (false, _) if by_ticket => Ok(self.complete(&user)),
+            _ => Err(Reply::refusal(401, "authentication failure")),
         }
-        let (ticket, csrf) = self.fresh_ticket(&user);
-        Ok(Reply::data(json!({
-            "ticket": ticket,
-            "CSRFPreventionToken": csrf,
-            "username": user,
-            "cap": { "vms": { "VM.Audit": 1 }, "nodes": { "Sys.Audit": 1 } },
-        })))
     }
+
+    fn complete(&mut self, user: &str) -> Reply {
+        let (ticket, csrf) = self.fresh_ticket(user);
+        login_answer(user, &ticket, &csrf)
+    }
+
+    /// The answer to a right password of a user who has more factors: a ticket that is good for the second step only.
+    fn challenge(&mut self, user: &str) -> Reply {
+        let nonce = format!("{:016x}", self.draw());
+        let asked = self
+            .users
+            .get(user)
+            .map(|user| user.factors.challenge(&nonce));
+        let asked = asked.unwrap_or_default().to_string().replace(':', "%3A");
+        let ticket = format!(
+            "PVE:!tfa!{asked}:{:08X}::{:016x}",
+            seconds(self.now),
+            self.draw()
+        );
+        let csrf = csrf(&ticket);
+        let begun = (user.to_owned(), nonce);
+        self.challenges.insert(ticket.clone(), begun);
+        Reply::data(json!({
+            "NeedTFA": 1, "ticket": ticket, "CSRFPreventionToken": csrf, "username": user,
+        }))
+    }
+
+    fn second_factor(&mut self, user: &str, challenge: &str, answer: &str) -> Result<Reply, Reply> {
+        let now = self.now;
+        let begun = self.challenges.get(challenge).filter(|(of, _)| of == user);
+        let nonce = begun.map(|(_, nonce)| nonce.clone());
+        let known = self.users.get_mut(user).zip(nonce);
+        if known.is_some_and(|(known, nonce)| known.factors.accept(answer, &nonce, now)) {
+            self.challenges.remove(challenge);
+            return Ok(self.complete(user));
+        }
+        Err(Reply::refusal(401, "authentication failure"))
+    }
+}
+
+/// What a login that is complete is answered.
+pub(super) fn login_answer(user: &str, ticket: &str, csrf: &str) -> Reply {
+    Reply::data(json!({
+        "ticket": ticket,
+        "CSRFPreventionToken": csrf,
+        "username": user,
+        "cap": { "vms": { "VM.Audit": 1 }, "nodes": { "Sys.Audit": 1 } },
+    }))
 }
 
 fn csrf(ticket: &str) -> String {
