@@ -509,6 +509,10 @@ fn duplicate_keys(node: &Node, problems: &mut Vec<Problem>) {
         NodeKind::Mapping(pairs) => {
             let mut seen = std::collections::HashMap::new();
             for (key, value) in pairs {
+                if key.as_text().is_none() {
+                    let message = "a key must be a single value";
+                    problems.push(Problem::at(key.line, key.column, "", message));
+                }
                 if let Some(text) = key.as_text()
                     && let Some(line) = seen.insert(text, key.line)
                 {

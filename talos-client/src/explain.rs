@@ -293,7 +293,7 @@ fn related(short: &str, long: &str) -> bool {
 fn collect(node: &Node, path: String, leaves: &mut Vec<(String, bool)>) {
     match &node.kind {
         NodeKind::Mapping(pairs) if !pairs.is_empty() => {
-            for (key, value) in pairs {
+            for (key, value) in node.pairs() {
                 let key = key.as_text().unwrap_or_default();
                 if key == "$patch" {
                     continue;

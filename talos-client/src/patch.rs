@@ -106,16 +106,22 @@ impl Patch {
                 text: Some(Zeroizing::new(text.to_owned())),
             });
         }
-        let mut problems = Vec::new();
+        let (mut problems, mut silent) = (Vec::new(), true);
         for node in nodes.iter_mut().filter(|node| !node.is_null()) {
             match delete::extract(node) {
-                Ok(deletes) => steps.extend(deletes.into_iter().map(Step::Delete)),
+                Ok(deletes) => {
+                    silent &= deletes.is_none();
+                    steps.extend(deletes.into_iter().flatten().map(Step::Delete));
+                }
                 Err(problem) => problems.push(problem),
             }
             if !node.is_null() {
                 let document = crate::config::read_document(node, &mut problems);
                 steps.extend(document.map(Step::Merge));
             }
+        }
+        if problems.is_empty() && steps.is_empty() && silent {
+            problems.push(Problem::at(1, 1, "", "the patch says nothing"));
         }
         if !problems.is_empty() {
             return Err(refused(problems));

@@ -4,7 +4,8 @@
 //!
 //! - types: a scalar kind, `=a|b` one of these texts, `any` (free-form), `[T]` list, `{T}` map by text, `Name` structure, `*Name` structure whose
 //!   presence matters even when empty; a trailing `?` marks a scalar whose zero differs from absence
-//! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F;
+//! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F,
+//!   with `whole` they take each other's place; `trimmed` line breaks and tabs that the text begins with are dropped;
 //!   `secret` redacted in `Debug` and on request; `since=1.N` the first version that reads the field
 
 use std::collections::HashMap;
@@ -43,7 +44,8 @@ pub(crate) enum Scalar {
     Arg,
     /// Bytes in hexadecimal, printed with colons.
     Hex,
-    DiskType,
+    /// Which hardware address the links of a bond get: a word, or its number.
+    FailOverMac,
     /// Routing table: a name or a number up to 255.
     Table,
     /// One of the texts between `|`.
@@ -66,7 +68,10 @@ pub(crate) struct Field {
     pub(crate) always: bool,
     pub(crate) replace: bool,
     pub(crate) secret: bool,
+    pub(crate) trimmed: bool,
     pub(crate) key: Option<&'static str>,
+    /// A list element takes the place of the one with its key as a whole.
+    pub(crate) whole: bool,
     /// First Talos minor version (1.x) that reads it, where that is later than its structure; 0 otherwise.
     pub(crate) since: u32,
 }
@@ -178,6 +183,8 @@ impl Reader {
                         always: flags.contains(&"!"),
                         replace: flags.contains(&"replace"),
                         secret: flags.contains(&"secret"),
+                        trimmed: flags.contains(&"trimmed"),
+                        whole: flags.contains(&"whole"),
                         key: flags.iter().find_map(|flag| flag.strip_prefix("key=")),
                         since: flags
                             .iter()
@@ -226,7 +233,7 @@ impl Reader {
             .strip_suffix('?')
             .map_or((text, false), |bare| (bare, true));
         let kind = match bare {
-            "string" => Scalar::String,
+            "string" | "disktype" => Scalar::String,
             "bool" => Scalar::Bool,
             "int" => Scalar::Int,
             "int32" => Scalar::Int32,
@@ -248,7 +255,7 @@ impl Reader {
             "hex" => Scalar::Hex,
             "portrange" => Scalar::PortRange,
             "arg" => Scalar::Arg,
-            "disktype" => Scalar::DiskType,
+            "=none|active|follow" => Scalar::FailOverMac,
             "table" => Scalar::Table,
             _ if bare.starts_with('=') => Scalar::Enum(&bare[1..]),
             _ => {

@@ -167,32 +167,47 @@ fn escapes(text: &str) -> Result<(), String> {
 }
 
 impl Uri {
+    /// This URL with the parts that another one has in the place of its own; two users cannot be merged.
+    pub(crate) fn merged(self, new: Self) -> Option<Self> {
+        let pick = |old: String, new: String| if new.is_empty() { old } else { new };
+        if self.user.is_some() && new.user.is_some() {
+            return None;
+        }
+        let query = match (self.query, new.query) {
+            (old, Some(new)) => Some(pick(old.unwrap_or_default(), new)),
+            (old, None) => old.filter(|query| !query.is_empty()),
+        };
+        Some(Self {
+            scheme: pick(self.scheme, new.scheme),
+            opaque: pick(self.opaque, new.opaque),
+            user: self.user.or(new.user),
+            host: pick(self.host, new.host),
+            path: pick(self.path, new.path),
+            query,
+            fragment: new.fragment.or(self.fragment),
+            no_authority: new.no_authority,
+        })
+    }
+
     /// The host without port and brackets.
     pub(crate) fn hostname(&self) -> &str {
-        let host = &self.host;
-        if let Some(inner) = host.strip_prefix('[')
-            && let Some(end) = inner.find(']')
-        {
-            return &inner[..end];
-        }
-        host.split(':').next().unwrap_or_default()
+        let (host, _) = self.split_port();
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        inner.unwrap_or(host)
     }
 
     /// The digits after the host; empty when there are none.
     pub(crate) fn port(&self) -> &str {
-        let after = match self.host.find(']') {
-            Some(end) if self.host.starts_with('[') => &self.host[end + 1..],
-            _ => match self.host.find(':') {
-                Some(at) => &self.host[at..],
-                None => "",
-            },
-        };
-        let digits = after.strip_prefix(':').unwrap_or_default();
-        if digits.bytes().all(|b| b.is_ascii_digit()) {
-            digits
-        } else {
-            ""
-        }
+        self.split_port().1
+    }
+
+    fn split_port(&self) -> (&str, &str) {
+        self.host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .unwrap_or((&self.host, ""))
     }
 }
 

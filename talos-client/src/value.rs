@@ -16,6 +16,8 @@ pub(crate) enum Value {
     Uint(u64),
     Float(f64),
     Text(Zeroizing<String>),
+    /// A date or a time in the form in which it is printed.
+    Time(String),
     List(Vec<Value>),
     Map(Map),
 }
@@ -140,9 +142,9 @@ impl Value {
     pub(crate) fn free(node: &Node) -> Self {
         match &node.kind {
             NodeKind::Sequence(items) => Self::List(items.iter().map(Self::free).collect()),
-            NodeKind::Mapping(pairs) => {
+            NodeKind::Mapping(_) => {
                 let mut map = Map::default();
-                for (key, value) in pairs {
+                for (key, value) in node.pairs() {
                     map.set(
                         key.as_text().unwrap_or_default().to_owned(),
                         Self::free(value),
@@ -150,22 +152,17 @@ impl Value {
                 }
                 Self::Map(map)
             }
-            NodeKind::Scalar {
-                text,
-                tag: Some(tag),
-                ..
-            } if tag == "!!str" => Self::text(text.as_str()),
-            NodeKind::Scalar {
-                text, plain: false, ..
-            } => Self::text(text.as_str()),
-            NodeKind::Scalar { text, .. } => match scalar::resolve(text) {
-                Resolved::Null => Self::Null,
-                Resolved::Bool(value) => Self::Bool(value),
-                Resolved::Int(value) => Self::Int(value),
-                Resolved::Uint(value) => Self::Uint(value),
-                Resolved::Float(value) => Self::Float(value),
-                Resolved::Timestamp | Resolved::Merge | Resolved::Text => Self::text(text.as_str()),
-            },
+            NodeKind::Scalar { text, plain, tag } => {
+                match scalar::resolve_tagged(text, *plain, tag.as_deref()) {
+                    Resolved::Null => Self::Null,
+                    Resolved::Bool(value) => Self::Bool(value),
+                    Resolved::Int(value) => Self::Int(value),
+                    Resolved::Uint(value) => Self::Uint(value),
+                    Resolved::Float(value) => Self::Float(value),
+                    Resolved::Timestamp(time) => Self::Time(time),
+                    Resolved::Merge | Resolved::Text => Self::text(text.as_str()),
+                }
+            }
         }
     }
 
@@ -178,6 +175,7 @@ impl Value {
             Self::Uint(value) => *value == 0,
             Self::Float(value) => *value == 0.0,
             Self::Text(text) => text.is_empty(),
+            Self::Time(_) => false,
             Self::List(items) => items.is_empty(),
             Self::Map(map) => map.is_empty(),
         }

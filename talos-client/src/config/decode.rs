@@ -2,16 +2,21 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::address;
 use crate::duration;
+use crate::encoding;
 use crate::error::Problem;
+use crate::quote::quote;
 use crate::schema::{Scalar, Schema, Struct, Type};
 use crate::size;
 use crate::uri;
 use crate::value::{Map, Value};
 use crate::yaml::scalar::{self, Resolved};
 use crate::yaml::{Node, NodeKind};
+
+const BLANKS: [char; 5] = ['\t', '\n', '\u{b}', '\u{c}', '\r'];
 
 /// What is wrong with one document.
 #[derive(Debug, Default)]
@@ -84,11 +89,16 @@ impl<'a> Decoder<'a> {
                 {
                     map.set(field.name, Value::List(Vec::new()));
                 }
-                Some(field) => {
-                    if let Some(value) = self.value(&field.ty, value, false) {
-                        map.set(field.name, value);
+                Some(field) => match self.value(&field.ty, value, false) {
+                    Some(Value::Text(text)) if field.trimmed => {
+                        let text = text.trim_start_matches(BLANKS);
+                        if !text.is_empty() {
+                            map.set(field.name, Value::text(text));
+                        }
                     }
-                }
+                    Some(value) => map.set(field.name, value),
+                    None => {}
+                },
             }
             self.path.pop();
         }
@@ -101,9 +111,10 @@ impl<'a> Decoder<'a> {
             return None;
         }
         match ty {
-            Type::Any if element => Some(Value::free(node)),
             Type::Any => match &node.kind {
-                NodeKind::Mapping(_) => Some(Value::free(node)).filter(|value| !value.is_zero()),
+                NodeKind::Mapping(_) => {
+                    Some(Value::free(node)).filter(|value| element || !value.is_zero())
+                }
                 _ => {
                     self.problem(
                         node,
@@ -140,8 +151,7 @@ impl<'a> Decoder<'a> {
                 for (index, item) in items.iter().enumerate() {
                     self.path.push(format!("[{index}]"));
                     // A null element is dropped where null has no representation.
-                    let representable =
-                        matches!(**inner, Type::Struct { pointer: true, .. } | Type::Any);
+                    let representable = matches!(**inner, Type::Struct { pointer: true, .. });
                     if representable || !item.is_null() {
                         list.push(self.element(inner, item));
                     }
@@ -154,7 +164,7 @@ impl<'a> Decoder<'a> {
                 }
             }
             Type::Map(inner) => {
-                let NodeKind::Mapping(pairs) = &node.kind else {
+                let NodeKind::Mapping(_) = &node.kind else {
                     self.problem(
                         node,
                         format!("a mapping is needed here, not {}", describe(node)),
@@ -162,9 +172,13 @@ impl<'a> Decoder<'a> {
                     return None;
                 };
                 let mut map = Map::default();
-                for (key, value) in pairs.iter().filter(|(key, _)| !key.is_null()) {
+                for (key, value) in node.pairs() {
+                    if key.is_null() {
+                        continue;
+                    }
                     let name = key.as_text().unwrap_or_default().to_owned();
                     self.path.push(name.clone());
+                    self.text(key);
                     let value = self.element(inner, value);
                     map.set(name, value);
                     self.path.pop();
@@ -193,16 +207,18 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    fn text(&mut self, node: &Node) -> Option<Value> {
+        self.scalar(Scalar::String, node, false)
+    }
+
     fn scalar(&mut self, kind: Scalar, node: &Node, percentage: bool) -> Option<Value> {
         if let (Scalar::Arg, NodeKind::Sequence(items)) = (kind, &node.kind) {
             if items.iter().any(|item| item.as_text().is_none()) {
                 self.problem(node, "arg value must be a string or list of strings");
             }
+            let texts = items.iter().filter(|item| !item.is_null());
             return Some(Value::List(
-                items
-                    .iter()
-                    .filter_map(|item| self.scalar(Scalar::String, item, false))
-                    .collect(),
+                texts.filter_map(|item| self.text(item)).collect(),
             ));
         }
         let NodeKind::Scalar { text, plain, tag } = &node.kind else {
@@ -212,16 +228,13 @@ impl<'a> Decoder<'a> {
             );
             return None;
         };
-        let resolved = match tag.as_deref() {
-            Some("!!str") => Resolved::Text,
-            Some("!!int" | "!!float" | "!!bool") => scalar::resolve(text),
-            _ if *plain => scalar::resolve(text),
-            _ => Resolved::Text,
-        };
+        let resolved = scalar::resolve_tagged(text, *plain, tag.as_deref());
         let value = match kind {
             Scalar::Bool => match (&resolved, scalar::old_bool(text)) {
                 (Resolved::Bool(value), _) => Ok(Value::Bool(*value)),
-                (Resolved::Text, Some(value)) => Ok(Value::Bool(value)),
+                (Resolved::Text, Some(value)) if matches!(tag.as_deref(), None | Some("!!str")) => {
+                    Ok(Value::Bool(value))
+                }
                 _ => Err(None),
             },
             Scalar::Int => integer(&resolved).map(Value::Int).ok_or(None),
@@ -231,6 +244,9 @@ impl<'a> Decoder<'a> {
                 .ok_or(None),
             Scalar::Uint(64) => match &resolved {
                 Resolved::Uint(value) => Ok(Value::Uint(*value)),
+                Resolved::Float(value) if (2_f64.powi(63)..2_f64.powi(64)).contains(value) => {
+                    Ok(Value::Uint(*value as u64))
+                }
                 other => integer(other)
                     .filter(|n| *n >= 0)
                     .map(Value::Int)
@@ -240,23 +256,32 @@ impl<'a> Decoder<'a> {
                 .filter(|n| u64::try_from(*n).is_ok_and(|n| n < 1 << bits))
                 .map(Value::Int)
                 .ok_or(None),
-            Scalar::Mode => match integer(&resolved) {
-                Some(mode) => Ok(Value::Int(mode)),
-                None => scalar::unsigned(text)
-                    .and_then(|n| i64::try_from(n).ok())
-                    .map(Value::Int)
-                    .ok_or(None),
-            },
-            Scalar::Duration if text.is_empty() => Ok(Value::text("")),
-            Scalar::Duration => duration::parse(text)
-                .map(|d| {
-                    Value::text(if d == 0 {
-                        String::new()
-                    } else {
-                        duration::print(d)
-                    })
-                })
-                .map_err(Some),
+            Scalar::Mode => integer(&resolved)
+                .filter(|mode| u32::try_from(*mode).is_ok())
+                .map(Value::Int)
+                .ok_or(None),
+            Scalar::Duration => match &resolved {
+                Resolved::Text => duration::parse(text).map_err(Some),
+                Resolved::Int(0) => Ok(0),
+                // A number with a point or an exponent counts nanoseconds.
+                Resolved::Float(_) => integer(&resolved).ok_or(None),
+                _ => Err(None),
+            }
+            .map(|d| match d {
+                0 => Value::text(""),
+                d => Value::text(duration::print(d)),
+            }),
+            // What stays text must not look like a date.
+            Scalar::String
+            | Scalar::Arg
+            | Scalar::Url
+            | Scalar::Base64
+            | Scalar::DiskSize
+            | Scalar::SizeMatcher
+                if matches!(resolved, Resolved::Timestamp(_)) =>
+            {
+                Err(Some("a date must be quoted to be text".to_owned()))
+            }
             Scalar::Prefix if !text.is_empty() => address::parse_prefix(text)
                 .map(|prefix| Value::text(prefix.to_string()))
                 .map_err(Some),
@@ -270,10 +295,10 @@ impl<'a> Decoder<'a> {
                 .parse::<std::net::SocketAddr>()
                 .map(|a| Value::text(a.to_string()))
                 .map_err(|e| Some(e.to_string())),
-            Scalar::Base64 => STANDARD
-                .decode(text.replace(['\n', '\r'], ""))
-                .map(|_| Value::text(text.replace(['\n', '\r'], "")))
-                .map_err(|error| Some(format!("not base64: {error}"))),
+            Scalar::Base64 => encoding::base64(text)
+                .map(|bytes| Value::text(STANDARD.encode(Zeroizing::new(bytes))))
+                .map_err(|at| Some(encoding::illegal(at))),
+            Scalar::SizeMatcher => size_matcher(text).map_err(Some),
             Scalar::Size if !text.is_empty() => {
                 let bare = text.strip_prefix('-').unwrap_or(text);
                 let read = if percentage {
@@ -283,24 +308,29 @@ impl<'a> Decoder<'a> {
                 };
                 read.map(|()| Value::text(text.as_str())).map_err(Some)
             }
-            Scalar::PortRange => port_range(text).map_err(Some),
+            Scalar::PortRange => match integer(&resolved).map(u16::try_from) {
+                Some(Ok(port)) => Ok(Value::from(port)),
+                _ => port_range(text).map_err(Some),
+            },
+            Scalar::FailOverMac => match text.as_str() {
+                "" | "0" | "none" => Ok(Value::text("none")),
+                "1" | "active" => Ok(Value::text("active")),
+                "2" | "follow" => Ok(Value::text("follow")),
+                other => Err(Some(format!("invalid fail_over_mac value {other}"))),
+            },
             Scalar::Enum(choices) => {
                 // Letters of another case are accepted and printed as they should have been written.
+                let lower = text.to_lowercase();
                 let known = choices
                     .split('|')
-                    .find(|choice| choice.eq_ignore_ascii_case(text));
+                    .find(|choice| choice == text || choice.to_lowercase() == lower);
                 known.map(Value::text).ok_or_else(|| {
                     Some(format!("does not belong to {}", choices.replace('|', ", ")))
                 })
             }
             Scalar::Hex => hex(text).map(Value::text).map_err(Some),
             Scalar::DiskSize => size::bytes(text).map(disk_size).map_err(Some),
-            Scalar::Table if text.is_empty() => Ok(Value::text("")),
-            Scalar::Table => table(text).map(Value::text).map_err(Some),
-            Scalar::DiskType => match text.as_str() {
-                "ssd" | "hdd" | "nvme" | "sd" | "cd" | "" => Ok(Value::text(text.as_str())),
-                _ => Err(Some("one of ssd, hdd, nvme, sd is needed".to_owned())),
-            },
+            Scalar::Table => table(&text.to_lowercase()).map(Value::text).map_err(Some),
             _ => Ok(Value::text(text.as_str())),
         };
         match value {
@@ -331,10 +361,14 @@ fn is_zero(kind: Scalar, value: &Value) -> bool {
     }
 }
 
+/// A whole number, also one that is written with a point or an exponent.
 fn integer(resolved: &Resolved) -> Option<i64> {
     match resolved {
         Resolved::Int(value) => Some(*value),
-        Resolved::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Some(*value as i64),
+        Resolved::Float(value) => {
+            let whole = *value as i64;
+            (whole as f64 == *value && *value < 2_f64.powi(63)).then_some(whole)
+        }
         _ => None,
     }
 }
@@ -373,28 +407,37 @@ fn hex(text: &str) -> Result<String, String> {
 }
 
 fn table(text: &str) -> Result<String, String> {
-    let name = match text {
-        "0" | "unspec" => "unspec",
-        "253" | "default" => "default",
-        "254" | "main" => "main",
-        "255" | "local" => "local",
-        other if other.parse::<u8>().is_ok() => other,
-        other => return Err(format!("{other} is not a routing table")),
-    };
-    Ok(name.to_owned())
+    let number = text.parse::<u8>().ok().filter(|n| n.to_string() == text);
+    match text {
+        "unspec" | "default" | "main" | "local" => Ok(text.to_owned()),
+        _ if number.is_some_and(|n| (1..=252).contains(&n)) => Ok(text.to_owned()),
+        _ => Err(format!("{text} does not belong to RoutingTable values")),
+    }
 }
 
 fn port_range(text: &str) -> Result<Value, String> {
-    let port = |text: &str| {
-        text.trim()
-            .parse::<u16>()
-            .map_err(|_| format!("{text} is not a port"))
+    let wrong = || format!("invalid port range: {}", quote(text));
+    let port = |digits: &str| -> Result<u16, String> {
+        let plain = digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain).ok_or_else(wrong)
     };
-    match text.split_once('-') {
-        None => port(text).map(Value::from),
-        Some((low, high)) if port(low)? == port(high)? => port(low).map(Value::from),
-        Some(_) => Ok(Value::text(text)),
-    }
+    let (low, high) = text.split_once('-').ok_or_else(wrong)?;
+    Ok(match (port(low)?, port(high)?) {
+        (low, high) if low == high => Value::from(low),
+        (low, high) => Value::text(format!("{low}-{high}")),
+    })
+}
+
+/// A size behind an optional comparison.
+fn size_matcher(text: &str) -> Result<Value, String> {
+    let condition = text.trim();
+    let bare = [">=", "<=", ">", "<", "=="]
+        .iter()
+        .find_map(|comparison| condition.strip_prefix(comparison))
+        .unwrap_or(condition);
+    size::bytes(bare.trim())
+        .map(|_| Value::text(condition))
+        .map_err(|why| format!("failed to parse disk size {bare}: {why}"))
 }
 
 fn expected(kind: Scalar) -> &'static str {
@@ -408,8 +451,7 @@ fn expected(kind: Scalar) -> &'static str {
         Scalar::AddrPort => "an IP address with port",
         Scalar::Base64 => "base64 text",
         Scalar::PortRange => "a port or a range of ports",
-        Scalar::DiskType => "a disk type",
-        Scalar::Enum(_) => "one of the known texts",
+        Scalar::Enum(_) | Scalar::FailOverMac => "one of the known texts",
         _ => "text",
     }
 }

@@ -135,6 +135,18 @@ fn value<'v>(ty: &Type, value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
         ) => Out::Free(Cow::Borrowed(text)),
         (
             Type::Scalar {
+                kind: Scalar::Arg, ..
+            },
+            Value::List(items),
+        ) => Out::List(
+            items
+                .iter()
+                .filter_map(Value::as_text)
+                .map(|item| Out::Free(Cow::Borrowed(item)))
+                .collect(),
+        ),
+        (
+            Type::Scalar {
                 kind: Scalar::Table,
                 ..
             },
@@ -161,6 +173,7 @@ pub(crate) fn free(value: &Value) -> Out<'_> {
         Value::Uint(number) => Out::Raw(Cow::Owned(number.to_string())),
         Value::Float(number) => Out::Raw(Cow::Owned(float(*number))),
         Value::Text(text) => Out::Text(Cow::Borrowed(text)),
+        Value::Time(time) => Out::Raw(Cow::Borrowed(time)),
         Value::List(items) => Out::List(items.iter().map(free).collect()),
         Value::Map(map) => {
             let mut pairs: Vec<_> = map

@@ -2,7 +2,7 @@
 
 use crate::config::Document;
 use crate::error::Problem;
-use crate::schema::{Schema, Struct, Type};
+use crate::schema::{Scalar, Schema, Struct, Type};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 
@@ -25,23 +25,29 @@ impl Delete {
     }
 
     pub(crate) fn is_for(&self, document: &Document) -> bool {
+        let named = document.kind.is_some() && document.shape().field("name").is_some();
         document.kind == self.kind
-            && (self.kind.is_none()
-                || document.name().unwrap_or_default() == self.name.as_deref().unwrap_or_default())
+            && match &self.name {
+                Some(name) => named && document.name() == Some(name),
+                None => !named,
+            }
     }
 }
 
 /// Takes all delete statements out of a document's node. A document that is deleted as a whole, or of which nothing else
-/// remains, becomes null.
-pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
+/// remains, becomes null. `None` when there is no statement; one that matches nothing is left out.
+pub(crate) fn extract(node: &mut Node) -> Result<Option<Vec<Delete>>, Problem> {
     let place = (node.line, node.column);
     let problem = |message: String| Problem::at(place.0, place.1, "", message);
-    let text = |key: &str| node.get(key).and_then(Node::as_text).map(str::to_owned);
+    let text = |key: &str| {
+        let text = node.get(key).and_then(Node::as_text);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
     let (api_version, kind, name) = (text("apiVersion"), text("kind"), text("name"));
     let mut found = Found::default();
-    let remains = walk(node, &mut Vec::new(), &mut found).map_err(problem)?;
-    if found.all.is_empty() {
-        return Ok(Vec::new());
+    let remains = walk(node, Holder::Text, &mut Vec::new(), &mut found).map_err(problem)?;
+    if !found.all.is_empty() && !matches!(node.kind, NodeKind::Mapping(_)) {
+        return Err(problem("expected a mapping node".to_owned()));
     }
     let known = kind.as_deref().and_then(|kind| Schema::get().kind(kind));
     for (path, _) in &found.all {
@@ -60,14 +66,13 @@ pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
     // The main document is `v1alpha1` without a kind; naming it as a kind, or another version, matches nothing.
     let unmatched =
         kind.is_some() && (known.is_none() || api_version.as_deref() != Some("v1alpha1"));
-    let whole = found.all.iter().any(|(path, _)| path.is_empty());
     let identity = |pairs: &Vec<(Node, Node)>| {
-        pairs.iter().all(|(key, _)| {
+        pairs.iter().all(|(key, value)| {
             // A document that still says its version is merged, empty as it is.
-            matches!(key.as_text(), Some("kind" | "name" | "version"))
+            matches!(key.as_text(), Some("kind" | "name" | "version")) && value.as_text().is_some()
         })
     };
-    if whole || !remains || matches!(&node.kind, NodeKind::Mapping(pairs) if identity(pairs)) {
+    if !remains || matches!(&node.kind, NodeKind::Mapping(pairs) if identity(pairs)) {
         node.kind = NodeKind::Scalar {
             text: String::new(),
             plain: true,
@@ -75,19 +80,17 @@ pub(crate) fn extract(node: &mut Node) -> Result<Vec<Delete>, Problem> {
         };
     }
     let kind = known.map(|kind| kind.kind);
-    if unmatched {
-        return Ok(Vec::new());
+    if found.all.is_empty() {
+        return Ok(None);
     }
-    Ok(found
-        .all
-        .into_iter()
-        .map(|(path, element)| Delete {
-            kind,
-            name: name.clone(),
-            path,
-            element,
-        })
-        .collect())
+    let all = if unmatched { Vec::new() } else { found.all };
+    let delete = |(path, element): Statement| Delete {
+        kind,
+        name: name.clone(),
+        path,
+        element,
+    };
+    Ok(Some(all.into_iter().map(delete).collect()))
 }
 
 /// Path, and key with value for an element.
@@ -98,73 +101,89 @@ struct Found {
     all: Vec<Statement>,
 }
 
-/// Whether anything remains of the node.
-fn walk(node: &mut Node, path: &mut Vec<String>, found: &mut Found) -> Result<bool, String> {
+/// What a node stands in.
+#[derive(Clone, Copy, PartialEq)]
+enum Holder {
+    Text,
+    Mapping,
+    List,
+}
+
+/// Whether anything remains of the node. What stands before the directive in a mapping is looked at, what stands behind
+/// it is not.
+fn walk(
+    node: &mut Node,
+    holder: Holder,
+    path: &mut Vec<String>,
+    found: &mut Found,
+) -> Result<bool, String> {
+    let mut at = 0;
     match &mut node.kind {
-        NodeKind::Scalar { .. } => Ok(true),
+        NodeKind::Scalar { .. } => {}
         NodeKind::Mapping(pairs) => {
-            let directive = |(key, value): &(Node, Node)| {
-                key.as_text() == Some(DIRECTIVE) && value.as_text() == Some("delete")
-            };
-            if let Some(at) = pairs.iter().position(directive) {
-                let in_list = path.last().is_some_and(|last| last.starts_with('['));
-                let below_list = path.iter().rev().skip(1).any(|part| part.starts_with('['));
-                if below_list && !in_list {
-                    return Err(format!(
-                        "cannot delete an inner key in '{}'",
-                        path.join(".")
-                    ));
+            while let Some((key, value)) = pairs.get_mut(at) {
+                if is_directive(key, value) {
+                    let element = match holder {
+                        Holder::List => Some(element(pairs, path)?),
+                        _ if path.iter().any(|part| part.starts_with('[')) => {
+                            return Err(format!(
+                                "cannot delete an inner key in '{}'",
+                                path.join(".")
+                            ));
+                        }
+                        _ => None,
+                    };
+                    found.all.push((path.clone(), element));
+                    return Ok(false);
                 }
-                let element = if in_list {
-                    let other = pairs
-                        .iter()
-                        .enumerate()
-                        .find(|(index, (_, value))| *index != at && value.as_text().is_some());
-                    let text = |node: &Node| node.as_text().unwrap_or_default().to_owned();
-                    let pair = other.map(|(_, (key, value))| (text(key), text(value)));
-                    Some(pair.ok_or_else(|| {
-                        format!(
-                            "no key:val found in sequence node for path {}",
-                            path.join(".")
-                        )
-                    })?)
-                } else {
-                    None
-                };
-                found.all.push((path.clone(), element));
-                return Ok(false);
-            }
-            let had = found.all.len();
-            let mut error = None;
-            pairs.retain_mut(|(key, value)| {
                 path.push(key.as_text().unwrap_or_default().to_owned());
-                let keep = walk(value, path, found).unwrap_or_else(|why| {
-                    error.get_or_insert(why);
-                    true
-                });
+                let remains = walk(value, Holder::Mapping, path, found)?;
                 path.pop();
-                keep
-            });
-            error.map_or(Ok(()), Err)?;
-            Ok(!pairs.is_empty() || found.all.len() == had)
+                if remains {
+                    at += 1;
+                    continue;
+                }
+                pairs.remove(at);
+                if pairs.is_empty() {
+                    return Ok(false);
+                }
+            }
         }
         NodeKind::Sequence(items) => {
-            let had = found.all.len();
-            let (mut index, mut error) = (0, None);
-            items.retain_mut(|item| {
-                path.push(format!("[{index}]"));
-                index += 1;
-                let keep = walk(item, path, found).unwrap_or_else(|why| {
-                    error.get_or_insert(why);
-                    true
-                });
+            while let Some(item) = items.get_mut(at) {
+                path.push(format!("[{at}]"));
+                let remains = walk(item, Holder::List, path, found)?;
                 path.pop();
-                keep
-            });
-            error.map_or(Ok(()), Err)?;
-            Ok(!items.is_empty() || found.all.len() == had)
+                if remains {
+                    at += 1;
+                    continue;
+                }
+                items.remove(at);
+                if items.is_empty() {
+                    return Ok(false);
+                }
+            }
         }
     }
+    Ok(true)
+}
+
+fn is_directive(key: &Node, value: &Node) -> bool {
+    key.as_text() == Some(DIRECTIVE) && value.as_text() == Some("delete")
+}
+
+/// The first other key of a list's element, with its value.
+fn element(pairs: &[(Node, Node)], path: &[String]) -> Result<(String, String), String> {
+    let text = |node: &Node| node.as_text().unwrap_or_default().to_owned();
+    let other = pairs.iter().find(|(key, value)| !is_directive(key, value));
+    let missing = || {
+        format!(
+            "no key:val found in sequence node for path {}",
+            path.join(".")
+        )
+    };
+    let (key, value) = other.ok_or_else(missing)?;
+    Ok((text(key), text(value)))
 }
 
 /// Carries a statement out; the error is the reference's cause.
@@ -196,7 +215,7 @@ fn in_structure(
         map.set(first.clone(), Value::Map(Map::default()));
     }
     let value = map.get_mut(first).ok_or(LOOKUP)?;
-    below(Some(&field.ty), value, rest, delete)?;
+    below(&field.ty, value, rest, delete)?;
     if value.is_zero() && !matches!(field.ty, Type::Struct { pointer: true, .. }) {
         map.remove(first);
     }
@@ -204,14 +223,14 @@ fn in_structure(
 }
 
 fn below(
-    ty: Option<&Type>,
+    ty: &Type,
     value: &mut Value,
     path: &[String],
     delete: &Delete,
 ) -> Result<(), &'static str> {
     let (first, rest) = path.split_first().ok_or(LOOKUP)?;
     match (ty, value) {
-        (Some(Type::Struct { id, .. }), Value::Map(map)) => {
+        (Type::Struct { id, .. }, Value::Map(map)) => {
             in_structure(Schema::get().structure(*id), map, path, delete)
         }
         (ty, Value::Map(map)) => {
@@ -219,35 +238,53 @@ fn below(
                 return map.remove(first).map(|_| ()).ok_or(LOOKUP);
             }
             let inner = match ty {
-                Some(Type::Map(inner)) => Some(&**inner),
-                _ => None,
+                Type::Map(inner) => inner,
+                _ => ty,
             };
             below(inner, map.get_mut(first).ok_or(LOOKUP)?, rest, delete)
         }
-        (_, Value::List(items)) => {
-            if !rest.is_empty() {
-                return Err("searching for complex paths in slices is not supported");
-            }
+        (_, Value::List(_)) if !rest.is_empty() => {
+            Err("searching for complex paths in slices is not supported")
+        }
+        (_, Value::List(_)) if !first.starts_with('[') => {
+            Err("searching for non-integer keys in slices is not supported")
+        }
+        // Elements of free-form lists are never found.
+        (Type::List(inner), Value::List(items)) => {
+            let Type::Struct { id, .. } = &**inner else {
+                return Err(LOOKUP);
+            };
             let (key, wanted) = delete.element.as_ref().ok_or(LOOKUP)?;
-            let before = items.len();
-            items.retain(|item| item.at(key).is_none_or(|found| shown(found) != *wanted));
-            if items.len() == before {
-                Err(LOOKUP)
-            } else {
-                Ok(())
-            }
+            let field = Schema::get().structure(*id).field(key).ok_or(LOOKUP)?;
+            let found = |item: &Value| shown(&field.ty, item.at(key)).as_ref() == Some(wanted);
+            let at = items.iter().position(found).ok_or(LOOKUP)?;
+            items.remove(at);
+            Ok(())
         }
         _ => Err(LOOKUP),
     }
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.to_string(),
-        Value::Bool(value) => value.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Uint(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
-        _ => String::new(),
+/// The text by which an element is found; numbers and booleans have none.
+fn shown(ty: &Type, value: Option<&Value>) -> Option<String> {
+    let Type::Scalar { kind, .. } = ty else {
+        return None;
+    };
+    let text = value.and_then(Value::as_text);
+    match (kind, text) {
+        (
+            Scalar::Bool
+            | Scalar::Int
+            | Scalar::Int32
+            | Scalar::Uint(_)
+            | Scalar::Base64
+            | Scalar::DiskSize,
+            _,
+        ) => None,
+        (Scalar::Mode, _) => value
+            .and_then(Value::as_int)
+            .map(|mode| format!("0o{mode:o}")),
+        (Scalar::Enum(choices), None) => choices.split('|').next().map(str::to_owned),
+        (_, text) => Some(text.unwrap_or_default().to_owned()),
     }
 }

@@ -66,6 +66,7 @@ fn to_json(value: &Value) -> Json {
         Value::Uint(value) => Json::from(*value),
         Value::Float(value) => Json::from(*value),
         Value::Text(text) => Json::String(text.to_string()),
+        Value::Time(time) => Json::String(time.clone()),
         Value::List(items) => Json::Array(items.iter().map(to_json).collect()),
         Value::Map(map) => Json::Object(
             map.0

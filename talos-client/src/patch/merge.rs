@@ -3,6 +3,7 @@
 use super::Compatibility;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::schema::{Field, Scalar, Schema, Struct, Type};
+use crate::uri;
 use crate::value::{Map, Value};
 
 pub(super) struct Merge {
@@ -33,7 +34,7 @@ impl Merge {
                     Some(old) => self.value(&field.ty, Some(field), old, new)?,
                     None => match (&field.ty, field.key, new) {
                         // Elements of the patch with the same key merge with each other too.
-                        (Type::List(inner), Some(key), Value::List(items)) => {
+                        (Type::List(inner), Some(key), Value::List(items)) if !field.whole => {
                             let mut list = Vec::new();
                             self.keyed(inner, key, &mut list, items)?;
                             left.set(field.name, Value::List(list));
@@ -58,6 +59,7 @@ impl Merge {
     ) -> Result<(), Error> {
         let replace = field.is_some_and(|field| field.replace);
         match (ty, &mut *left, right) {
+            (_, _, Value::Null) if !matches!(ty, Type::Any) => {}
             (_, left, right) if replace => *left = right.clone(),
             (Type::Struct { id, .. }, Value::Map(old), Value::Map(new)) => {
                 self.structure(Schema::get().structure(*id), old, new)?;
@@ -88,15 +90,26 @@ impl Merge {
                 Value::Text(old),
                 Value::Text(new),
             ) => {
-                if self.compatibility == Compatibility::Reference {
-                    *left = Value::text(merged_url(old, new));
+                *left = if self.compatibility == Compatibility::Reference {
+                    Value::text(self.merged_url(old, new)?)
                 } else {
-                    *left = right.clone();
-                }
+                    right.clone()
+                };
             }
+            // The reference keeps both, and prints the bytes.
+            (
+                Type::Scalar {
+                    kind: Scalar::Size, ..
+                },
+                Value::Text(old),
+                Value::Text(new),
+            ) if self.compatibility == Compatibility::Reference
+                && new.contains('%')
+                && !old.contains('%') => {}
             (Type::List(inner), Value::List(old), Value::List(new)) => {
-                match field.and_then(|field| field.key) {
-                    Some(key) => self.keyed(inner, key, old, new)?,
+                match field.and_then(|field| Some((field, field.key?))) {
+                    Some((field, key)) if field.whole => replace_by(key, old, new),
+                    Some((_, key)) => self.keyed(inner, key, old, new)?,
                     None => old.extend(new.iter().cloned()),
                 }
             }
@@ -115,13 +128,13 @@ impl Merge {
         new: &[Value],
     ) -> Result<(), Error> {
         for item in new {
-            let same = |other: &Value| match (item.at(key), other.at(key)) {
-                (Some(a), Some(b)) => a == b,
-                (None, None) if key == "interface" => {
+            let same = |other: &Value| match item.at(key) {
+                // An interface without a name is known by its selector, whatever the other one is called.
+                None if key == "interface" => {
                     item.at("deviceSelector").is_some()
                         && item.at("deviceSelector") == other.at("deviceSelector")
                 }
-                _ => false,
+                name => name == other.at(key),
             };
             match old.iter_mut().find(|other| same(other)) {
                 Some(other) => self.value(inner, None, other, item)?,
@@ -147,78 +160,54 @@ impl Merge {
                 }
             }
             (Value::List(old), Value::List(new)) => old.extend(new.iter().cloned()),
-            (Value::Map(_) | Value::List(_), _) => return Err(self.clash()),
-            (old, Value::Map(_) | Value::List(_)) if !matches!(old, Value::Null) => {
+            (Value::Null, _) => *left = right.clone(),
+            (old, new) if std::mem::discriminant(old) != std::mem::discriminant(new) => {
                 return Err(self.clash());
             }
-            (left, right)
-                if std::mem::discriminant(left) != std::mem::discriminant(right)
-                    && *left != Value::Null =>
-            {
-                return Err(self.clash());
-            }
+            // Zero and empty text change nothing here; `false` does.
+            (_, new)
+                if self.compatibility == Compatibility::Reference
+                    && new.is_zero()
+                    && !matches!(new, Value::Bool(_)) => {}
             (left, right) => *left = right.clone(),
         }
         Ok(())
     }
 
+    /// The reference merges an URL part by part: what the patch's URL lacks stays.
+    fn merged_url(&self, old: &str, new: &str) -> Result<String, Error> {
+        let (Ok(old), Ok(new)) = (uri::parse(old), uri::parse(new)) else {
+            return Ok(new.to_owned());
+        };
+        match old.merged(new) {
+            Some(merged) => Ok(merged.to_string()),
+            None => Err(self.problem("the reference cannot merge two URLs that both name a user")),
+        }
+    }
+
     fn clash(&self) -> Error {
+        self.problem("a mapping, a list and a single value cannot take each other's place")
+            .with_hint("delete the old value with `$patch: delete` first")
+    }
+
+    fn problem(&self, message: &str) -> Error {
         let path = format!("{} {}", self.title, self.path.join("."));
-        let message = "a mapping, a list and a single value cannot take each other's place";
         Error::new(ErrorKind::InvalidPatch, "the patch does not apply")
             .with_problems(vec![Problem::new(path, message)])
-            .with_hint("delete the old value with `$patch: delete` first")
     }
 }
 
-/// The reference merges an URL part by part: what the patch's URL lacks stays.
-fn merged_url(old: &str, new: &str) -> String {
-    let (old, new) = (Parts::of(old), Parts::of(new));
-    let pick = |old: &'_ str, new: &'_ str| {
-        if new.is_empty() {
-            old.to_owned()
-        } else {
-            new.to_owned()
-        }
-    };
-    let scheme = pick(old.scheme, new.scheme);
-    let authority = pick(old.authority, new.authority);
-    let path = pick(old.path, new.path);
-    let (query, fragment) = (pick(old.query, new.query), pick(old.fragment, new.fragment));
-    let slash = if !authority.is_empty() && !path.is_empty() && !path.starts_with('/') {
-        "/"
-    } else {
-        ""
-    };
-    format!("{scheme}{authority}{slash}{path}{query}{fragment}")
-}
-
-/// The parts of an URL with their separators.
-struct Parts<'u> {
-    scheme: &'u str,
-    authority: &'u str,
-    path: &'u str,
-    query: &'u str,
-    fragment: &'u str,
-}
-
-impl<'u> Parts<'u> {
-    fn of(url: &'u str) -> Self {
-        let (url, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
-        let (url, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
-        let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
-        let end = if scheme.is_empty() {
-            0
-        } else {
-            rest.find('/').unwrap_or(rest.len())
-        };
-        let (authority, path) = rest.split_at(end);
-        Self {
-            scheme,
-            authority,
-            path,
-            query,
-            fragment,
+/// Elements that take the place of one with the same key; others are appended, also when they have the same key as each
+/// other.
+fn replace_by(key: &str, old: &mut Vec<Value>, new: &[Value]) {
+    let known = old.len();
+    for item in new {
+        let twin = old[..known]
+            .iter()
+            .rposition(|other| other.at(key) == item.at(key));
+        match twin {
+            Some(at) => old[at] = item.clone(),
+            None => old.push(item.clone()),
         }
     }
 }

@@ -120,7 +120,7 @@ fn check(kind: &str, value: &Value, path: &mut Vec<String>) -> Option<String> {
         _ => None,
     };
     let fine = match (kind, range) {
-        ("s", _) => matches!(value, Value::Text(_)),
+        ("s", _) => matches!(value, Value::Text(_) | Value::Time(_)),
         ("b", _) => matches!(value, Value::Bool(_)),
         (_, Some((least, most))) => number().is_some_and(|n| (least..=most).contains(&n)),
         _ => return structure(kind, value, path),
@@ -149,7 +149,7 @@ fn wrong(value: &Value, path: &[String], wanted: &str) -> Option<String> {
     let what = match value {
         Value::Null => return None,
         Value::Bool(_) => "bool".to_owned(),
-        Value::Text(_) => "string".to_owned(),
+        Value::Text(_) | Value::Time(_) => "string".to_owned(),
         Value::List(_) => "array".to_owned(),
         Value::Map(_) => "object".to_owned(),
         Value::Int(number) => format!("number {number}"),

@@ -141,10 +141,6 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
         match event {
             Event::Scalar(content, style, anchor, tag) => {
                 let tag = tag.as_deref().map(short_tag);
-                if tag.as_deref() == Some("!!null") && !scalar::is_null(&content) {
-                    let message = format!("cannot construct !!str `{content}` as a !!null");
-                    return Err(Syntax::at(line, column, message).into());
-                }
                 if surrogates && style == ScalarStyle::DoubleQuoted {
                     let written: String = text
                         .chars()
@@ -156,11 +152,9 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                         return Err(Syntax::at(line, column, message).into());
                     }
                 }
-                let kind = NodeKind::Scalar {
-                    text: content.into_owned(),
-                    plain: style == ScalarStyle::Plain,
-                    tag,
-                };
+                let plain = style == ScalarStyle::Plain;
+                let kind = scalar::node(content.into_owned(), plain, tag)
+                    .map_err(|message| Syntax::at(line, column, message))?;
                 builder.add(node(kind), anchor)?;
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -319,11 +313,12 @@ impl Builder {
                 ..
             }) => match key.take() {
                 None => *key = Some(node),
-                Some(name) if matches!(&name.kind, NodeKind::Scalar { text, plain: true, .. } if text == "<<") =>
-                {
-                    merge(pairs, &node)?;
+                Some(name) => {
+                    if name.is_merge() {
+                        check_merge(&node)?;
+                    }
+                    pairs.push((name, node));
                 }
-                Some(name) => pairs.push((name, node)),
             },
             Some(_) => {}
         }
@@ -331,24 +326,17 @@ impl Builder {
     }
 }
 
-/// The merge key: keys that stand in the mapping itself win over merged ones.
-fn merge(pairs: &mut Vec<(Node, Node)>, from: &Node) -> Result<(), Syntax> {
-    match &from.kind {
-        NodeKind::Mapping(merged) => {
-            for (key, value) in merged {
-                if !pairs.iter().any(|(k, _)| k.as_text() == key.as_text()) {
-                    pairs.push((key.clone(), value.clone()));
-                }
-            }
-            Ok(())
-        }
-        NodeKind::Sequence(items) => items.iter().try_for_each(|item| merge(pairs, item)),
-        NodeKind::Scalar { .. } => Err(Syntax::at(
-            from.line,
-            from.column,
-            "map merge requires map or sequence of maps as the value",
-        )),
-    }
+/// What can be merged: a mapping, or a list of mappings.
+fn check_merge(from: &Node) -> Result<(), Syntax> {
+    let mapping = |node: &Node| matches!(node.kind, NodeKind::Mapping(_));
+    let wrong = match &from.kind {
+        NodeKind::Sequence(items) => items.iter().find(|item| !mapping(item)),
+        _ => Some(from).filter(|node| !mapping(node)),
+    };
+    wrong.map_or(Ok(()), |node| {
+        let message = "map merge requires map or sequence of maps as the value";
+        Err(Syntax::at(node.line, node.column, message))
+    })
 }
 
 fn size(node: &Node) -> usize {

@@ -16,6 +16,8 @@ pub(crate) enum Out<'a> {
 }
 
 const STEP: usize = 4;
+/// The longest key in bytes that stands before a colon.
+const LONGEST_KEY: usize = 128;
 
 /// One document, ending in a newline, without a `---` line.
 pub(crate) fn document(out: &mut String, value: &Out<'_>) {
@@ -54,6 +56,10 @@ fn mapping(out: &mut String, pairs: &[(Cow<'_, str>, Out<'_>)], indent: usize, m
             parent: indent,
             block: next_level(indent),
         };
+        if key.len() > LONGEST_KEY || key.contains(is_break) {
+            explicit(out, key, value, within);
+            continue;
+        }
         text(out, key, within, Place::Key);
         out.push(':');
         match value {
@@ -70,6 +76,30 @@ fn mapping(out: &mut String, pairs: &[(Cow<'_, str>, Out<'_>)], indent: usize, m
                 inline(out, other, within);
                 out.push('\n');
             }
+        }
+    }
+}
+
+/// A key that is too long for a line, or has several, in the notation with a question mark.
+fn explicit(out: &mut String, key: &str, value: &Out<'_>, within: Indent) {
+    out.push_str("? ");
+    text(out, key, within, Place::Typed);
+    out.push('\n');
+    pad(out, within.parent);
+    out.push(':');
+    match value {
+        Out::Map(inner) if !inner.is_empty() => {
+            pad(out, within.block - within.parent - 1);
+            mapping(out, inner, within.block, true);
+        }
+        Out::List(inner) if !inner.is_empty() => {
+            pad(out, within.block - within.parent - 1);
+            sequence(out, inner, within.block, true);
+        }
+        other => {
+            out.push(' ');
+            inline(out, other, within);
+            out.push('\n');
         }
     }
 }
@@ -129,11 +159,13 @@ enum Place {
 fn text(out: &mut String, value: &str, indent: Indent, place: Place) {
     let allowed = analyse(value);
     let multiline = value.contains('\n');
-    if multiline && allowed.block && place != Place::Key {
+    let blank = place == Place::Typed && value.chars().all(char::is_whitespace);
+    if multiline && allowed.block && !blank && place != Place::Key {
         return literal(out, value, indent);
     }
-    if !multiline && scalar::is_plain_text(value) {
-        let legacy = scalar::is_base60(value) || scalar::old_bool(value).is_some();
+    let merge = value == "<<" && place != Place::Free;
+    if !multiline && (scalar::is_plain_text(value) || merge) {
+        let legacy = merge || scalar::is_base60(value) || scalar::old_bool(value).is_some();
         if allowed.plain && (!legacy || place == Place::Free) {
             return out.push_str(value);
         }
