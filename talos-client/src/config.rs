@@ -17,8 +17,10 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 mod facts;
 mod keys;
+mod typed;
 
 pub use facts::{InlineManifest, MachineType};
+pub use typed::DocumentChange;
 
 const API_VERSION: &str = "v1alpha1";
 
@@ -504,7 +506,7 @@ fn decode(
     clean.then_some(values)
 }
 
-fn duplicate_keys(node: &Node, problems: &mut Vec<Problem>) {
+pub(crate) fn duplicate_keys(node: &Node, problems: &mut Vec<Problem>) {
     match &node.kind {
         NodeKind::Mapping(pairs) => {
             let mut seen = std::collections::HashMap::new();

@@ -10,6 +10,7 @@ mod config;
 #[cfg(any(feature = "client", feature = "pki"))]
 mod der;
 mod diff;
+pub mod documents;
 mod duration;
 mod encoding;
 mod error;
@@ -62,7 +63,7 @@ mod yaml;
 #[cfg(feature = "client")]
 pub use client::{API_PORT, Client, ClientBuilder};
 pub use compatibility::{check_kubernetes, check_upgrade};
-pub use config::{InlineManifest, MachineConfig, MachineType};
+pub use config::{DocumentChange, InlineManifest, MachineConfig, MachineType};
 pub use error::{Error, ErrorKind, Problem};
 #[cfg(feature = "pki")]
 pub use expiry::{CertificateExpiry, ExpiryReport, ExpiryVerdict};

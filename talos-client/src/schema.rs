@@ -138,6 +138,11 @@ impl Schema {
     pub(crate) fn kind(&self, kind: &str) -> Option<&DocumentKind> {
         self.kinds.get(kind)
     }
+
+    /// All kinds besides the main document, in no order.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &DocumentKind> {
+        self.kinds.values()
+    }
 }
 
 /// The minor version of `since=1.12`.

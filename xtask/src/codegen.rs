@@ -103,7 +103,12 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
         let files = (generator.generate)(&source)
             .with_context(|| format!("generating {}", generator.folder))?;
         let folder = workspace::root().join(generator.folder);
-        let changes = reconcile(&folder, files, check, &formatted)?;
+        let nested: Vec<PathBuf> = generators()
+            .iter()
+            .map(|other| workspace::root().join(other.folder))
+            .filter(|other| *other != folder && other.starts_with(&folder))
+            .collect();
+        let changes = reconcile(&folder, files, &nested, check, &formatted)?;
         eprintln!("{}: {}", generator.folder, summary(&changes, check));
         if !changes.is_empty() {
             stale.push(generator.name);
@@ -128,10 +133,12 @@ fn summary(changes: &[String], check: bool) -> String {
     }
 }
 
-/// Brings `folder` in line with `files`, or only says what that would change.
+/// Brings `folder` in line with `files`, or only says what that would change; what lies in folders of other generators
+/// is left to them.
 fn reconcile(
     folder: &Path,
     files: Files,
+    others: &[PathBuf],
     check: bool,
     format: &dyn Fn(&str) -> anyhow::Result<String>,
 ) -> anyhow::Result<Vec<String>> {
@@ -159,7 +166,7 @@ fn reconcile(
         }
     }
     for path in existing(folder)? {
-        if expected.contains(&path) {
+        if expected.contains(&path) || others.iter().any(|other| path.starts_with(other)) {
             continue;
         }
         let name = path.strip_prefix(folder).unwrap_or(&path);
@@ -239,12 +246,12 @@ mod tests {
         fs::create_dir_all(folder.join("old")).unwrap();
         fs::write(folder.join("old/stale.rs"), "gone").unwrap();
         let files = || vec![(PathBuf::from("a/b.rs"), "new".to_owned())];
-        let changes = reconcile(&folder, files(), false, &unchanged).unwrap();
+        let changes = reconcile(&folder, files(), &[], false, &unchanged).unwrap();
         assert_eq!(changes, ["a/b.rs", "old/stale.rs (no longer made)"]);
         assert_eq!(fs::read_to_string(folder.join("a/b.rs")).unwrap(), "new");
         assert!(!folder.join("old/stale.rs").exists());
         assert!(
-            reconcile(&folder, files(), true, &unchanged)
+            reconcile(&folder, files(), &[], true, &unchanged)
                 .unwrap()
                 .is_empty()
         );
@@ -256,7 +263,7 @@ mod tests {
         let folder = scratch("check");
         let files = vec![(PathBuf::from("a.rs"), "new".to_owned())];
         assert_eq!(
-            reconcile(&folder, files, true, &unchanged).unwrap(),
+            reconcile(&folder, files, &[], true, &unchanged).unwrap(),
             ["a.rs"]
         );
         assert!(!folder.exists());

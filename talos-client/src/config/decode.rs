@@ -357,6 +357,7 @@ impl<'a> Decoder<'a> {
 fn is_zero(kind: Scalar, value: &Value) -> bool {
     match (kind, value.as_text()) {
         (Scalar::Enum(choices), Some(text)) => choices.split('|').next() == Some(text),
+        (Scalar::Table, Some(text)) => matches!(text, "" | "unspec"),
         _ => value.is_zero(),
     }
 }
@@ -374,7 +375,7 @@ fn integer(resolved: &Resolved) -> Option<i64> {
 }
 
 /// Bytes in the shortest form that means the same: `10 GB`, or the number.
-fn disk_size(bytes: u64) -> Value {
+pub(crate) fn disk_size(bytes: u64) -> Value {
     let number = || i64::try_from(bytes).map_or(Value::Uint(bytes), Value::Int);
     if bytes == 0 || !bytes.is_multiple_of(1000) {
         return number();
@@ -391,7 +392,7 @@ fn disk_size(bytes: u64) -> Value {
     }
 }
 
-fn hex(text: &str) -> Result<String, String> {
+pub(crate) fn hex(text: &str) -> Result<String, String> {
     let digits: String = text
         .chars()
         .filter(|c| *c != ':')
@@ -406,7 +407,7 @@ fn hex(text: &str) -> Result<String, String> {
     Ok(pairs.join(":"))
 }
 
-fn table(text: &str) -> Result<String, String> {
+pub(crate) fn table(text: &str) -> Result<String, String> {
     let number = text.parse::<u8>().ok().filter(|n| n.to_string() == text);
     match text {
         "unspec" | "default" | "main" | "local" => Ok(text.to_owned()),
@@ -415,14 +416,19 @@ fn table(text: &str) -> Result<String, String> {
     }
 }
 
-fn port_range(text: &str) -> Result<Value, String> {
+/// First and last port of a range, `80-90`.
+pub(crate) fn ports(text: &str) -> Result<(u16, u16), String> {
     let wrong = || format!("invalid port range: {}", quote(text));
     let port = |digits: &str| -> Result<u16, String> {
         let plain = digits.bytes().all(|b| b.is_ascii_digit());
         digits.parse().ok().filter(|_| plain).ok_or_else(wrong)
     };
     let (low, high) = text.split_once('-').ok_or_else(wrong)?;
-    Ok(match (port(low)?, port(high)?) {
+    Ok((port(low)?, port(high)?))
+}
+
+fn port_range(text: &str) -> Result<Value, String> {
+    Ok(match ports(text)? {
         (low, high) if low == high => Value::from(low),
         (low, high) => Value::text(format!("{low}-{high}")),
     })

@@ -67,7 +67,7 @@ fn redacted<'v>(ty: &Type, value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
 }
 
 /// Free-form content: texts below the key `secret` are replaced, the rest stays readable.
-fn inner_secrets<'v>(value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
+pub(crate) fn inner_secrets<'v>(value: &'v Value, redact: Redaction<'v>) -> Out<'v> {
     match value {
         Value::List(items) => Out::List(
             items

@@ -1,8 +1,10 @@
-//! Rust messages and method constants of the Talos API, from the schema facts.
+//! Rust messages and method constants of the Talos API, from the schema facts; types of the documents.
 //!
 //! A descriptor set is built straight from `facts/talos/api.json` (names, numbers, types), so nobody needs `protoc`
 //! or a `.proto` file. Only what the services of a node's API reach is generated: resource specifications travel as
 //! YAML inside the state service and need no message.
+
+mod documents;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,12 +34,20 @@ const SECRET: [&str; 4] = [
 
 /// The generators of this file.
 pub(super) fn generators() -> Vec<Generator> {
-    vec![Generator {
-        name: "talos",
-        folder: "talos-client/src/generated",
-        source: "talos/api.json",
-        generate,
-    }]
+    vec![
+        Generator {
+            name: "talos",
+            folder: "talos-client/src/generated",
+            source: "talos/api.json",
+            generate,
+        },
+        Generator {
+            name: "talos",
+            folder: "talos-client/src/generated/documents",
+            source: "",
+            generate: documents::generate,
+        },
+    ]
 }
 
 fn generate(path: &Path) -> anyhow::Result<Files> {

@@ -57,6 +57,12 @@ struct Inputs<'a> {
 
 type Answer = anyhow::Result<Value>;
 
+/// The text of a configuration that became Rust types, document by document, and a configuration again.
+fn through_types(config: &MachineConfig) -> Result<String, Error> {
+    let again = MachineConfig::from_documents(config.typed_documents()?)?;
+    Ok(again.to_yaml().to_string())
+}
+
 impl Inputs<'_> {
     fn file(&self, key: &str) -> anyhow::Result<String> {
         self.folder.text(text(&self.values[key]))
@@ -66,7 +72,8 @@ impl Inputs<'_> {
         match kind {
             "generate" => self.generate(),
             "roundtrip" => Ok(outcome(
-                MachineConfig::load(&self.file("config")?).map(|c| c.to_yaml().to_string()),
+                MachineConfig::load(&self.file("config")?)
+                    .and_then(|config| through_types(&config)),
             )),
             "load" => self.load(),
             "redact" => Ok(outcome(MachineConfig::load(&self.file("config")?).map(
@@ -129,7 +136,7 @@ impl Inputs<'_> {
         for patch in self.patches()? {
             config = config.patched(&Patch::load(&patch)?)?;
         }
-        Ok(json!({"text": config.to_yaml().as_str()}))
+        Ok(json!({"text": through_types(&config)?}))
     }
 
     fn diff(&self) -> Answer {
