@@ -1,150 +1,31 @@
-//! Firewalls of the cluster, of nodes and of guests.
+//! Firewalls of the cluster, of nodes, of guests and of vnets: options, rules, security groups, aliases, IP sets.
 
-use crate::access::{Ensured, text};
+mod alias;
+mod group;
+mod ip_set;
+mod option;
+mod rule;
+
+use serde_json::{Map, Value};
+
+use crate::access::Ensured;
 use crate::client::Client;
-use crate::error::{Error, Kind, Result};
+#[cfg(doc)]
+use crate::error::Kind;
+use crate::error::Result;
 use crate::node::Node;
+use crate::open::open_enum;
 use crate::qemu::Qemu;
 use crate::scalar::record;
-use crate::wire::{Method, Request};
+use crate::task::LogLine;
+use crate::wire::{Method, Request, escape};
 
-record! {
-    /// A rule as the server keeps it. The first that fits decides.
-    pub struct FirewallRule {
-        required {
-            /// Where it stands, from 0.
-            "pos" position: u64,
-            /// `in`, `out`, `forward` or `group`.
-            "type" direction: String,
-            /// `ACCEPT`, `DROP`, `REJECT`, or the name of a security group.
-            "action" action: String,
-        }
-        optional {
-            /// Whether it is in effect.
-            "enable" enabled: bool,
-            /// Protocol.
-            "proto" protocol: String,
-            /// Destination ports.
-            "dport" destination_port: String,
-            /// Source ports.
-            "sport" source_port: String,
-            /// Sources.
-            "source" source: String,
-            /// Destinations.
-            "dest" destination: String,
-            /// Card, such as `net0`.
-            "iface" interface: String,
-            /// A known service, such as `SSH`.
-            "macro" service: String,
-            /// Log level.
-            "log" log: String,
-            /// Comment.
-            "comment" comment: String,
-            /// Digest of all rules at this place.
-            "digest" digest: String,
-        }
-    }
-}
-
-/// A rule that is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NewRule(Vec<(&'static str, String)>);
-
-impl NewRule {
-    fn new(direction: &str, action: &str) -> Self {
-        Self(Vec::new())
-            .with("type", direction)
-            .with("action", action)
-            .with("enable", "1")
-    }
-
-    fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.0.retain(|(have, _)| *have != key);
-        self.0.push((key, value.into()));
-        self
-    }
-
-    /// Lets what comes in pass.
-    pub fn accept_in() -> Self {
-        Self::new("in", "ACCEPT")
-    }
-
-    /// Drops what comes in.
-    pub fn drop_in() -> Self {
-        Self::new("in", "DROP")
-    }
-
-    /// Lets what goes out pass.
-    pub fn accept_out() -> Self {
-        Self::new("out", "ACCEPT")
-    }
-
-    /// Drops what goes out.
-    pub fn drop_out() -> Self {
-        Self::new("out", "DROP")
-    }
-
-    /// The rules of a security group.
-    pub fn group(name: &str) -> Self {
-        Self::new("group", name)
-    }
-
-    /// Only this protocol and, unless empty, these destination ports (`80,443`, `8000:8010`).
-    #[must_use]
-    pub fn with_ports(self, protocol: &str, ports: &str) -> Self {
-        let rule = self.with("proto", protocol);
-        if ports.is_empty() {
-            rule
-        } else {
-            rule.with("dport", ports)
-        }
-    }
-
-    /// Only from these addresses, networks, aliases or `+ipsets`.
-    #[must_use]
-    pub fn with_source(self, source: &str) -> Self {
-        self.with("source", source)
-    }
-
-    /// Only to these.
-    #[must_use]
-    pub fn with_destination(self, destination: &str) -> Self {
-        self.with("dest", destination)
-    }
-
-    /// Only this card of the guest.
-    #[must_use]
-    pub fn with_interface(self, name: &str) -> Self {
-        self.with("iface", name)
-    }
-
-    /// A known service, such as `SSH`, instead of protocol and ports.
-    #[must_use]
-    pub fn with_service(self, name: &str) -> Self {
-        self.with("macro", name)
-    }
-
-    /// Logs what fits at this level.
-    #[must_use]
-    pub fn with_log(self, level: &str) -> Self {
-        self.with("log", level)
-    }
-
-    fn is(&self, rule: &FirewallRule, mark: &str) -> bool {
-        let have = rule.to_json();
-        let same = |key: &str, value: &str| text(&have[key]) == value;
-        let all = self.0.iter().all(|(key, value)| same(key, value));
-        // Nothing that narrows the rule beyond what is wanted.
-        let known = [
-            "proto", "dport", "sport", "source", "dest", "iface", "macro",
-        ];
-        let more = known
-            .iter()
-            .any(|key| have[*key].is_string() && !self.0.iter().any(|(wanted, _)| wanted == key));
-        all && !more && rule.comment.as_deref() == Some(mark)
-    }
-}
+pub use alias::{Alias, AliasInfo, AliasSettings};
+pub use group::{SecurityGroup, SecurityGroupInfo};
+pub use ip_set::{IpSet, IpSetEntry, IpSetInfo, NewIpSetEntry};
+pub use option::{FirewallOptions, FirewallSettings, Policy};
+pub(crate) use rule::RuleList;
+pub use rule::{FirewallRule, NewRule};
 
 /// One firewall.
 #[derive(Debug, Clone)]
@@ -188,6 +69,15 @@ impl Qemu {
 }
 
 impl Firewall {
+    /// The firewall of a vnet.
+    pub(crate) fn of_vnet(client: &Client, vnet: &str) -> Self {
+        Self {
+            client: client.clone(),
+            path: format!("/cluster/sdn/vnets/{}/firewall", escape(vnet)),
+            of: format!("vnet {vnet}"),
+        }
+    }
+
     fn doing(&self, what: &str) -> String {
         format!("{what} the firewall of {}", self.of)
     }
@@ -196,12 +86,17 @@ impl Firewall {
         Request::new(method, &format!("{}{below}", self.path), &[])
     }
 
+    fn rule_list(&self) -> RuleList<'_> {
+        RuleList {
+            client: &self.client,
+            path: format!("{}/rules", self.path),
+            of: format!("the firewall of {}", self.of),
+        }
+    }
+
     /// The rules in order.
     pub async fn rules(&self) -> Result<Vec<FirewallRule>> {
-        self.client
-            .fetch(self.request(Method::Get, "/rules"))
-            .await
-            .map_err(|error| error.doing(self.doing("reading")))
+        self.rule_list().all().await
     }
 
     /// Makes sure that exactly these rules stand at the top, in this order, among all rules whose comment is `mark`.
@@ -212,94 +107,150 @@ impl Firewall {
     /// # Errors
     /// [`Kind::Conflict`] if others change the rules all the time; [`Kind::InvalidInput`] for an empty mark.
     pub async fn ensure_rules(&self, mark: &str, wanted: &[NewRule]) -> Result<Ensured> {
-        if mark.is_empty() {
-            return Err(Error::invalid(
-                "rules need a mark that tells them from others'",
-            ));
-        }
-        let before = self.rules().await?;
-        let is_ours = |rule: &&FirewallRule| rule.comment.as_deref() == Some(mark);
-        let ours: Vec<&FirewallRule> = before.iter().filter(is_ours).collect();
-        let same = ours.len() == wanted.len()
-            && wanted
-                .iter()
-                .zip(&ours)
-                .all(|(wanted, have)| wanted.is(have, mark));
-        if same {
-            return Ok(Ensured::Unchanged);
-        }
-        let had_some = !ours.is_empty();
-        // New ones first, so that nothing is let in or shut out meanwhile that will not be afterwards.
-        for rule in wanted.iter().rev() {
-            let mut request = self.request(Method::Post, "/rules");
-            for (key, value) in &rule.0 {
-                request.params_mut().push(*key, value.as_str());
-            }
-            request.params_mut().push("comment", mark);
-            request.params_mut().push("pos", "0");
-            self.send(request).await?;
-        }
-        self.remove_old(mark, wanted.len(), ours.len()).await?;
-        Ok(if had_some {
-            Ensured::Updated(vec!["rules".to_owned()])
-        } else {
-            Ensured::Created
-        })
+        self.rule_list().ensure(mark, wanted).await
     }
 
-    /// Removes what was ours before: all of our rules behind the first `keep` of them.
-    async fn remove_old(&self, mark: &str, keep: usize, mut left: usize) -> Result<()> {
-        let mut conflicts = 0;
-        while left > 0 {
-            let rules = self.rules().await?;
-            let ours = rules
-                .iter()
-                .filter(|rule| rule.comment.as_deref() == Some(mark));
-            let Some(old) = ours.skip(keep).last() else {
-                return Ok(());
-            };
-            let mut request = self.request(Method::Delete, &format!("/rules/{}", old.position));
-            if let Some(digest) = &old.digest {
-                request.params_mut().push("digest", digest.as_str());
-            }
-            match self.send(request).await {
-                Ok(()) => left -= 1,
-                Err(error) if error.kind() == Kind::Conflict && conflicts < 5 => conflicts += 1,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn send(&self, request: Request) -> Result<()> {
-        let done = self.client.request(request).await;
-        done.map(|_| ())
-            .map_err(|error| error.doing(self.doing("changing")))
+    /// The options that are set.
+    pub async fn options(&self) -> Result<FirewallOptions> {
+        self.client
+            .fetch(self.request(Method::Get, "/options"))
+            .await
+            .map_err(|error| error.doing(self.doing("reading the options of")))
     }
 
     /// Makes sure that options have these values, such as `("enable", "1")` or `("policy_in", "DROP")`.
     pub async fn ensure_options(&self, wanted: &[(&str, &str)]) -> Result<Ensured> {
-        let have: serde_json::Map<String, serde_json::Value> = self
+        let mut settings = FirewallSettings::new();
+        for (name, value) in wanted {
+            settings = settings.with(name, value);
+        }
+        self.ensure_settings(&settings).await
+    }
+
+    /// Makes sure that options are set so; others are left alone. The change is bound to the digest of what was read.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] if someone changed the options meanwhile; [`Kind::Parameter`] for an option that this firewall
+    /// does not have.
+    pub async fn ensure_settings(&self, wanted: &FirewallSettings) -> Result<Ensured> {
+        let have: Map<String, Value> = self
             .client
             .fetch(self.request(Method::Get, "/options"))
             .await
             .map_err(|error| error.doing(self.doing("reading the options of")))?;
-        let differs =
-            |(key, value): &&(&str, &str)| have.get(*key).map(text).as_deref() != Some(*value);
-        let changed: Vec<&(&str, &str)> = wanted.iter().filter(differs).collect();
+        let changed = wanted.0.differing(&have);
         if changed.is_empty() {
             return Ok(Ensured::Unchanged);
         }
         let mut request = self.request(Method::Put, "/options");
-        for (key, value) in &changed {
-            request.params_mut().push(*key, *value);
+        wanted.0.push_change(&changed, request.params_mut());
+        let read = have.get("digest").and_then(Value::as_str);
+        if let Some(digest) = wanted.0.digest.as_deref().or(read) {
+            request.params_mut().push("digest", digest);
         }
-        if let Some(serde_json::Value::String(digest)) = have.get("digest") {
-            request.params_mut().push("digest", digest.as_str());
+        let done = self.client.request(request).await;
+        done.map_err(|error| error.doing(self.doing("changing")))?;
+        Ok(Ensured::Updated(changed))
+    }
+
+    /// The aliases: names for addresses and networks. Nodes and vnets have none of their own.
+    pub async fn aliases(&self) -> Result<Vec<AliasInfo>> {
+        self.client
+            .fetch(self.request(Method::Get, "/aliases"))
+            .await
+            .map_err(|error| error.doing(self.doing("reading the aliases of")))
+    }
+
+    /// An alias by its name, in which capitals make no difference.
+    pub fn alias(&self, name: impl Into<String>) -> Alias {
+        Alias::new(&self.client, &[], name).below(&self.path)
+    }
+
+    /// The IP sets. Nodes and vnets have none of their own.
+    pub async fn ip_sets(&self) -> Result<Vec<IpSetInfo>> {
+        self.client
+            .fetch(self.request(Method::Get, "/ipset"))
+            .await
+            .map_err(|error| error.doing(self.doing("reading the IP sets of")))
+    }
+
+    /// An IP set by its name. Rules use it as `+name`.
+    pub fn ip_set(&self, name: impl Into<String>) -> IpSet {
+        IpSet::new(self, name.into())
+    }
+
+    /// What rules here may name as source or destination: aliases and IP sets of this firewall, and of those above it.
+    pub async fn references(&self) -> Result<Vec<FirewallReference>> {
+        self.client
+            .fetch(self.request(Method::Get, "/refs"))
+            .await
+            .map_err(|error| error.doing(self.doing("reading the references of")))
+    }
+
+    /// Lines of the log of a node or guest, from `start` (0 is the first), `limit` at most.
+    ///
+    /// # Errors
+    /// [`Kind::NotImplemented`] for the cluster and vnets, which have none.
+    pub async fn log(&self, start: u64, limit: u64) -> Result<Vec<LogLine>> {
+        let request = self
+            .request(Method::Get, "/log")
+            .with("start", start.to_string())
+            .with("limit", limit.to_string());
+        self.client
+            .fetch(request)
+            .await
+            .map_err(|error| error.doing(self.doing("reading the log of")))
+    }
+}
+
+impl Client {
+    /// The services that rules can name instead of protocol and ports.
+    pub async fn firewall_macros(&self) -> Result<Vec<FirewallMacro>> {
+        self.fetch(Request::new(Method::Get, "/cluster/firewall/macros", &[]))
+            .await
+    }
+}
+
+record! {
+    /// A known service: `GET /cluster/firewall/macros`.
+    pub struct FirewallMacro {
+        required {
+            /// Name, such as `SSH`.
+            "macro" name: String,
         }
-        self.send(request).await?;
-        Ok(Ensured::Updated(
-            changed.iter().map(|(key, _)| (*key).to_owned()).collect(),
-        ))
+        optional {
+            /// What it is.
+            "descr" description: String,
+        }
+    }
+}
+
+open_enum! {
+    /// What a reference names.
+    pub enum ReferenceKind {
+        /// An alias.
+        Alias = "alias",
+        /// An IP set.
+        IpSet = "ipset",
+    }
+}
+
+record! {
+    /// What a rule may name as source or destination: `GET /cluster/firewall/refs`.
+    pub struct FirewallReference {
+        required {
+            /// What it names.
+            "type" kind: ReferenceKind,
+            /// Name.
+            "name" name: String,
+            /// How rules spell it.
+            "ref" reference: String,
+        }
+        optional {
+            /// Where it is from: `dc`, `guest` or `sdn`.
+            "scope" scope: String,
+            /// Comment.
+            "comment" comment: String,
+        }
     }
 }

@@ -11,8 +11,10 @@ pub mod config_file;
 pub mod error;
 mod firewall;
 mod limits;
+mod named;
 mod nocloud;
 mod node;
+mod open;
 mod pool;
 pub mod property;
 mod proxy;
@@ -21,6 +23,8 @@ mod qemu;
 mod random;
 pub mod retry;
 mod scalar;
+pub mod sdn;
+mod setting;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 mod size;
@@ -42,8 +46,13 @@ pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
 pub use error::{Error, Kind, Result, Sent};
-pub use firewall::{Firewall, FirewallRule, NewRule};
+pub use firewall::{
+    Alias, AliasInfo, AliasSettings, Firewall, FirewallMacro, FirewallOptions, FirewallReference,
+    FirewallRule, FirewallSettings, IpSet, IpSetEntry, IpSetInfo, NewIpSetEntry, NewRule, Policy,
+    ReferenceKind, SecurityGroup, SecurityGroupInfo,
+};
 pub use limits::Limits;
+pub use named::{Named, Noun};
 pub use nocloud::NoCloud;
 pub use node::{
     CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,

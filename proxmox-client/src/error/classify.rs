@@ -45,6 +45,10 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("no quorum"), Kind::NoQuorum),
     (Then("VM is locked (", ")"), Kind::Locked),
     (Then("CT is locked (", ")"), Kind::Locked),
+    // The lock of software-defined networks: `PVE::Network::SDN`, `PVE::API2::Network::SDN`.
+    (In("invalid lock token provided"), Kind::Locked),
+    (In("configuration has pending changes"), Kind::InUse),
+    (In("Can't delete vnet if subnets exists"), Kind::InUse),
     // Digests: `PVE::Tools::assert_if_modified`, qemu-server's own check.
     (
         In("checksum mismatch (file change by other user?)"),

@@ -24,11 +24,16 @@ pub(super) enum Key {
     SharedStorage(String),
     /// The cluster lock of a file that all nodes share, which is polled.
     ClusterFile(String),
+    /// A cluster lock of its own name, which is polled.
+    ClusterDomain(String),
 }
 
 impl Key {
     fn is_polled(&self) -> bool {
-        matches!(self, Self::SharedStorage(_) | Self::ClusterFile(_))
+        matches!(
+            self,
+            Self::SharedStorage(_) | Self::ClusterFile(_) | Self::ClusterDomain(_)
+        )
     }
 
     /// What is told when it was not free in time.
@@ -45,6 +50,9 @@ impl Key {
             }
             Self::ClusterFile(name) => {
                 format!("cfs-lock 'file-{name}' error: got lock request timeout")
+            }
+            Self::ClusterDomain(name) => {
+                format!("cfs-lock 'domain-{name}' error: got lock request timeout")
             }
         }
     }

@@ -148,6 +148,14 @@ pub(super) enum Operation {
     DeleteVolume {
         volid: String,
     },
+    /// Asks every node to reload its networks.
+    ReloadNetworks {
+        caller: Caller,
+    },
+    /// A node's networks become what is configured.
+    ReloadNetwork {
+        node: String,
+    },
 }
 
 /// A request in the hands of the daemon.
@@ -388,6 +396,8 @@ impl World {
             | Operation::SetConfigTask { .. }
             | Operation::Write { .. }
             | Operation::Told { .. }
+            | Operation::ReloadNetworks { .. }
+            | Operation::ReloadNetwork { .. }
             | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
         }
@@ -422,6 +432,8 @@ impl World {
                 return Ok(self.config_task(node, *vmid, params, caller));
             }
             Operation::Told { line } => self.log(job, line.clone()),
+            Operation::ReloadNetworks { caller } => self.reload_networks(job, caller),
+            Operation::ReloadNetwork { node } => self.reload_network(node),
             Operation::Start { vmid } => {
                 let pid = self.next_pid;
                 self.next_pid += 9;

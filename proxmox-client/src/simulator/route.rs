@@ -8,6 +8,7 @@ mod node;
 mod openid;
 mod pool;
 mod qemu;
+mod sdn;
 mod shared;
 mod storage;
 mod task;
@@ -25,6 +26,7 @@ pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
 pub(super) use openid::Providers;
 pub(super) use pool::Pool;
+pub(super) use sdn::Sdn;
 pub(super) use user::Grant;
 
 /// An answer now, or a job whose end brings it.
@@ -79,6 +81,8 @@ impl World {
                 self.read_firewall("cluster", rest, call).into()
             }
             ("GET", ["version"]) => Handled::Now(Self::version()),
+            ("GET", ["cluster", "sdn", rest @ ..]) => self.read_sdn(rest, call).into(),
+            ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
@@ -106,6 +110,7 @@ impl World {
                     ["storage", rest @ ..] => {
                         self.node_storage(method, node, rest, call, caller).into()
                     }
+                    ["sdn", rest @ ..] => self.node_sdn(node, rest, call).into(),
                     ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),
                     _ => self.node(method, node, rest, call).into(),
                 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power};
-use super::route::{Firewall, Grant, GuestCommand, Pool, Providers};
+use super::route::{Firewall, Grant, GuestCommand, Pool, Providers, Sdn};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -51,6 +51,8 @@ pub struct World {
     pub(super) acl: BTreeSet<Grant>,
     #[serde(default)]
     pub(super) firewalls: BTreeMap<String, Firewall>,
+    #[serde(default)]
+    pub(super) sdn: Sdn,
     pub(super) engine: Engine,
 }
 
@@ -293,6 +295,9 @@ pub struct Durations {
     /// From a volume's allocation until it is used.
     #[serde(default)]
     pub activate: Duration,
+    /// Reloading a node's networks.
+    #[serde(default)]
+    pub reload: Duration,
     /// Bytes per second of a copy.
     pub copy_speed: u64,
     /// From the start until the guest agent answers; none means never.
@@ -320,6 +325,7 @@ impl Default for Durations {
             linked_clone: ms(120),
             full_clone: ms(100),
             activate: ms(30),
+            reload: ms(1500),
             copy_speed: 200 << 20,
             agent_up: Some(ms(12_000)),
             guests_listen: true,
@@ -355,6 +361,7 @@ impl World {
             roles: BTreeMap::new(),
             acl: BTreeSet::new(),
             firewalls: BTreeMap::new(),
+            sdn: Sdn::default(),
             engine: Engine::default(),
         }
     }
@@ -453,7 +460,7 @@ impl World {
         self
     }
 
-    /// Takes over users, rights, pools and firewalls of another world.
+    /// Takes over users, rights, pools, firewalls and software-defined networks of another world.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -462,6 +469,7 @@ impl World {
         self.acl.clone_from(&other.acl);
         self.pools.clone_from(&other.pools);
         self.firewalls.clone_from(&other.firewalls);
+        self.sdn.clone_from(&other.sdn);
         self
     }
 

@@ -17,6 +17,8 @@ mod config_files;
 mod contention;
 mod decode;
 mod errors;
+#[cfg(feature = "simulator")]
+mod firewall_objects;
 #[cfg(feature = "config-files")]
 mod fuzz;
 #[cfg(feature = "simulator")]
@@ -39,6 +41,8 @@ mod proxmoxer;
 mod real_ssh;
 #[cfg(feature = "simulator")]
 mod spans;
+#[cfg(feature = "simulator")]
+mod sdn;
 #[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]

@@ -1,4 +1,7 @@
-//! Firewalls of the cluster, of nodes and of guests: options, rules and security groups.
+//! Firewalls of the cluster, of nodes, of guests and of vnets: options, rules and security groups.
+
+mod object;
+mod rule;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +23,12 @@ pub(in super::super) struct Firewall {
     rules: Vec<Map<String, Value>>,
     /// Security groups; only the cluster's file has them.
     groups: BTreeMap<String, (String, Vec<Map<String, Value>>)>,
+    /// Aliases by their names in small letters; only the cluster's file and those of guests have them.
+    #[serde(default)]
+    aliases: BTreeMap<String, Map<String, Value>>,
+    /// IP sets, with their comments; as aliases.
+    #[serde(default)]
+    ip_sets: BTreeMap<String, (String, Vec<Map<String, Value>>)>,
 }
 
 /// Parameters that are not part of a rule.
@@ -38,7 +47,7 @@ const NUMBERS: [&str; 8] = [
     "nf_conntrack_max",
 ];
 
-fn digest(text: &str) -> String {
+pub(super) fn digest(text: &str) -> String {
     let hash = Sha1::digest(text.as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -65,6 +74,9 @@ fn stored(key: &str, value: &Value) -> Value {
 
 fn shown(rules: &[Map<String, Value>], index: usize) -> Option<Map<String, Value>> {
     let mut entry = rules.get(index)?.clone();
+    if let Some(version) = rule::ip_version(&entry) {
+        entry.insert("ipversion".to_owned(), version.into());
+    }
     entry.insert("pos".to_owned(), index.into());
     entry.insert("digest".to_owned(), digest_of(rules).into());
     Some(entry)
@@ -89,13 +101,7 @@ impl World {
         match rest {
             ["options"] => {
                 let mut options = file.options.clone();
-                let text = Value::Object(file.options.clone()).to_string();
-                let text = if file.options.is_empty() {
-                    ""
-                } else {
-                    text.as_str()
-                };
-                options.insert("digest".to_owned(), digest(text).into());
+                options.insert("digest".to_owned(), file.options_digest().into());
                 Ok(Reply::data(options))
             }
             ["rules"] => Ok(all(&file.rules)),
@@ -123,6 +129,9 @@ impl World {
                     _ => Err(not_simulated(call)),
                 }
             }
+            [noun @ ("aliases" | "ipset" | "refs"), rest @ ..] if has_objects(scope) => {
+                self.read_firewall_objects(scope, noun, rest, call)
+            }
             _ => Err(not_simulated(call)),
         }
     }
@@ -134,9 +143,21 @@ impl World {
         rest: &[&str],
         call: &Call,
     ) -> Outcome {
+        if let [noun @ ("aliases" | "ipset"), rest @ ..] = rest
+            && has_objects(scope)
+        {
+            return self.write_firewall_object(method, scope, noun, rest, call);
+        }
+        let known = self.firewall_names(scope);
         let file = self.firewalls.entry(scope.to_owned()).or_default();
         match (method, rest) {
             ("PUT", ["options"]) => {
+                if call
+                    .text("digest")
+                    .is_some_and(|asked| asked != file.options_digest())
+                {
+                    return Err(changed());
+                }
                 for (key, value) in &call.params {
                     if !NOT_RULE.contains(&key.as_str()) {
                         file.options.insert(key.clone(), stored(key, value));
@@ -147,10 +168,17 @@ impl World {
                 }
                 Ok(Reply::data(()))
             }
-            (_, ["rules", rest @ ..]) => write_rules(&mut file.rules, method, rest, call),
+            (_, ["rules", rest @ ..]) => {
+                write_rules(&mut file.rules, method, rest, call, &|rule| {
+                    rule::verify(rule, rule::Place::of(scope), &known)
+                })
+            }
             ("POST", ["groups"]) if scope == "cluster" => {
                 require(call, &["group"])?;
                 let name = call.text("group").unwrap_or_default();
+                if let Some(old) = call.text("rename") {
+                    return file.rename_group(&old, name, call);
+                }
                 if file.groups.contains_key(&name) {
                     return Err(Reply::parameter(
                         "group",
@@ -173,7 +201,9 @@ impl World {
             },
             (_, ["groups", name, rest @ ..]) if scope == "cluster" => {
                 match file.groups.get_mut(*name) {
-                    Some((_, rules)) => write_rules(rules, method, rest, call),
+                    Some((_, rules)) => write_rules(rules, method, rest, call, &|rule| {
+                        rule::verify(rule, rule::Place::Group, &known)
+                    }),
                     None => Err(Reply::failed(format!("no such security group '{name}'"))),
                 }
             }
@@ -182,12 +212,53 @@ impl World {
     }
 }
 
+impl Firewall {
+    fn options_digest(&self) -> String {
+        if self.options.is_empty() {
+            return digest("");
+        }
+        digest(&Value::Object(self.options.clone()).to_string())
+    }
+
+    /// A group gets another comment. One that gets another name would take its rules' users along.
+    fn rename_group(&mut self, old: &str, name: String, call: &Call) -> Outcome {
+        let names: Vec<&str> = self.groups.keys().map(String::as_str).collect();
+        if call
+            .text("digest")
+            .is_some_and(|asked| asked != digest(&names.concat()))
+        {
+            return Err(changed());
+        }
+        if !self.groups.contains_key(old) {
+            let why = format!("Security group '{old}' does not exist");
+            return Err(Reply::parameter("group", why));
+        }
+        if old != name {
+            return Err(not_simulated(call));
+        }
+        if let (Some((comment, _)), Some(new)) = (self.groups.get_mut(&name), call.text("comment"))
+        {
+            *comment = new;
+        }
+        Ok(Reply::data(()))
+    }
+}
+
+/// Whether a rule may stand there.
+type Verify<'a> = dyn Fn(&Map<String, Value>) -> Result<(), Reply> + 'a;
+
+/// Whether a firewall may have aliases and IP sets: the cluster's and those of guests.
+fn has_objects(scope: &str) -> bool {
+    !scope.contains('/')
+}
+
 /// A rule goes to the top, or where it is asked to, and is off unless it says otherwise.
 fn write_rules(
     rules: &mut Vec<Map<String, Value>>,
     method: &str,
     rest: &[&str],
     call: &Call,
+    verify: &Verify<'_>,
 ) -> Outcome {
     if call
         .text("digest")
@@ -217,6 +288,7 @@ fn write_rules(
             let mut rule = Map::new();
             rule.insert("enable".to_owned(), 0.into());
             rule.extend(values());
+            verify(&rule)?;
             let at = call.number("pos").unwrap_or(0) as usize;
             rules.insert(at.min(rules.len()), rule);
         }
@@ -229,10 +301,13 @@ fn write_rules(
                 rules.insert(to.min(rules.len()), rule);
             }
             None => {
-                rules[index].extend(values());
+                let mut rule = rules[index].clone();
+                rule.extend(values());
                 for key in call.text("delete").unwrap_or_default().split(',') {
-                    rules[index].shift_remove(key);
+                    rule.shift_remove(key);
                 }
+                verify(&rule)?;
+                rules[index] = rule;
             }
         },
         ("DELETE", Some(index)) => {

@@ -13,16 +13,28 @@ use crate::simulator::world::World;
 /// How long a change holds the file's lock.
 const HOLD: Duration = Duration::from_millis(3);
 
-/// The file that a call changes.
-fn file_of(method: &str, segments: &[&str]) -> Option<String> {
+/// The cluster lock that a call takes.
+fn lock_of(method: &str, segments: &[&str]) -> Option<Key> {
     if method == "GET" {
         return None;
     }
+    if let ["cluster", "sdn", noun, rest @ ..] = segments
+        && !matches!(rest, [_, "firewall", ..])
+    {
+        // Applying, without a noun, is a task.
+        return (*noun != "fabrics").then(|| Key::ClusterDomain("sdn".to_owned()));
+    }
+    file_of(segments).map(Key::ClusterFile)
+}
+
+/// The file that a call changes.
+fn file_of(segments: &[&str]) -> Option<String> {
     match segments {
         ["access", "users" | "groups" | "roles" | "acl", ..] | ["pools", ..] => {
             Some("user_cfg".to_owned())
         }
         ["storage", ..] => Some("storage_cfg".to_owned()),
+        ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
         ["cluster", "firewall", ..] => Some("firewall_cluster_fw".to_owned()),
         ["nodes", node, "firewall", ..] => Some(format!("firewall_{node}_fw")),
         ["nodes", _, "qemu", vmid, "firewall", ..] => Some(format!("firewall_{vmid}_fw")),
@@ -39,9 +51,9 @@ impl World {
         call: &Call,
         caller: &Caller,
     ) -> Option<Handled> {
-        let file = file_of(method, segments)?;
+        let key = lock_of(method, segments)?;
         let mut steps = vec![Step::Lock {
-            key: Key::ClusterFile(file),
+            key,
             shared: false,
             wait: LOCK_WAIT,
             prefix: String::new(),
@@ -64,6 +76,11 @@ impl World {
             (method, ["access", rest @ ..]) => self.write_access(method, rest, call),
             (method, ["pools", rest @ ..]) => self.write_pool(method, rest, call),
             (method, ["storage", rest @ ..]) => self.write_storage(method, rest, call),
+            (method, ["cluster", "sdn", "vnets", vnet, "firewall", rest @ ..]) => {
+                self.vnet_or(vnet)?;
+                self.write_firewall(method, &format!("vnet/{vnet}"), rest, call)
+            }
+            (method, ["cluster", "sdn", rest @ ..]) => self.write_sdn(method, rest, call),
             (method, ["cluster", "firewall", rest @ ..]) => {
                 self.write_firewall(method, "cluster", rest, call)
             }

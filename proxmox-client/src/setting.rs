@@ -1,0 +1,403 @@
+//! Settings that are wanted of an object, and how they differ from what the server has.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::access::text;
+use crate::scalar::parse_bool;
+use crate::wire::Params;
+
+/// What is wanted of one setting.
+#[derive(Clone)]
+pub(crate) enum Wanted {
+    Text(String),
+    /// A flag, and what holds where the server says nothing about it.
+    Flag {
+        on: bool,
+        otherwise: bool,
+    },
+    /// Names whose order does not matter, and what the server wants between them.
+    Names {
+        names: BTreeSet<String>,
+        separator: &'static str,
+    },
+    /// Property strings whose order does not matter, each a parameter of its own.
+    Items(Vec<String>),
+    Secret(SecretString),
+    /// Not set.
+    Absent,
+}
+
+impl Wanted {
+    /// A text; an empty one is the same as none, since forms cannot carry it.
+    pub(crate) fn text(value: &str) -> Self {
+        if value.is_empty() {
+            Self::Absent
+        } else {
+            Self::Text(value.to_owned())
+        }
+    }
+
+    pub(crate) fn names<S: Into<String>>(
+        names: impl IntoIterator<Item = S>,
+        separator: &'static str,
+    ) -> Self {
+        let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+        if names.is_empty() {
+            Self::Absent
+        } else {
+            Self::Names { names, separator }
+        }
+    }
+
+    pub(crate) fn items(items: Vec<String>) -> Self {
+        if items.is_empty() {
+            Self::Absent
+        } else {
+            Self::Items(items)
+        }
+    }
+
+    /// Whether what the server has is what is wanted. A secret that the server does not show counts as held.
+    fn is_held(&self, have: Option<&Value>) -> bool {
+        let have = have.filter(|value| !value.is_null());
+        match self {
+            Self::Text(wanted) => {
+                have.is_some_and(|have| text(have).trim_end() == wanted.trim_end())
+            }
+            Self::Flag { on, otherwise } => {
+                have.map_or(Some(*otherwise), |have| parse_bool(&text(have))) == Some(*on)
+            }
+            Self::Names { names, .. } => have.is_some_and(|have| names_of(have) == *names),
+            Self::Items(items) => {
+                let mut wanted: Vec<_> = items
+                    .iter()
+                    .map(|item| parts(&item.as_str().into()))
+                    .collect();
+                let mut held: Vec<_> = match have {
+                    Some(Value::Array(items)) => items.iter().map(parts).collect(),
+                    Some(one) => vec![parts(one)],
+                    None => Vec::new(),
+                };
+                wanted.sort();
+                held.sort();
+                wanted == held
+            }
+            Self::Secret(secret) => have.is_none_or(|have| text(have) == secret.expose_secret()),
+            Self::Absent => have.is_none_or(is_empty),
+        }
+    }
+
+    fn push_to(&self, name: &str, params: &mut Params) {
+        match self {
+            Self::Text(value) => params.push(name, value.as_str()),
+            Self::Flag { on, .. } => params.push_flag(name, *on),
+            Self::Names { names, separator } => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                params.push(name, names.join(separator));
+            }
+            Self::Items(items) => items
+                .iter()
+                .for_each(|item| params.push(name, item.as_str())),
+            Self::Secret(secret) => params.push(name, secret.expose_secret()),
+            Self::Absent => {}
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// Names of a list, however the server writes it.
+fn names_of(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Array(items) => items.iter().map(text).collect(),
+        other => text(other)
+            .split([',', ';', ' '])
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// The parts of a property string, which the server may also give as an object.
+fn parts(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect(),
+        other => text(other).split(',').map(str::to_owned).collect(),
+    }
+}
+
+/// Settings by name; `Debug` shows the names only.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The object's kind, which is fixed once it is made.
+    pub(crate) kind: Option<String>,
+    /// The digest that a change is bound to by the caller.
+    pub(crate) digest: Option<String>,
+    entries: Vec<(String, Wanted)>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.entries.iter().map(|(name, _)| name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Settings {
+    pub(crate) fn of_kind(kind: &str) -> Self {
+        Self {
+            kind: Some(kind.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Sets one; the last word counts.
+    pub(crate) fn set(&mut self, name: &str, wanted: Wanted) {
+        self.entries.retain(|(have, _)| have != name);
+        self.entries.push((name.to_owned(), wanted));
+    }
+
+    /// The names of what is not as wanted.
+    pub(crate) fn differing(&self, have: &Map<String, Value>) -> Vec<String> {
+        self.entries
+            .iter()
+            .filter(|(name, wanted)| !wanted.is_held(have.get(name)))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// The names of secrets that the server does not show.
+    pub(crate) fn hidden(&self, have: &Map<String, Value>) -> Vec<String> {
+        self.entries
+            .iter()
+            .filter(|(name, wanted)| {
+                matches!(wanted, Wanted::Secret(_)) && !have.contains_key(name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Adds what is to be set when the object is made.
+    pub(crate) fn push_new(&self, params: &mut Params) {
+        for (name, wanted) in &self.entries {
+            wanted.push_to(name, params);
+        }
+    }
+
+    /// Adds the named settings as a change: what is not to be set goes into `delete`.
+    pub(crate) fn push_change(&self, names: &[String], params: &mut Params) {
+        let mut gone = Vec::new();
+        for (name, wanted) in self.entries.iter().filter(|(name, _)| names.contains(name)) {
+            match wanted {
+                Wanted::Absent => gone.push(name.as_str()),
+                other => other.push_to(name, params),
+            }
+        }
+        if !gone.is_empty() {
+            params.push("delete", gone.join(","));
+        }
+    }
+}
+
+/// Makes a type of settings: a setter for each name, and ways to set and drop any other.
+macro_rules! settings {
+    ($(#[$meta:meta])* pub struct $Name:ident {
+        $( $(#[$doc:meta])* $setter:ident $key:literal $kind:ident, )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Default)]
+        #[non_exhaustive]
+        pub struct $Name(pub(crate) $crate::setting::Settings);
+
+        impl std::fmt::Debug for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($Name)).field(&self.0).finish()
+            }
+        }
+
+        impl AsRef<$crate::setting::Settings> for $Name {
+            fn as_ref(&self) -> &$crate::setting::Settings {
+                &self.0
+            }
+        }
+
+        impl $Name {
+            /// Nothing set.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $( $crate::setting::settings! { @setter $kind $(#[$doc])* $setter $key } )*
+
+            /// Any other setting, as the interface spells it.
+            #[must_use]
+            pub fn with(mut self, name: &str, value: &str) -> Self {
+                self.0.set(name, $crate::setting::Wanted::text(value));
+                self
+            }
+
+            /// Drops a setting, so that the default holds again.
+            #[must_use]
+            pub fn without(mut self, name: &str) -> Self {
+                self.0.set(name, $crate::setting::Wanted::Absent);
+                self
+            }
+
+            /// Refuses a change with [`Kind::Conflict`](crate::Kind::Conflict) if the digest is another one by now.
+            #[must_use]
+            pub fn with_digest(mut self, digest: &str) -> Self {
+                self.0.digest = Some(digest.to_owned());
+                self
+            }
+        }
+    };
+    (@setter text $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter(mut self, value: &str) -> Self {
+            self.0.set($key, $crate::setting::Wanted::text(value));
+            self
+        }
+    };
+    (@setter number $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter(mut self, value: u32) -> Self {
+            self.0.set($key, $crate::setting::Wanted::Text(value.to_string()));
+            self
+        }
+    };
+    (@setter flag $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter(mut self, on: bool) -> Self {
+            self.0.set($key, $crate::setting::Wanted::Flag { on, otherwise: false });
+            self
+        }
+    };
+    (@setter switch $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter(mut self, on: bool) -> Self {
+            self.0.set($key, $crate::setting::Wanted::Flag { on, otherwise: true });
+            self
+        }
+    };
+    (@setter names $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+            self.0.set($key, $crate::setting::Wanted::names(names, ","));
+            self
+        }
+    };
+    (@setter words $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+            self.0.set($key, $crate::setting::Wanted::names(names, " "));
+            self
+        }
+    };
+    (@setter secret $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter(mut self, value: impl Into<secrecy::SecretString>) -> Self {
+            self.0.set($key, $crate::setting::Wanted::Secret(value.into()));
+            self
+        }
+    };
+}
+
+pub(crate) use settings;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn differs(wanted: Wanted, have: Value) -> bool {
+        let mut settings = Settings::default();
+        settings.set("key", wanted);
+        let have = json!({ "key": have });
+        !settings
+            .differing(have.as_object().unwrap_or(&Map::new()))
+            .is_empty()
+    }
+
+    #[test]
+    fn what_the_server_writes_otherwise_is_not_a_difference() {
+        let same = [
+            (Wanted::text("1450"), json!(1450)),
+            (Wanted::text("a note"), json!("a note\n")),
+            (Wanted::names(["b", "a"], ","), json!("a,b")),
+            (Wanted::names(["b", "a"], " "), json!(["b", "a"])),
+            (
+                Wanted::items(vec!["path=/srv,node=a".into(), "node=b,path=/srv".into()]),
+                json!(["node=b,path=/srv", "node=a,path=/srv"]),
+            ),
+            (
+                Wanted::items(vec!["start-address=192.0.2.1,end-address=192.0.2.9".into()]),
+                json!([{ "end-address": "192.0.2.9", "start-address": "192.0.2.1" }]),
+            ),
+            (Wanted::text(""), json!(null)),
+            (Wanted::Absent, json!([])),
+        ];
+        for (wanted, have) in same {
+            assert!(!differs(wanted, have.clone()), "{have}");
+        }
+        let others = [
+            (Wanted::text("1450"), json!(1500)),
+            (Wanted::names(["a"], ","), json!("a,b")),
+            (
+                Wanted::items(vec!["node=a".into()]),
+                json!(["node=a", "node=b"]),
+            ),
+            (Wanted::Absent, json!("x")),
+            (Wanted::Secret("new".into()), json!("old")),
+        ];
+        for (wanted, have) in others {
+            assert!(differs(wanted, have.clone()), "{have}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_is_not_told_has_its_default() {
+        let mut settings = Settings::default();
+        let flag = |on, otherwise| Wanted::Flag { on, otherwise };
+        settings.set("off", flag(false, false));
+        settings.set("on", flag(true, true));
+        assert!(settings.differing(&Map::new()).is_empty());
+        settings.set("on", flag(false, true));
+        assert_eq!(settings.differing(&Map::new()), ["on"]);
+    }
+
+    #[test]
+    fn what_is_dropped_goes_into_delete_and_secrets_stay_out_of_debug() {
+        let mut settings = Settings::default();
+        settings.set("a", Wanted::Absent);
+        settings.set("b", Wanted::text(""));
+        settings.set("password", Wanted::Secret("hunter2".into()));
+        let mut params = Params::new();
+        let all: Vec<String> = ["a", "b", "password"].map(str::to_owned).into();
+        settings.push_change(&all, &mut params);
+        let pairs: Vec<_> = params.iter().collect();
+        assert_eq!(pairs, [("password", "hunter2"), ("delete", "a,b")]);
+        assert!(!format!("{settings:?}{params:?}").contains("hunter2"));
+    }
+}
