@@ -10,6 +10,8 @@ mod cluster;
 pub mod config_file;
 pub mod error;
 mod firewall;
+#[cfg(feature = "config-files")]
+pub mod firewall_file;
 mod limits;
 mod named;
 mod nocloud;

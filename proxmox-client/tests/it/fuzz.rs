@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use proxmox_client::config_file::{ConfigFile, GuestKind};
+use proxmox_client::firewall_file::{FileRule, FirewallFile, Level, Section};
 use proxmox_client::property::{Drive, IpConfig, Nic, PropertyString};
 use proxmox_client::wire::{Answer, escape, unescape};
 use proxmox_client::{QemuConfig, Size, Upid};
@@ -93,6 +94,33 @@ fn configuration_files() {
             let file = ConfigFile::parse(kind, &text);
             assert_eq!(file.to_string(), text);
             let _ = file.problems();
+        }
+    });
+}
+
+#[test]
+fn firewall_files() {
+    let seeds = [
+        "[OPTIONS]\nenable: 1\n[RULES]\n|IN SSH(DROP) -i net0 -source +dc/a -p tcp -dport 1:2,3 # c\n",
+        "[ALIASES]\na1 192.0.2.0/24 # x\n[IPSET s1] # y\n!192.0.2.1\na1\n[group g1]\nOUT DROP -log info\n",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        for level in [Level::Cluster, Level::Node, Level::Guest, Level::Vnet] {
+            let mut file = FirewallFile::parse(level, &text);
+            assert_eq!(file.to_string(), text);
+            let _ = (
+                file.problems(None),
+                file.problems(Some(&file)),
+                file.aliases(),
+            );
+            let rules = file.rules(&Section::Rules);
+            for rule in &rules {
+                assert_eq!(rule.to_string().parse::<FileRule>().unwrap(), *rule);
+            }
+            file.set_option("enable", "0");
+            assert_eq!(file.option("ENABLE").as_deref(), Some("0"));
+            assert_eq!(file.rules(&Section::Rules), rules);
         }
     });
 }

@@ -17,6 +17,8 @@ mod config_files;
 mod contention;
 mod decode;
 mod errors;
+#[cfg(feature = "config-files")]
+mod firewall_files;
 #[cfg(feature = "simulator")]
 mod firewall_objects;
 #[cfg(feature = "config-files")]
