@@ -62,9 +62,12 @@ pub use node::{
 pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
-    Agent, CloneOptions, ConfigUpdate, Created, Exec, ExecStatus, Grown, GuestFile, GuestInterface,
-    GuestProcess, IpRule, MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
+    Agent, Attached, Attachment, Bus, CloneOptions,
+    ConfigUpdate, Created, Exec, ExecStatus, Grown,
+    GuestFile, GuestInterface, GuestProcess, IpRule,
+    MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
     Removed, Shutdown, Snapshot, Started, Stopped,
+    Volumes,
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};

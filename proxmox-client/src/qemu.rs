@@ -3,6 +3,7 @@
 mod agent;
 mod config;
 mod create;
+mod disk;
 mod patch;
 mod placement;
 mod power;
@@ -20,6 +21,7 @@ use crate::wire::{Method, Request};
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use config::QemuConfig;
 pub use create::Created;
+pub use disk::{Attached, Attachment, Bus, Volumes};
 pub use patch::{ConfigUpdate, QemuPatch};
 pub use placement::MigrateOptions;
 pub use power::{Shutdown, Started, Stopped};

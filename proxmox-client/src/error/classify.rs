@@ -89,6 +89,10 @@ const TEXTS: &[(Find, Kind)] = &[
     (Then("VM ", " not running"), Kind::PowerState),
     (Then("CT ", " not running"), Kind::PowerState),
     (Then("is running - ", "failed"), Kind::PowerState),
+    (
+        Then("Cannot move disk to another VM while", "is running"),
+        Kind::PowerState,
+    ),
     (In("unexpected state change"), Kind::PowerState),
     (
         In("you can't start a vm if it's a template"),
@@ -100,6 +104,7 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("is not empty"), Kind::InUse),
     (In("is used by"), Kind::InUse),
     (In("still in use"), Kind::InUse),
+    (In("is already in use for VM"), Kind::InUse),
     // Protection.
     (
         Then("can't remove ", "protection mode enabled"),
@@ -130,6 +135,7 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("No such file or directory"), Kind::NotFound),
     (In("not HA managed"), Kind::NotFound),
     (Then("unable to find ", " in"), Kind::NotFound),
+    (Then("could not find ", "VM "), Kind::NotFound),
     (In("hostname lookup '"), Kind::NotFound),
     (In("not in a cluster"), Kind::NotConfigured),
     (End(" not found"), Kind::NotFound),

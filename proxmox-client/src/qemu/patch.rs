@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Kind, Result};
 use crate::property::{Nic, PropertyString, format_of};
 use crate::qemu::config::is_drive_slot;
-use crate::qemu::{Qemu, QemuConfig};
+use crate::qemu::{Qemu, QemuConfig, Volumes};
 use crate::wire::Method;
 
 /// Keys to set and keys to remove.
@@ -16,6 +16,8 @@ pub struct QemuPatch {
     pub set: QemuConfig,
     /// Keys to remove. Removing a drive detaches it as `unusedN`; removing `unusedN` destroys the volume.
     pub delete: Vec<String>,
+    /// What becomes of the volumes of drives among the keys to remove.
+    pub volumes: Volumes,
 }
 
 /// What became of a change.
@@ -53,6 +55,13 @@ impl QemuPatch {
         self
     }
 
+    /// What becomes of the volumes of drives that are removed. By default they stay as `unusedN`.
+    #[must_use]
+    pub fn with_volumes(mut self, volumes: Volumes) -> Self {
+        self.volumes = volumes;
+        self
+    }
+
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
         self.set.values().is_empty() && self.delete.is_empty()
@@ -72,25 +81,28 @@ impl QemuConfig {
     /// What must change so that this configuration has everything that `wanted` says.
     ///
     /// Values are compared by meaning: tags are a set, property strings are compared by key, a card without
-    /// a MAC address in `wanted` accepts the one that the server chose, and keys that `wanted` does not name
-    /// stay. A password cannot be compared, since the server masks it; it is never part of the result.
+    /// a MAC address in `wanted` accepts the one that the server chose, a drive to be allocated or imported accepts the
+    /// one that is there, and keys that `wanted` does not name stay. Where an option of a card or drive differs, the
+    /// result keeps the address or volume. A password cannot be compared, since the server masks it; it is never part of the result.
     pub fn patch_to(&self, wanted: &QemuConfig) -> QemuPatch {
         let mut set = Map::new();
         for (key, value) in wanted.values() {
             if key == "cipassword" && self.values().contains_key(key) {
                 continue;
             }
-            if !self
-                .values()
-                .get(key)
-                .is_some_and(|have| same(key, have, value))
-            {
-                set.insert(key.clone(), value.clone());
+            match self.values().get(key) {
+                Some(have) if same(key, have, value) => {}
+                Some(have) => {
+                    set.insert(key.clone(), carried_over(key, have, value));
+                }
+                None => {
+                    set.insert(key.clone(), value.clone());
+                }
             }
         }
         QemuPatch {
             set: QemuConfig::from_values(set),
-            delete: Vec::new(),
+            ..QemuPatch::default()
         }
     }
 }
@@ -132,7 +144,7 @@ fn same(key: &str, have: &Value, wanted: &Value) -> bool {
         };
     }
     let (mut have, mut wanted) = (have, wanted);
-    if is_drive_slot(key) || key.starts_with("efidisk") || key.starts_with("tpmstate") {
+    if is_volume_key(key) {
         // A drive that is there already satisfies the wish to allocate or import it.
         let volume =
             |parts: &PropertyString| parts.get(format, "file").unwrap_or_default().to_owned();
@@ -154,8 +166,47 @@ fn same(key: &str, have: &Value, wanted: &Value) -> bool {
     have.same_meaning(&wanted, format)
 }
 
+/// What is wanted, with what the server chose when it made a card or a drive: sending a wish for a volume again would
+/// make another volume, a card without an address would get a new one.
+fn carried_over(key: &str, have: &Value, wanted: &Value) -> Value {
+    let (have, wanted_text) = (text(have), text(wanted));
+    if key.starts_with("net") {
+        return match (have.parse::<Nic>(), wanted_text.parse::<Nic>()) {
+            (Ok(have), Ok(new)) if new.mac().is_none() => match have.mac() {
+                Some(mac) => new.with_mac(&mac).to_string().into(),
+                None => wanted.clone(),
+            },
+            _ => wanted.clone(),
+        };
+    }
+    if !is_volume_key(key) {
+        return wanted.clone();
+    }
+    let Some(format) = format_of(key) else {
+        return wanted.clone();
+    };
+    let have = PropertyString::parse(&have);
+    let mut new = PropertyString::parse(&wanted_text);
+    let volume = |parts: &PropertyString| parts.get(format, "file").unwrap_or_default().to_owned();
+    if !(is_wish(&volume(&new)) && same_storage(&volume(&have), &volume(&new))) {
+        return wanted.clone();
+    }
+    new.remove(format, "import-from");
+    for kept in ["file", "format", "size"] {
+        match have.get(format, kept) {
+            Some(value) => new.set(format, kept, value.to_owned()),
+            None => new.remove(format, kept),
+        }
+    }
+    new.to_string().into()
+}
+
+fn is_volume_key(key: &str) -> bool {
+    is_drive_slot(key) || key.starts_with("efidisk") || key.starts_with("tpmstate")
+}
+
 /// `storage:8`, `storage:0.5`, `storage:cloudinit`: asks for a volume instead of naming one.
-fn is_wish(volume: &str) -> bool {
+pub(crate) fn is_wish(volume: &str) -> bool {
     volume.split_once(':').is_some_and(|(_, rest)| {
         rest == "cloudinit"
             || (!rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
@@ -185,6 +236,9 @@ impl Qemu {
         request.params_mut().extend_values(patch.set.values());
         if !patch.delete.is_empty() {
             request.params_mut().push("delete", patch.delete.join(","));
+            if patch.volumes == Volumes::Destroy {
+                request.params_mut().push_flag("force", true);
+            }
         }
         if let Some(digest) = read.digest() {
             request.params_mut().push("digest", digest);

@@ -34,6 +34,9 @@ pub struct Guest {
     pub(super) power: Power,
     pub(super) pid: u32,
     pub(super) paused: bool,
+    /// What the cloud-init drive was made from, of the keys that changed since; none for those that were not there.
+    #[serde(default)]
+    pub(super) cloud_init: BTreeMap<String, Option<Value>>,
     /// Files that were written through the agent.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
@@ -61,6 +64,7 @@ impl Guest {
             power: Power::Off,
             pid: 0,
             paused: false,
+            cloud_init: BTreeMap::new(),
             files: BTreeMap::new(),
             processes: Vec::new(),
         }

@@ -118,7 +118,7 @@ impl Arrived {
 }
 
 /// `+` is a blank in forms, not in paths.
-fn decode(text: &str, plus: bool) -> String {
+pub(super) fn decode(text: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -3,6 +3,7 @@
 mod config;
 mod disk;
 mod lifecycle;
+mod reassign;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,7 @@ use super::world::World;
 
 pub(super) use config::is_drive;
 pub(super) use disk::{DriveText, read_size};
+pub(super) use reassign::Reassign;
 
 /// Who asks.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub(super) enum Operation {
     },
     /// Moves a disk to another storage.
     MoveDisk(Box<Move>),
+    /// Gives a disk to another guest.
+    Reassign(Box<Reassign>),
     /// Moves a guest to another node.
     Migrate {
         vmid: u32,
@@ -368,6 +372,7 @@ impl World {
             | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
             Operation::Delete { vmid } => self.check_delete(*vmid),
             Operation::MoveDisk(work) => self.check_move(job, work),
+            Operation::Reassign(work) => self.check_reassign(work).map(|_| ()),
             Operation::Resize { vmid, digest, .. } => {
                 let guest = self.require_unlocked(*vmid)?;
                 match digest {
@@ -441,10 +446,12 @@ impl World {
                 guest.commit_pending();
                 guest.power = Power::On { since: now };
                 guest.paused = false;
+                guest.cloud_init.clear();
                 guest.pid = pid;
             }
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,
+            Operation::Reassign(work) => self.reassign(job, work)?,
             Operation::Migrate { vmid, target } => {
                 self.guest_mut(*vmid)?.node.clone_from(target);
                 self.log(job, "migration finished successfully");

@@ -2,10 +2,12 @@
 
 mod access;
 mod agent;
+mod cloud_init;
 mod cluster;
 mod firewall;
 mod node;
 mod openid;
+mod placement;
 mod pool;
 mod qemu;
 mod sdn;

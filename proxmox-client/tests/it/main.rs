@@ -16,6 +16,8 @@ mod config_files;
 #[cfg(feature = "simulator")]
 mod contention;
 mod decode;
+#[cfg(feature = "simulator")]
+mod disks;
 mod errors;
 #[cfg(feature = "config-files")]
 mod firewall_files;

@@ -211,8 +211,9 @@ impl World {
         for key in list("revert") {
             self.guest_mut(vmid)?.pending.shift_remove(&key);
         }
+        let force = params.get("force").map(text_of).as_deref() == Some("1");
         for key in list("delete") {
-            self.delete_key(vmid, &key)?;
+            self.delete_key(vmid, &key, force)?;
         }
         let sets: Vec<(String, String)> = Self::config_params(params)
             .map(|(key, text)| (key.to_owned(), text))
@@ -239,8 +240,9 @@ impl World {
         Ok(())
     }
 
-    fn delete_key(&mut self, vmid: u32, key: &str) -> Result<(), Reply> {
+    fn delete_key(&mut self, vmid: u32, key: &str, force: bool) -> Result<(), Reply> {
         let guest = self.guest_mut(vmid)?;
+        guest.note_cloud_init(key, None);
         if is_indexed(key, "unused") {
             let volume = guest.config.shift_remove(key).map(|value| text_of(&value));
             if let Some(volume) = volume
@@ -260,10 +262,22 @@ impl World {
             return Ok(());
         }
         let removed = guest.config.shift_remove(key).map(|value| text_of(&value));
-        if let Some(text) = removed.filter(|_| is_drive(key)) {
-            self.keep_as_unused(vmid, &text)?;
+        match removed.filter(|_| is_drive(key)) {
+            Some(text) if force => self.destroy_own(vmid, &DriveText::parse(&text).file),
+            Some(text) => self.keep_as_unused(vmid, &text)?,
+            None => {}
         }
         Ok(())
+    }
+
+    /// Destroys a volume of a guest; one of another guest, and a file in a CD drive, stays.
+    fn destroy_own(&mut self, vmid: u32, volume: &str) {
+        let storage = volume.split(':').next().unwrap_or_default();
+        if let Some(storage) = self.storages.get_mut(storage) {
+            storage
+                .volumes
+                .retain(|id, it| id != volume || it.vmid != Some(vmid));
+        }
     }
 
     /// A volume that no drive uses any more.
@@ -301,6 +315,7 @@ impl World {
                 self.keep_as_unused(vmid, &before)?;
             }
         }
+        self.guest_mut(vmid)?.note_cloud_init(key, Some(&value));
         let attached = is_drive(key).then(|| DriveText::parse(&text_of(&value)).file);
         let guest = self.guest_mut(vmid)?;
         if let Some(volume) = attached {

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::shared::require;
 use super::{Handled, list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
-    Caller, CloneWork, LOCK_WAIT, Move, OVERRULE, Operation, is_drive, lock_guest, locked, missing,
+    Caller, CloneWork, LOCK_WAIT, OVERRULE, Operation, is_drive, lock_guest, locked, missing,
 };
 use crate::simulator::world::World;
 
@@ -82,6 +81,16 @@ impl World {
     ) -> Handled {
         match (method, rest) {
             ("PUT" | "POST", ["config"]) => self.config_request(method, node, vmid, call, caller),
+            ("PUT", ["unlink"]) => match Self::unlink_params(call) {
+                Ok(params) => {
+                    let mut call = call.clone();
+                    call.params = params;
+                    self.config_request(method, node, vmid, &call, caller)
+                }
+                Err(refusal) => Handled::Now(refusal),
+            },
+            ("PUT", ["cloudinit"]) => self.regenerate_cloud_init(node, vmid).into(),
+            ("PUT", ["sendkey"]) => self.send_key(node, vmid, call).into(),
             ("GET", _) => self.read_qemu(node, vmid, rest, call).into(),
             _ => self
                 .act_on_qemu(method, node, vmid, rest, call, caller)
@@ -121,6 +130,9 @@ impl World {
                 Ok(Reply::data(Value::Object(guest.current(self.now, size))))
             }
             ["snapshot"] => self.snapshots(node, vmid),
+            ["cloudinit"] | ["cloudinit", "dump"] => {
+                self.read_cloud_init(node, vmid, &rest[1..], call)
+            }
             ["agent", command] => self.agent_call("GET", node, vmid, command, call),
             _ => Err(not_simulated(call)),
         }
@@ -364,16 +376,18 @@ impl World {
             ("POST", ["status", "reset"]) => {
                 ("qmreset", Operation::Reset { vmid }, worked(Duration::ZERO))
             }
-            ("POST", ["status", "suspend"]) => (
-                "qmpause",
-                Operation::Pause { vmid, on: true },
-                worked(Duration::ZERO),
-            ),
-            ("POST", ["status", "resume"]) => (
-                "qmresume",
-                Operation::Pause { vmid, on: false },
-                worked(Duration::ZERO),
-            ),
+            ("POST", ["status", "suspend"]) if call.flag("todisk") => {
+                return Err(not_simulated(call));
+            }
+            ("POST", ["status", change @ ("suspend" | "resume")]) => {
+                if !self.guest_or(vmid, node)?.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                let on = *change == "suspend";
+                let kind = if on { "qmpause" } else { "qmresume" };
+                let operation = Operation::Pause { vmid, on };
+                (kind, operation, worked(Duration::ZERO))
+            }
             ("PUT", ["resize"]) => {
                 let (Some(disk), Some(size)) = (call.text("disk"), call.text("size")) else {
                     return Err(Reply::parameter(
@@ -471,6 +485,13 @@ impl World {
                     worked(time),
                 )
             }
+            ("POST", ["move_disk"]) if call.text("target-vmid").is_some() => {
+                let work = self.reassign_request(node, vmid, call)?;
+                let steps = work.steps();
+                let id = work.id();
+                let operation = Operation::Reassign(Box::new(work));
+                return Ok(self.start_task(node, "qmmove", &id, caller, operation, steps));
+            }
             ("POST", ["move_disk"]) => {
                 let (work, limit) = self.move_request(node, vmid, call)?;
                 let steps = self.move_steps(&work, limit);
@@ -487,79 +508,6 @@ impl World {
             _ => return Err(not_simulated(call)),
         };
         Ok(self.start_task(node, kind, &id, caller, operation, steps))
-    }
-
-    /// The target, and how long its way there takes.
-    fn migrate_request(
-        &self,
-        node: &str,
-        vmid: u32,
-        call: &Call,
-    ) -> Result<(String, Duration), Reply> {
-        require(call, &["target"])?;
-        let target = call.text("target").unwrap_or_default();
-        if target == node {
-            return Err(Reply::parameter("target", "target is local node."));
-        }
-        if !self.nodes.contains_key(&target) {
-            return Err(Reply::failed(format!("no such cluster node '{target}'")));
-        }
-        let guest = self.guest_or(vmid, node)?;
-        if let Some(lock) = guest.lock() {
-            return Err(locked(&lock));
-        }
-        if guest.is_on() && !call.flag("online") {
-            return Err(Reply::failed("can't migrate running VM without --online"));
-        }
-        let memory = if guest.is_on() {
-            guest.memory_bytes() / 4
-        } else {
-            0
-        };
-        let local = self.drives_of(vmid).into_iter().filter_map(|(_, drive)| {
-            let storage = self.storage_of(&drive.file)?;
-            let volume = self.volume(&drive.file)?;
-            (!storage.shared).then_some(volume.used)
-        });
-        let bytes = memory + local.sum::<u64>();
-        let copy = bytes as f64 / self.durations.copy_speed.max(1) as f64;
-        Ok((
-            target,
-            Duration::from_secs(1) + Duration::from_secs_f64(copy),
-        ))
-    }
-
-    fn move_request(
-        &self,
-        node: &str,
-        vmid: u32,
-        call: &Call,
-    ) -> Result<(Move, Option<u64>), Reply> {
-        require(call, &["disk", "storage"])?;
-        let work = Move {
-            vmid,
-            slot: call.text("disk").unwrap_or_default(),
-            storage: call.text("storage").unwrap_or_default(),
-            digest: call.text("digest"),
-            delete: call.flag("delete"),
-        };
-        if let Some(lock) = self.guest_or(vmid, node)?.lock() {
-            return Err(locked(&lock));
-        }
-        if !self.storages.contains_key(&work.storage) {
-            return Err(Reply::failed(format!(
-                "storage '{}' does not exist",
-                work.storage
-            )));
-        }
-        let drive = self.moved_drive(&work)?;
-        if drive.file.split(':').next() == Some(work.storage.as_str()) {
-            return Err(Reply::failed(
-                "you can't move to the same storage with same format",
-            ));
-        }
-        let limit = call.number("bwlimit").filter(|limit| *limit > 0);
-        Ok((work, limit.map(|kib| kib << 10)))
     }
 
     fn clone_request(&mut self, node: &str, vmid: u32, call: &Call) -> Result<CloneWork, Reply> {
@@ -599,6 +547,9 @@ impl World {
             .filter(|storage| !self.storages.contains_key(*storage))
         {
             return Err(Reply::failed(format!("storage '{storage}' does not exist")));
+        }
+        if let Some(target) = call.text("target").filter(|target| target != node) {
+            self.refuse_distant_clone(vmid, &target, storage.as_deref())?;
         }
         if !full && !source.is_template() {
             return Err(Reply::failed(

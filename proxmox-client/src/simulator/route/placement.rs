@@ -1,0 +1,141 @@
+//! Where disks and machines go: what is asked for, and what is refused before any work begins.
+
+use std::time::Duration;
+
+use super::shared::require;
+use crate::simulator::answer::Reply;
+use crate::simulator::http::Call;
+use crate::simulator::operation::{Move, Reassign, locked};
+use crate::simulator::world::World;
+
+impl World {
+    /// The target, and how long its way there takes.
+    pub(super) fn migrate_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<(String, Duration), Reply> {
+        require(call, &["target"])?;
+        let target = call.text("target").unwrap_or_default();
+        if target == node {
+            return Err(Reply::parameter("target", "target is local node."));
+        }
+        if !self.nodes.contains_key(&target) {
+            return Err(Reply::failed(format!("no such cluster node '{target}'")));
+        }
+        let guest = self.guest_or(vmid, node)?;
+        if let Some(lock) = guest.lock() {
+            return Err(locked(&lock));
+        }
+        if guest.is_on() && !call.flag("online") {
+            return Err(Reply::failed("can't migrate running VM without --online"));
+        }
+        let memory = if guest.is_on() {
+            guest.memory_bytes() / 4
+        } else {
+            0
+        };
+        let local = self.drives_of(vmid).into_iter().filter_map(|(_, drive)| {
+            let storage = self.storage_of(&drive.file)?;
+            let volume = self.volume(&drive.file)?;
+            (!storage.shared).then_some(volume.used)
+        });
+        let bytes = memory + local.sum::<u64>();
+        let copy = bytes as f64 / self.durations.copy_speed.max(1) as f64;
+        Ok((
+            target,
+            Duration::from_secs(1) + Duration::from_secs_f64(copy),
+        ))
+    }
+
+    pub(super) fn move_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<(Move, Option<u64>), Reply> {
+        require(call, &["disk", "storage"])?;
+        let work = Move {
+            vmid,
+            slot: call.text("disk").unwrap_or_default(),
+            storage: call.text("storage").unwrap_or_default(),
+            digest: call.text("digest"),
+            delete: call.flag("delete"),
+        };
+        if let Some(lock) = self.guest_or(vmid, node)?.lock() {
+            return Err(locked(&lock));
+        }
+        if !self.storages.contains_key(&work.storage) {
+            return Err(Reply::failed(format!(
+                "storage '{}' does not exist",
+                work.storage
+            )));
+        }
+        let drive = self.moved_drive(&work)?;
+        if drive.file.split(':').next() == Some(work.storage.as_str()) {
+            return Err(Reply::failed(
+                "you can't move to the same storage with same format",
+            ));
+        }
+        let limit = call.number("bwlimit").filter(|limit| *limit > 0);
+        Ok((work, limit.map(|kib| kib << 10)))
+    }
+
+    pub(super) fn reassign_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<Reassign, Reply> {
+        require(call, &["disk"])?;
+        if call.text("storage").is_some() {
+            return Err(Reply::failed(
+                "either set storage or target-vmid, but not both",
+            ));
+        }
+        self.guest_or(vmid, node)?;
+        let slot = call.text("disk").unwrap_or_default();
+        let target = call.number("target-vmid").and_then(|id| id.try_into().ok());
+        let work = Reassign {
+            vmid,
+            target: target.unwrap_or_default(),
+            target_slot: call.text("target-disk").unwrap_or_else(|| slot.clone()),
+            slot,
+            digest: call.text("digest"),
+            target_digest: call.text("target-digest"),
+        };
+        self.check_reassign(&work)?;
+        Ok(work)
+    }
+
+    /// A clone appears on another node only if both nodes see its disks.
+    pub(super) fn refuse_distant_clone(
+        &self,
+        source: u32,
+        target: &str,
+        storage: Option<&str>,
+    ) -> Result<(), Reply> {
+        let local = |name: &str| {
+            let known = self.storages.get(name);
+            known.is_some_and(|storage| !storage.shared)
+        };
+        if let Some(storage) = storage.filter(|storage| local(storage)) {
+            return Err(Reply::failed(format!(
+                "can't clone to non-shared storage '{storage}'"
+            )));
+        }
+        let uses_local = self.drives_of(source).iter().any(|(_, drive)| {
+            drive
+                .file
+                .split_once(':')
+                .is_some_and(|(name, _)| local(name))
+        });
+        if uses_local {
+            return Err(Reply::failed(format!(
+                "can't clone VM to node '{target}' (VM uses local storage)"
+            )));
+        }
+        Ok(())
+    }
+}
