@@ -61,6 +61,11 @@ impl Token {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// As an authorization header has it; holds the secret.
+    pub(crate) fn header(&self) -> String {
+        format!("PVEAPIToken={}={}", self.id, self.secret.expose_secret())
+    }
 }
 
 impl fmt::Debug for Token {
@@ -89,8 +94,5 @@ impl fmt::Debug for Auth {
 }
 
 pub(crate) fn token_headers(token: &Token) -> Vec<(&'static str, String)> {
-    vec![(
-        "authorization",
-        format!("PVEAPIToken={}={}", token.id, token.secret.expose_secret()),
-    )]
+    vec![("authorization", token.header())]
 }

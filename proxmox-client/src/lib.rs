@@ -62,12 +62,12 @@ pub use node::{
 pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
-    Agent, Attached, Attachment, Bus, CloneOptions,
-    ConfigUpdate, Created, Exec, ExecStatus, Grown,
-    GuestFile, GuestInterface, GuestProcess, IpRule,
+    Agent, Attached, Attachment, Bus, CloneOptions, CloudInitEntry,
+    CloudInitPart, ConfigUpdate, Created, Exec, ExecStatus, Grown,
+    GuestFile, GuestInterface, GuestProcess, IpRule, Mapping,
     MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
-    Removed, Shutdown, Snapshot, Started, Stopped,
-    Volumes,
+    RemoteEndpoint, RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped,
+    Suspended, Volumes,
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};

@@ -1,12 +1,14 @@
 //! Virtual machines.
 
 mod agent;
+mod cloud_init;
 mod config;
 mod create;
 mod disk;
 mod patch;
 mod placement;
 mod power;
+mod remote;
 mod snapshot;
 
 use serde_json::Value;
@@ -19,12 +21,14 @@ use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
+pub use cloud_init::{CloudInitEntry, CloudInitPart};
 pub use config::QemuConfig;
 pub use create::Created;
 pub use disk::{Attached, Attachment, Bus, Volumes};
 pub use patch::{ConfigUpdate, QemuPatch};
 pub use placement::MigrateOptions;
-pub use power::{Shutdown, Started, Stopped};
+pub use power::{Resumed, Shutdown, Started, Stopped, Suspended};
+pub use remote::{Mapping, RemoteEndpoint, RemoteMigration};
 pub use snapshot::{CloneOptions, Snapshot};
 
 record! {

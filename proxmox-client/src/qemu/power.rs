@@ -25,6 +25,24 @@ pub enum Stopped {
     Stopped,
 }
 
+/// Where a machine that does not go on keeps its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Suspended {
+    /// In memory: it is paused.
+    InMemory,
+    /// On a storage, and it is off; the next start, or [`Qemu::resume`], goes on from there.
+    OnDisk,
+}
+
+/// What became of resuming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resumed {
+    /// It runs; the server does not say whether it did before.
+    Running,
+}
+
 /// How to shut down.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -133,6 +151,66 @@ impl Qemu {
             request,
             |report| report.check().map(|_| ()),
         )
+    }
+
+    /// Pauses it; its memory stays as it is.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] if it does not run.
+    pub fn pause(&self) -> TaskCall<Suspended> {
+        let request = self.request(Method::Post, "/status/suspend");
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("pausing"),
+            request,
+            |report| report.check().map(|_| Suspended::InMemory),
+        )
+    }
+
+    /// Writes its memory to a storage (the server chooses one if none is given) and turns it off.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] if it does not run.
+    pub fn suspend_to_disk(&self, storage: Option<&str>) -> TaskCall<Suspended> {
+        let request = self.request(Method::Post, "/status/suspend");
+        let request = request.map(|request| {
+            let mut request = request.with_flag("todisk", true);
+            if let Some(storage) = storage {
+                request.params_mut().push("statestorage", storage);
+            }
+            request
+        });
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("suspending"),
+            request,
+            |report| report.check().map(|_| Suspended::OnDisk),
+        )
+    }
+
+    /// Lets it go on, from memory or from disk.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] if it is off.
+    pub fn resume(&self) -> TaskCall<Resumed> {
+        let request = self.request(Method::Post, "/status/resume");
+        TaskCall::new(
+            self.client.clone(),
+            self.doing("resuming"),
+            request,
+            |report| report.check().map(|_| Resumed::Running),
+        )
+    }
+
+    /// Presses keys at once, in the words of QEMU's monitor: `ctrl-alt-delete`, `ret`, `a`.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] if it does not run.
+    pub async fn send_key(&self, keys: &str) -> Result<()> {
+        let request = self.request(Method::Put, "/sendkey")?.with("key", keys);
+        let sent = self.client.request(request).await;
+        sent.map(|_| ())
+            .map_err(|error| error.doing(self.doing("pressing keys of")))
     }
 
     /// Asks the guest agent whether it is there; takes about three seconds when it is not.

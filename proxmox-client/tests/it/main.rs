@@ -10,6 +10,8 @@ mod agent;
 #[cfg(feature = "api")]
 mod calls;
 #[cfg(feature = "simulator")]
+mod cloud_init;
+#[cfg(feature = "simulator")]
 mod cluster_files;
 #[cfg(feature = "config-files")]
 mod config_files;
