@@ -4,6 +4,7 @@ mod access;
 #[cfg(feature = "api-base")]
 pub mod api;
 mod auth;
+mod change_set;
 mod client;
 mod cluster;
 #[cfg(feature = "config-files")]
@@ -45,6 +46,7 @@ pub use access::{
     Access, AclEntry, Ensured, Grant, Group, NewToken, Role, TokenInfo, User, UserSettings,
 };
 pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
+pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
 pub use error::{Error, Kind, Result, Sent};
@@ -62,10 +64,10 @@ pub use node::{
 pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
-    Agent, Attached, Attachment, Bus, CloneOptions, CloudInitEntry,
-    CloudInitPart, ConfigUpdate, Created, Exec, ExecStatus, Grown,
-    GuestFile, GuestInterface, GuestProcess, IpRule, Mapping,
-    MigrateOptions, PendingEntry, Qemu, QemuConfig, QemuPatch, QemuStatus,
+    Agent, Attached, Attachment, Bus, Change, CloneOptions, CloudInitEntry,
+    CloudInitPart, ConfigPlan, ConfigUpdate, Created, Effect, Exec, ExecStatus, Grown,
+    GuestFile, GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping,
+    MigrateOptions, PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus,
     RemoteEndpoint, RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped,
     Suspended, Volumes,
 };

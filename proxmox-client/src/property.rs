@@ -103,6 +103,26 @@ impl PropertyString {
         self.normal(format) == other.normal(format)
     }
 
+    /// The values of one key in both, for every key whose values differ in meaning.
+    pub(crate) fn differences(
+        &self,
+        other: &Self,
+        format: &Format,
+    ) -> Vec<(String, Option<String>, Option<String>)> {
+        let (mine, theirs) = (self.normal(format), other.normal(format));
+        let value = |parts: &[(String, String)], key: &str| {
+            let part = parts.iter().find(|(name, _)| name == key);
+            part.map(|(_, value)| value.clone())
+        };
+        let mut keys: Vec<&String> = mine.iter().chain(&theirs).map(|(key, _)| key).collect();
+        keys.sort();
+        keys.dedup();
+        keys.into_iter()
+            .map(|key| (key.clone(), value(&mine, key), value(&theirs, key)))
+            .filter(|(_, mine, theirs)| mine != theirs)
+            .collect()
+    }
+
     fn normal(&self, format: &Format) -> Vec<(String, String)> {
         let mut parts: Vec<_> = self
             .parts

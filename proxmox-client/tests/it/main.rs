@@ -38,6 +38,8 @@ mod nocloud;
 mod pace;
 #[cfg(feature = "simulator")]
 mod placement;
+#[cfg(feature = "simulator")]
+mod plans;
 mod properties;
 #[cfg(feature = "simulator")]
 mod proxies;
