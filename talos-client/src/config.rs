@@ -340,7 +340,7 @@ pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<
         return None;
     };
     let before = problems.len();
-    duplicate_keys(node, problems);
+    decode::check_keys(node, problems);
     if problems.len() > before {
         return None;
     }
@@ -504,27 +504,4 @@ fn decode(
         ));
     }
     clean.then_some(values)
-}
-
-pub(crate) fn duplicate_keys(node: &Node, problems: &mut Vec<Problem>) {
-    match &node.kind {
-        NodeKind::Mapping(pairs) => {
-            let mut seen = std::collections::HashMap::new();
-            for (key, value) in pairs {
-                if key.as_text().is_none() {
-                    let message = "a key must be a single value";
-                    problems.push(Problem::at(key.line, key.column, "", message));
-                }
-                if let Some(text) = key.as_text()
-                    && let Some(line) = seen.insert(text, key.line)
-                {
-                    let message = format!("mapping key \"{text}\" already defined at line {line}");
-                    problems.push(Problem::at(key.line, key.column, "", message));
-                }
-                duplicate_keys(value, problems);
-            }
-        }
-        NodeKind::Sequence(items) => items.iter().for_each(|item| duplicate_keys(item, problems)),
-        NodeKind::Scalar { .. } => {}
-    }
 }

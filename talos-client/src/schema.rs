@@ -107,6 +107,8 @@ pub(crate) struct Schema {
     kinds: HashMap<&'static str, DocumentKind>,
     main: usize,
     schematic: usize,
+    talosconfig: usize,
+    context: usize,
 }
 
 impl Schema {
@@ -117,6 +119,7 @@ impl Schema {
                 include_str!("schema/legacy.txt"),
                 include_str!("schema/documents.txt"),
                 include_str!("schema/schematic.txt"),
+                include_str!("schema/talosconfig.txt"),
             ])
         })
     }
@@ -133,6 +136,16 @@ impl Schema {
     /// The structure of the image factory's schematic.
     pub(crate) fn schematic(&self) -> &Struct {
         &self.structs[self.schematic]
+    }
+
+    /// The structure of a talosconfig file.
+    pub(crate) fn talosconfig(&self) -> &Struct {
+        &self.structs[self.talosconfig]
+    }
+
+    /// The structure of one context of a talosconfig file.
+    pub(crate) fn context(&self) -> &Struct {
+        &self.structs[self.context]
     }
 
     pub(crate) fn kind(&self, kind: &str) -> Option<&DocumentKind> {
@@ -207,12 +220,15 @@ impl Reader {
                 .first()
                 .is_some_and(|field| field.name == "name");
         }
-        let (main, schematic) = (self.ids["Config"], self.ids["Schematic"]);
+        let names = ["Config", "Schematic", "TalosConfig", "talosconfig.Context"];
+        let [main, schematic, talosconfig, context] = names.map(|name| self.ids[name]);
         Schema {
             structs: self.structs,
             kinds: self.kinds,
             main,
             schematic,
+            talosconfig,
+            context,
         }
     }
 

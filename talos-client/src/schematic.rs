@@ -53,13 +53,13 @@ impl Schematic {
                 syntax.message,
             )])
         })?;
-        let mut findings = decode::Findings::default();
-        let values = match nodes.first() {
-            Some(node) => {
-                decode::Decoder::new(&mut findings).structure(Schema::get().schematic(), node, &[])
-            }
-            None => Map::default(),
+        let Some(node) = nodes.first() else {
+            return Err(invalid(vec![Problem::at(1, 1, "", "the text is empty")]));
         };
+        let mut findings = decode::Findings::default();
+        decode::check_keys(node, &mut findings.problems);
+        let shape = Schema::get().schematic();
+        let values = decode::Decoder::new(&mut findings).structure(shape, node, &[]);
         let mut problems = findings.problems;
         problems.extend(findings.unknown.iter().map(|unknown| {
             Problem::at(

@@ -1,5 +1,6 @@
 //! talosconfig: the client's contexts, as `talosctl` keeps them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -8,10 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::config::encode;
+use crate::config::{decode, encode};
 use crate::error::{Error, ErrorKind, Problem};
+use crate::schema::{Schema, Struct, Type};
 use crate::value::{Map, Value};
-use crate::yaml::{parse, print};
+use crate::yaml::{Node, parse, print};
 
 /// One cluster as a client sees it. `Debug` does not show credentials.
 #[derive(Clone, Default, PartialEq)]
@@ -33,6 +35,46 @@ impl fmt::Debug for Context {
             .field("nodes", &self.node_list())
             .finish_non_exhaustive()
     }
+}
+
+fn inner_shape(ty: &Type) -> Option<&'static Struct> {
+    match ty {
+        Type::Struct { id, .. } => Some(Schema::get().structure(*id)),
+        _ => None,
+    }
+}
+
+/// Takes over what the schema does not name, as deep as there are structures.
+fn keep_unknown(shape: &Struct, node: &Node, values: &mut Map) {
+    for (key, value) in node.pairs() {
+        let name = key.as_text().unwrap_or_default();
+        match shape.field(name) {
+            None => values.set(name.to_owned(), Value::free(value)),
+            Some(field) => {
+                let inner = values.get_mut(name);
+                if let (Some(shape), Some(Value::Map(inner))) = (inner_shape(&field.ty), inner) {
+                    keep_unknown(shape, value, inner);
+                }
+            }
+        }
+    }
+}
+
+/// Fields in order, then what the schema does not name.
+fn section<'v>(shape: &'static Struct, values: &'v Map) -> Vec<(Cow<'v, str>, print::Out<'v>)> {
+    let mut pairs = encode::structure(shape, values, None);
+    for (name, out) in &mut pairs {
+        let inner = shape.field(name).and_then(|field| inner_shape(&field.ty));
+        if let (Some(shape), Some(Value::Map(map))) = (inner, values.get(name)) {
+            *out = print::Out::Map(section(shape, map));
+        }
+    }
+    let unknown = values
+        .0
+        .iter()
+        .filter(|(key, _)| shape.field(key).is_none());
+    pairs.extend(unknown.map(|(key, value)| (Cow::Borrowed(&**key), encode::free(value))));
+    pairs
 }
 
 impl Context {
@@ -131,67 +173,64 @@ impl Context {
 }
 
 impl TalosConfig {
-    /// Reads the text of a talosconfig. Unknown keys of a context are kept; the deprecated `target` becomes an endpoint.
+    /// Reads the text of a talosconfig. Unknown keys are kept; the deprecated `target` becomes an endpoint.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidTalosConfig`].
+    /// [`ErrorKind::InvalidTalosConfig`] with every wrong type and every key that stands twice.
     pub fn from_yaml(text: &str) -> Result<Self, Error> {
-        let invalid = |problem| {
+        let invalid = |problems| {
             Error::new(
                 ErrorKind::InvalidTalosConfig,
                 "the talosconfig does not load",
             )
-            .with_problems(vec![problem])
+            .with_problems(problems)
         };
         let nodes = parse::documents(text).map_err(|syntax| {
-            invalid(Problem::at(
-                syntax.line,
-                syntax.column,
-                "",
-                "the text is not valid YAML",
-            ))
+            let message = "the text is not valid YAML";
+            invalid(vec![Problem::at(syntax.line, syntax.column, "", message)])
         })?;
-        if nodes.is_empty() {
-            return Err(invalid(Problem::new("", "the text is empty")));
-        }
-        let root = nodes.first().map(Value::free).unwrap_or(Value::Null);
-        let mut config = Self {
-            current: root
-                .at("context")
-                .and_then(Value::as_text)
-                .unwrap_or_default()
-                .to_owned(),
-            ..Self::default()
+        let Some(node) = nodes.first() else {
+            return Err(invalid(vec![Problem::new("", "the text is empty")]));
         };
-        match root.at("contexts") {
-            None | Some(Value::Null) => {}
-            Some(Value::Map(contexts)) => {
-                for (name, values) in &contexts.0 {
-                    let Value::Map(values) = values else {
-                        return Err(invalid(Problem::new(
-                            format!("contexts.{name}"),
-                            "a mapping is needed here",
-                        )));
-                    };
-                    let mut context = Context {
-                        values: values.clone(),
-                    };
-                    if let Some(Value::Text(target)) = context.values.remove("target") {
-                        let mut endpoints = context.endpoint_list();
-                        endpoints.push(target.to_string());
-                        context = context.endpoints(endpoints);
-                    }
-                    config.contexts.insert(name.to_string(), context);
-                }
-            }
-            Some(_) => {
-                return Err(invalid(Problem::new(
-                    "contexts",
-                    "a mapping is needed here",
-                )));
-            }
+        let shape = Schema::get().talosconfig();
+        let mut findings = decode::Findings::default();
+        decode::check_keys(node, &mut findings.problems);
+        let mut root = decode::Decoder::new(&mut findings).structure(shape, node, &[]);
+        let mut config = Self::default();
+        if let Some(Value::Text(current)) = root.remove("context") {
+            config.current = current.to_string();
         }
-        Ok(config)
+        let contexts = match root.remove("contexts") {
+            Some(Value::Map(contexts)) => contexts,
+            _ => Map::default(),
+        };
+        for (name, values) in contexts.0 {
+            let Value::Map(mut values) = values else {
+                let message = "a mapping is needed here";
+                findings
+                    .problems
+                    .push(Problem::new(format!("contexts.{name}"), message));
+                continue;
+            };
+            if let Some(node) = node
+                .get("contexts")
+                .and_then(|contexts| contexts.get(&name))
+            {
+                keep_unknown(Schema::get().context(), node, &mut values);
+            }
+            let mut context = Context { values };
+            if let Some(Value::Text(target)) = context.values.remove("target") {
+                let mut endpoints = context.endpoint_list();
+                endpoints.push(target.to_string());
+                context = context.endpoints(endpoints);
+            }
+            config.contexts.insert(name.into_owned(), context);
+        }
+        if findings.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(invalid(findings.problems))
+        }
     }
 
     /// Adds a context and makes it the current one.
@@ -236,10 +275,10 @@ impl TalosConfig {
     }
 
     /// Takes over the contexts of another file. A name that exists gets `-1`, `-2`, …; the other file's current context
-    /// becomes current. Returns the renames as `(old, new)`.
+    /// becomes current, also when there is none of that name. Returns the renames as `(old, new)`.
     pub fn merge(&mut self, other: &Self) -> Vec<(String, String)> {
         let mut renames = Vec::new();
-        let mut current = other.current.clone();
+        let mut current = String::new();
         for (name, context) in &other.contexts {
             let mut free = name.clone();
             for number in 1.. {
@@ -248,15 +287,15 @@ impl TalosConfig {
                 }
                 free = format!("{name}-{number}");
             }
+            if *name == other.current {
+                current.clone_from(&free);
+            }
             if free != *name {
                 renames.push((name.clone(), free.clone()));
-                if *name == other.current {
-                    current = free.clone();
-                }
             }
             self.contexts.insert(free, context.clone());
         }
-        if !current.is_empty() {
+        if !other.current.is_empty() {
             self.current = current;
         }
         renames
@@ -264,38 +303,13 @@ impl TalosConfig {
 
     /// The text of the file, with credentials.
     pub fn to_yaml(&self) -> Zeroizing<String> {
-        const ORDER: [&str; 8] = [
-            "endpoints",
-            "nodes",
-            "ca",
-            "crt",
-            "key",
-            "auth",
-            "cluster",
-            "proxy-url",
-        ];
-        // Sections below a context: basic credentials, or a signing identity.
-        const SECTIONS: [&str; 4] = ["basic", "siderov1", "username", "password"];
-        fn section<'v>(values: &'v Map, order: &[&str]) -> print::Out<'v> {
-            let rank = |key: &str| {
-                let known = order.iter().position(|known| *known == key);
-                known.unwrap_or(order.len())
-            };
-            let mut keys: Vec<&str> = values.0.iter().map(|(key, _)| &**key).collect();
-            keys.sort_by_key(|key| rank(key));
-            let pair = |key: &str| {
-                let out = match values.get(key)? {
-                    Value::Map(inner) => section(inner, &SECTIONS),
-                    other => encode::free(other),
-                };
-                Some((key.to_owned().into(), out))
-            };
-            print::Out::Map(keys.into_iter().filter_map(pair).collect())
-        }
         let contexts = self
             .contexts
             .iter()
-            .map(|(name, value)| (name.as_str().into(), section(&value.values, &ORDER)))
+            .map(|(name, context)| {
+                let pairs = section(Schema::get().context(), &context.values);
+                (name.as_str().into(), print::Out::Map(pairs))
+            })
             .collect();
         let pairs = vec![
             (

@@ -470,3 +470,27 @@ fn describe(node: &Node) -> String {
         NodeKind::Mapping(_) => "a mapping".to_owned(),
     }
 }
+
+/// Keys that stand twice in a mapping, and such that are no single value.
+pub(crate) fn check_keys(node: &Node, problems: &mut Vec<Problem>) {
+    match &node.kind {
+        NodeKind::Mapping(pairs) => {
+            let mut seen = std::collections::HashMap::new();
+            for (key, value) in pairs {
+                if key.as_text().is_none() {
+                    let message = "a key must be a single value";
+                    problems.push(Problem::at(key.line, key.column, "", message));
+                }
+                if let Some(text) = key.as_text()
+                    && let Some(line) = seen.insert(text, key.line)
+                {
+                    let message = format!("mapping key \"{text}\" already defined at line {line}");
+                    problems.push(Problem::at(key.line, key.column, "", message));
+                }
+                check_keys(value, problems);
+            }
+        }
+        NodeKind::Sequence(items) => items.iter().for_each(|item| check_keys(item, problems)),
+        NodeKind::Scalar { .. } => {}
+    }
+}

@@ -51,7 +51,7 @@ impl FreeForm {
         })?;
         let mut problems = Vec::new();
         for node in &nodes {
-            crate::config::duplicate_keys(node, &mut problems);
+            crate::config::decode::check_keys(node, &mut problems);
         }
         match nodes.as_slice() {
             _ if !problems.is_empty() => Err(refused(problems)),

@@ -337,13 +337,11 @@ fn rule(name: &str, document: &Document, findings: &mut Findings<'_>) {
         .filter_map(|port| match port {
             Value::Text(text) => {
                 let (low, high) = text.split_once('-')?;
-                Some((low.parse().ok()?, high.parse().ok()?, text.to_string()))
+                Some((low.parse().ok()?, high.parse().ok()?))
             }
-            other => {
-                let port = other.as_int()?;
-                Some((port, port, port.to_string()))
-            }
+            other => other.as_int().map(|port| (port, port)),
         })
+        .map(|(low, high): (i64, i64)| (low, high, format!("{low}-{high}")))
         .collect();
     ranges.sort_by_key(|(low, ..)| *low);
     for (index, (low, high, shown)) in ranges.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What texts mean, and how they are printed, by the rules of Talos's own reader.
 
-use talos_client::{MachineConfig, Patch};
+use talos_client::{MachineConfig, Patch, Schematic, TalosConfig};
 
 fn printed(text: &str) -> Option<String> {
     let config = MachineConfig::load(text).ok()?;
@@ -198,4 +198,83 @@ fn a_patch_that_says_nothing_is_refused_unless_it_is_no_document() {
     for text in ["", "# nothing", "[]", "{}\n---\nmachine:\n    token: t\n"] {
         assert!(Patch::load(text).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn talosconfigs_are_typed_and_keep_what_they_do_not_know() {
+    let shown = |text: &str| {
+        let config = TalosConfig::from_yaml(text).ok()?;
+        Some(config.to_yaml().to_string())
+    };
+    for (text, printed) in [
+        ("context: 5\n", Some("context: \"5\"\ncontexts: {}\n")),
+        ("---\n", Some("context: \"\"\ncontexts: {}\n")),
+        (
+            "contexts: {a: {ca: 5, nodes: [], auth: {}}}",
+            Some("context: \"\"\ncontexts:\n    a:\n        endpoints: []\n        ca: \"5\"\n"),
+        ),
+        (
+            "contexts: {a: {auth: {basic: {username: u, realm: r}, more: 1}, other: [1]}}",
+            Some(
+                "context: \"\"\ncontexts:\n    a:\n        endpoints: []\n        auth:\n            basic:\n                username: u\n                password: \"\"\n                realm: r\n            more: 1\n        other:\n            - 1\n",
+            ),
+        ),
+        ("hello", None),
+        ("[]", None),
+        ("contexts: {a: {endpoints: 1.1.1.1}}", None),
+        ("contexts: {a: ~}", None),
+        ("contexts: {a: {ca: x, ca: y}}", None),
+    ] {
+        assert_eq!(shown(text).as_deref(), printed, "{text}");
+    }
+    let mut config = TalosConfig::from_yaml("context: a\ncontexts: {a: {}}\n").unwrap();
+    config.merge(&TalosConfig::from_yaml("context: gone\ncontexts: {b: {}}\n").unwrap());
+    assert_eq!(config.current_name(), "");
+}
+
+#[test]
+fn schematics_are_read_as_strictly_as_the_factory_reads_them() {
+    let canonical = |text: &str| Some(Schematic::from_yaml(text).ok()?.canonical());
+    for (text, printed) in [
+        ("---", Some("customization: {}\n")),
+        (
+            "overlay: {name: rpi}",
+            Some("overlay:\n    image: \"\"\n    name: rpi\ncustomization: {}\n"),
+        ),
+        ("overlay: {options: {}}", Some("customization: {}\n")),
+        (
+            "customization: {meta: [{value: x}]}",
+            Some("customization:\n    meta:\n        - key: 0\n          value: x\n"),
+        ),
+        (
+            "customization: {bootloader: GRUB}",
+            Some("customization:\n    bootloader: grub\n"),
+        ),
+        (
+            "customization: {bootloader: none}",
+            Some("customization: {}\n"),
+        ),
+        ("customization: {bootloader: lilo}", None),
+        (
+            "customization: {diskImage: {sectorSize: 8589934592}}",
+            Some("customization:\n    diskImage:\n        sectorSize: 8589934592\n"),
+        ),
+        ("customization: {}\ncustomization: {}", None),
+        ("", None),
+    ] {
+        assert_eq!(canonical(text).as_deref(), printed, "{text}");
+    }
+}
+
+#[test]
+fn ranges_of_ports_that_overlap_are_told_with_both_ends() {
+    use talos_client::{ValidationMode, ValidationOptions};
+    let text = "apiVersion: v1alpha1\nkind: NetworkRuleConfig\nname: x\nportSelector: {ports: [80, 79-81]}\ningress: []\n";
+    let found = MachineConfig::load(text)
+        .unwrap()
+        .validate(&ValidationOptions::new(ValidationMode::Cloud));
+    assert_eq!(
+        found.errors[0].message,
+        "invalid port range: 80-80, overlaps with 79-81"
+    );
 }
