@@ -33,6 +33,8 @@ pub enum Kind {
     NotFound,
     /// An object of that name or id exists already.
     AlreadyExists,
+    /// The object exists and does not carry our mark: it is someone else's, and was left alone.
+    Foreign,
     /// A configuration lock (`lock: clone`, `backup`, …) forbids the change.
     Locked,
     /// A lock file or cluster lock was not free in time.
@@ -285,6 +287,9 @@ impl Error {
             }
             Kind::Locked => {
                 "a task holds the guest, or one died and left the lock; only root@pam can unlock it"
+            }
+            Kind::Foreign => {
+                "choose another id or name, or put the mark on the object yourself if it is yours after all"
             }
             Kind::Conflict => {
                 "read the configuration again and repeat the change with the new digest"

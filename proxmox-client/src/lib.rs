@@ -22,7 +22,6 @@ mod pool;
 pub mod property;
 mod proxy;
 mod qemu;
-#[cfg(feature = "ssh")]
 mod random;
 pub mod retry;
 mod scalar;
@@ -64,9 +63,9 @@ pub use node::{
 pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
-    Agent, Attached, Attachment, Bus, Change, CloneOptions, CloudInitEntry,
-    CloudInitPart, ConfigPlan, ConfigUpdate, Created, Effect, Exec, ExecStatus, Grown,
-    GuestFile, GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping,
+    Agent, Attached, Attachment, Bus, Change, CloneOptions, CloneToNode, CloudInitEntry,
+    CloudInitPart, ConfigPlan, ConfigUpdate, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown,
+    GuestFile, GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping, Mark,
     MigrateOptions, PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus,
     RemoteEndpoint, RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped,
     Suspended, Volumes,
@@ -76,4 +75,4 @@ pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
 pub use trust::{ClientCertificate, Trust};
 pub use upid::Upid;
 pub use upload::Upload;
-pub use vmid::VmIds;
+pub use vmid::{Claim, First, VmidLock, VmidPool};

@@ -11,7 +11,7 @@ use proxmox_client::simulator::Simulator;
 use proxmox_client::task::{PollPolicy, Submitted};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
-    Client, CloneOptions, IpRule, Limits, Qemu, QemuConfig, Result, Size, Trust, Upload, VmIds,
+    Client, CloneOptions, IpRule, Limits, Qemu, QemuConfig, Result, Size, Trust, Upload, VmidPool,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -71,7 +71,7 @@ pub(crate) async fn run(mode: &str) -> Value {
         }
         ("p2", [count, threads]) => {
             let client = client(wide(*threads), PollPolicy::every(POLL));
-            let ids = client.vm_ids(100..=400).unwrap();
+            let ids = client.vmid_pool(100..=400).unwrap();
             let work = (0..*count).map(|_| one(client.clone(), Err(ids.clone())));
             several(work.collect(), *threads).await
         }
@@ -118,7 +118,10 @@ pub(crate) async fn run(mode: &str) -> Value {
 }
 
 /// Clone, cloud-init, resize, start, wait for an address.
-fn one(client: Client, vmid: std::result::Result<u32, VmIds>) -> BoxFuture<'static, Result<u32>> {
+fn one(
+    client: Client,
+    vmid: std::result::Result<u32, VmidPool>,
+) -> BoxFuture<'static, Result<u32>> {
     async move {
         let template = client.node("pve1").qemu(9000);
         let clone = |vmid: u32| {

@@ -23,7 +23,7 @@ impl Node {
     /// Makes a virtual machine under a given id.
     ///
     /// The id belongs to whoever creates first; for an id out of a range see
-    /// [`Client::vm_ids`](crate::Client::vm_ids).
+    /// [`Client::vmid_pool`](crate::Client::vmid_pool).
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, wherever in the cluster;

@@ -34,6 +34,7 @@ record! {
 #[non_exhaustive]
 pub struct CloneOptions {
     name: Option<String>,
+    description: Option<String>,
     full: Option<bool>,
     storage: Option<String>,
     target: Option<String>,
@@ -51,6 +52,21 @@ impl CloneOptions {
     pub fn with_name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
+    }
+
+    /// Describes the clone; without it, it has the description of what it is a clone of.
+    #[must_use]
+    pub fn with_description(mut self, text: &str) -> Self {
+        self.description = Some(text.to_owned());
+        self
+    }
+
+    pub(crate) fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    pub(crate) fn target(&self) -> Option<&str> {
+        self.target.as_deref()
     }
 
     /// Copies the disks (true) or bases them on the template's (false).
@@ -154,6 +170,7 @@ impl Qemu {
             let mut request = request.with("newid", vmid.to_string());
             let texts = [
                 ("name", options.name),
+                ("description", options.description),
                 ("storage", options.storage),
                 ("target", options.target.clone()),
                 ("snapname", options.snapshot),

@@ -168,10 +168,10 @@ async fn under_one_digest_exactly_one_change_is_made() {
 async fn ids_of_a_pool_are_distinct_under_contention() {
     let (simulator, client) = busy(directory());
     let source = client.node("pve1").qemu(9000);
-    let ids = client.vm_ids(9100..=9199).unwrap();
+    let ids = client.vmid_pool(9100..=9199).unwrap();
     // A second program with a pool of its own, which knows nothing of ours.
-    let others = simulator.connect().vm_ids(9100..=9199).unwrap();
-    let make = |ids: &proxmox_client::VmIds| {
+    let others = simulator.connect().vmid_pool(9100..=9199).unwrap();
+    let make = |ids: &proxmox_client::VmidPool| {
         let (ids, source) = (ids.clone(), source.clone());
         async move {
             ids.create(|vmid| source.clone_to(vmid, CloneOptions::new()))

@@ -160,7 +160,7 @@ async fn a_change_of_a_running_machine_says_what_waits_for_the_next_start() {
 async fn an_id_that_someone_else_takes_meanwhile_is_skipped() {
     let (_simulator, client) = lab();
     let node = client.node("pve1");
-    let ids = client.vm_ids(8100..=8110).unwrap();
+    let ids = client.vmid_pool(8100..=8110).unwrap();
     node.create_qemu(8100, QemuConfig::new()).await.unwrap();
     let rival = node.clone();
     let mut asked = Vec::new();

@@ -35,6 +35,8 @@ mod limits;
 mod logins;
 mod nocloud;
 #[cfg(feature = "simulator")]
+mod owners;
+#[cfg(feature = "simulator")]
 mod pace;
 #[cfg(feature = "simulator")]
 mod placement;
