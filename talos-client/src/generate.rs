@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::{Document, MachineConfig, MachineType};
 use crate::error::{Error, ErrorKind};
 use crate::secrets::SecretsBundle;
+use crate::uri;
 use crate::value::Value;
 use crate::version::VersionContract;
 
@@ -50,7 +51,8 @@ struct Options {
     mirrors: BTreeMap<String, Vec<String>>,
     registry_ca: BTreeMap<String, String>,
     registry_insecure: Vec<String>,
-    kube_prism_port: u16,
+    /// `None` leaves it to the contract; 0 turns it off.
+    kube_prism_port: Option<u16>,
     discovery: bool,
     kubespan: bool,
     host_dns_forward: bool,
@@ -65,7 +67,7 @@ impl Generator {
     /// The contract is that of the newest stable Talos known; set [`contract`](Self::contract) to the nodes' version.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when the endpoint is not an URL with a host.
+    /// [`ErrorKind::InvalidArgument`] when the endpoint is not an URL with a host, or the Kubernetes version is empty.
     pub fn new(
         cluster: impl Into<String>,
         endpoint: impl Into<String>,
@@ -73,36 +75,28 @@ impl Generator {
         secrets: SecretsBundle,
     ) -> Result<Self, Error> {
         let endpoint = endpoint.into();
-        let parsed = url::Url::parse(&endpoint).map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidArgument,
-                format!("the endpoint `{endpoint}` is not an URL"),
-            )
-            .with_hint("write it as https://10.0.20.10:6443")
-            .with_source(error)
-        })?;
-        let host = parsed
-            .host_str()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!("the endpoint `{endpoint}` has no host"),
-                )
+        let wrong = |why: String| {
+            Error::new(ErrorKind::InvalidArgument, why)
                 .with_hint("write it as https://10.0.20.10:6443")
-            })?;
+        };
+        let parsed = uri::parse(&endpoint)
+            .map_err(|why| wrong(format!("the endpoint `{endpoint}` is not an URL: {why}")))?;
+        if parsed.scheme.is_empty() || parsed.hostname().is_empty() {
+            return Err(wrong(format!("the endpoint `{endpoint}` has no host")));
+        }
         let kubernetes = kubernetes.into();
+        if kubernetes.is_empty() {
+            let message = "kubernetes version must be specified";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         Ok(Self {
             cluster: cluster.into(),
-            endpoint_host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
+            endpoint_host: parsed.hostname().to_owned(),
             kubernetes: kubernetes
                 .strip_prefix('v')
                 .unwrap_or(&kubernetes)
                 .to_owned(),
-            endpoint,
+            endpoint: parsed.to_string(),
             secrets,
             contract: VersionContract::V1_13,
             options: Options {
@@ -119,7 +113,7 @@ impl Generator {
                 mirrors: BTreeMap::new(),
                 registry_ca: BTreeMap::new(),
                 registry_insecure: Vec::new(),
-                kube_prism_port: 7445,
+                kube_prism_port: None,
                 discovery: true,
                 kubespan: false,
                 host_dns_forward: false,
@@ -242,10 +236,10 @@ impl Generator {
         self
     }
 
-    /// The port of the API server proxy on every node, 7445 when not set; 0 turns it off.
+    /// The port of the API server proxy on every node, 7445 from contract 1.6 when not set; 0 turns it off.
     #[must_use]
     pub fn kube_prism_port(mut self, port: u16) -> Self {
-        self.options.kube_prism_port = port;
+        self.options.kube_prism_port = Some(port);
         self
     }
 
@@ -277,14 +271,14 @@ impl Generator {
         self
     }
 
-    /// From contract 1.14: nodes without Kubernetes.
+    /// Nodes without Kubernetes; below contract 1.14 only the bootstrap token is left out.
     #[must_use]
     pub fn without_kubernetes(mut self) -> Self {
         self.options.kubernetes = false;
         self
     }
 
-    /// From contract 1.14: control plane nodes without etcd.
+    /// Control plane nodes without etcd.
     #[must_use]
     pub fn without_etcd(mut self) -> Self {
         self.options.etcd = false;
@@ -310,6 +304,13 @@ impl Generator {
             .with("version", "v1alpha1")
             .with("debug", self.options.debug)
             .with("persist", true)
+    }
+
+    /// The port of the API server proxy, unless it is off.
+    fn proxy_port(&self) -> Option<u16> {
+        let default = self.contract.at_least(6).then_some(7445);
+        let port = self.options.kube_prism_port.or(default);
+        port.filter(|port| *port != 0)
     }
 
     fn image(&self, repository: &str) -> Value {

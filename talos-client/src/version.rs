@@ -42,7 +42,7 @@ impl fmt::Display for VersionContract {
 impl FromStr for VersionContract {
     type Err = Error;
 
-    /// `v1.13`, `1.13`, `v1.13.9`, `1.14.0-beta.1`.
+    /// `v1.13`, `1.13`, `v1.13.9`, `1.14.0-beta.1`; what follows the second point does not matter.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || {
             Error::new(
@@ -55,10 +55,6 @@ impl FromStr for VersionContract {
         let mut parts = bare.splitn(3, '.');
         let major = number(parts.next()).ok_or_else(wrong)?;
         let minor = number(parts.next()).ok_or_else(wrong)?;
-        if let Some(patch) = parts.next() {
-            let digits = patch.split(['-', '+']).next();
-            number(digits).ok_or_else(wrong)?;
-        }
         Ok(Self { major, minor })
     }
 }

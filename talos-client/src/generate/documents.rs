@@ -138,10 +138,8 @@ impl Generator {
                 .with("serviceSubnets", Value::texts([SERVICE_SUBNET])),
             ca,
         ];
-        if options.kube_prism_port != 0 {
-            documents.push(
-                Document::of("KubePrismConfig").with("port", Value::from(options.kube_prism_port)),
-            );
+        if let Some(port) = self.proxy_port() {
+            documents.push(Document::of("KubePrismConfig").with("port", Value::from(port)));
         }
         Ok(documents)
     }

@@ -97,12 +97,9 @@ impl Generator {
         if contract.at_least(5) {
             put("features.diskQuotaSupport", Value::Bool(true));
         }
-        if contract.at_least(6) && options.kube_prism_port != 0 {
+        if let Some(port) = self.proxy_port() {
             put("features.kubePrism.enabled", Value::Bool(true));
-            put(
-                "features.kubePrism.port",
-                Value::from(options.kube_prism_port),
-            );
+            put("features.kubePrism.port", Value::from(port));
         }
         if contract.at_least(7) {
             put("features.hostDNS.enabled", Value::Bool(true));
@@ -124,17 +121,19 @@ impl Generator {
         use base64::Engine as _;
         let options = &self.options;
         let mut section = Value::Null;
-        if !options.mirrors.is_empty() {
-            let mirror = |urls: &Vec<String>| Value::map([("endpoints", Value::texts(urls))]);
-            section.put(
-                "mirrors",
-                Value::map(
-                    options
-                        .mirrors
-                        .iter()
-                        .map(|(name, urls)| (name.clone(), mirror(urls))),
-                ),
-            );
+        let mut mirrors = options.mirrors.clone();
+        if self.contract.at_least(2) && !self.contract.at_least(3) {
+            // Kubernetes moved its images while this version was current.
+            mirrors.entry("k8s.gcr.io".to_owned()).or_insert_with(|| {
+                ["https://registry.k8s.io", "https://k8s.gcr.io"]
+                    .map(str::to_owned)
+                    .to_vec()
+            });
+        }
+        if !mirrors.is_empty() {
+            let mirror = |urls: Vec<String>| Value::map([("endpoints", Value::texts(urls))]);
+            let mirrors = mirrors.into_iter().map(|(name, urls)| (name, mirror(urls)));
+            section.put("mirrors", Value::map(mirrors));
         }
         let mut config = std::collections::BTreeMap::<String, Value>::new();
         for (name, pem) in &options.registry_ca {
@@ -174,7 +173,9 @@ impl Generator {
         put("network.dnsDomain", Value::text(&options.dns_domain));
         put("network.podSubnets", Value::texts([POD_SUBNET]));
         put("network.serviceSubnets", Value::texts([SERVICE_SUBNET]));
-        put("token", secrets.bootstrap_token());
+        if options.kubernetes || !control_plane {
+            put("token", secrets.bootstrap_token());
+        }
         put(
             "ca",
             if control_plane {
@@ -196,15 +197,13 @@ impl Generator {
         if let Some(port) = options.api_server_port {
             put("controlPlane.localAPIServerPort", Value::from(port));
         }
-        if let Some((legacy, secret)) = secrets.encryption_secret() {
-            put(
-                if legacy {
-                    "aescbcEncryptionSecret"
-                } else {
-                    "secretboxEncryptionSecret"
-                },
-                secret,
-            );
+        // A contract takes the secret of its own kind only.
+        match secrets.encryption_secret() {
+            Some((true, secret)) if !contract.at_least(3) => put("aescbcEncryptionSecret", secret),
+            Some((false, secret)) if contract.at_least(3) => {
+                put("secretboxEncryptionSecret", secret);
+            }
+            _ => {}
         }
         put("aggregatorCA", secrets.aggregator_ca());
         put("serviceAccount", secrets.service_account());
@@ -216,20 +215,14 @@ impl Generator {
         if !contract.at_least(12) {
             sans.push(self.endpoint_host.clone());
         }
-        sans.extend(
-            options
-                .sans
-                .iter()
-                .filter(|san| contract.at_least(12) || **san != self.endpoint_host)
-                .cloned(),
-        );
+        sans.extend(options.sans.iter().cloned());
         if !sans.is_empty() {
             put("apiServer.certSANs", Value::texts(sans));
         }
+        if !contract.at_least(12) {
+            put("apiServer.disablePodSecurityPolicy", Value::Bool(true));
+        }
         if contract.at_least(1) {
-            if !contract.at_least(12) {
-                put("apiServer.disablePodSecurityPolicy", Value::Bool(true));
-            }
             let plugin = Value::map([
                 ("name", Value::text("PodSecurity")),
                 ("configuration", pod_security()),
@@ -248,7 +241,9 @@ impl Generator {
             "scheduler.image",
             self.image("registry.k8s.io/kube-scheduler"),
         );
-        put("etcd.ca", secrets.etcd_ca());
+        if options.etcd {
+            put("etcd.ca", secrets.etcd_ca());
+        }
         if options.allow_scheduling {
             let key = if contract.at_least(2) {
                 "allowSchedulingOnControlPlanes"

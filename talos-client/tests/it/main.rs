@@ -12,6 +12,7 @@ mod expiry;
 #[cfg(feature = "factory")]
 mod factory;
 mod fuzz;
+mod generating;
 mod lifecycle;
 mod merging;
 mod network;
