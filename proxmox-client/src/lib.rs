@@ -14,7 +14,9 @@ mod firewall;
 #[cfg(feature = "config-files")]
 pub mod firewall_file;
 mod limits;
+pub mod mapping;
 mod named;
+pub mod network;
 mod nocloud;
 mod node;
 mod open;

@@ -142,6 +142,30 @@ record! {
             "address" address: String,
             /// Gateway.
             "gateway" gateway: String,
+            /// IPv6 address with prefix.
+            "cidr6" cidr6: String,
+            /// IPv6 gateway.
+            "gateway6" gateway6: String,
+            /// How it gets its address: `static`, `manual`, `dhcp`, …
+            "method" method: String,
+            /// How it gets its IPv6 address.
+            "method6" method6: String,
+            /// Largest packet in bytes.
+            "mtu" mtu: u32,
+            /// Comment, with a line's end.
+            "comments" comment: String,
+            /// VLANs that a VLAN-aware bridge passes, separated by blanks.
+            "bridge_vids" vlan_ids: String,
+            /// Cards of a bond, separated by blanks.
+            "slaves" slaves: String,
+            /// How a bond uses its cards.
+            "bond_mode" bond_mode: String,
+            /// VLAN.
+            "vlan-id" vlan_id: u32,
+            /// The interface that a VLAN is of.
+            "vlan-raw-device" raw_device: String,
+            /// Whether the node has such hardware.
+            "exists" exists: bool,
             /// `inet`, `inet6`.
             "families" families: Vec<Value>,
         }

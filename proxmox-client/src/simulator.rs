@@ -39,6 +39,6 @@ pub use clock::Clock;
 pub use fault::{Fault, JournalEntry, RequestInfo};
 pub use guest::{Guest, Power};
 pub use handle::Simulator;
-pub use route::GuestCommand;
+pub use route::{GuestCommand, PciSpec, UsbSpec};
 pub use serve::Server;
 pub use world::{Daemon, Durations, NodeSpec, RemoteFile, StorageSpec, World};

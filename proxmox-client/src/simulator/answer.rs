@@ -26,6 +26,11 @@ impl Reply {
         Self::envelope(&json!({ "data": data.into(), "total": total }))
     }
 
+    /// Data with another member beside it.
+    pub(super) fn with(data: impl Into<Value>, name: &str, value: impl Into<Value>) -> Self {
+        Self::envelope(&json!({ "data": data.into(), name: value.into() }))
+    }
+
     fn envelope(value: &Value) -> Self {
         Self {
             status: 200,

@@ -5,6 +5,8 @@ mod agent;
 mod cloud_init;
 mod cluster;
 mod firewall;
+mod mapping;
+mod network;
 mod node;
 mod openid;
 mod placement;
@@ -26,6 +28,9 @@ use super::world::World;
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
+pub(super) use mapping::Mappings;
+pub use mapping::{PciSpec, UsbSpec};
+pub(super) use network::NodeNetwork;
 pub(super) use openid::Providers;
 pub(super) use pool::Pool;
 pub(super) use sdn::Sdn;
@@ -85,6 +90,7 @@ impl World {
             ("GET", ["version"]) => Handled::Now(Self::version()),
             ("GET", ["cluster", "sdn", rest @ ..]) => self.read_sdn(rest, call).into(),
             ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
+            ("GET", ["cluster", "mapping", rest @ ..]) => self.read_mappings(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
@@ -112,6 +118,10 @@ impl World {
                     ["storage", rest @ ..] => {
                         self.node_storage(method, node, rest, call, caller).into()
                     }
+                    ["network", rest @ ..] => {
+                        self.node_network(method, node, rest, call, caller).into()
+                    }
+                    ["hardware", rest @ ..] => self.node_hardware(node, rest, call).into(),
                     ["sdn", rest @ ..] => self.node_sdn(node, rest, call).into(),
                     ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),
                     _ => self.node(method, node, rest, call).into(),

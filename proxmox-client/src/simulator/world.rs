@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power};
-use super::route::{Firewall, Grant, GuestCommand, Pool, Providers, Sdn};
+use super::route::{
+    Firewall, Grant, GuestCommand, Mappings, NodeNetwork, PciSpec, Pool, Providers, Sdn, UsbSpec,
+};
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -53,6 +55,8 @@ pub struct World {
     pub(super) firewalls: BTreeMap<String, Firewall>,
     #[serde(default)]
     pub(super) sdn: Sdn,
+    #[serde(default)]
+    pub(super) mappings: Mappings,
     pub(super) engine: Engine,
 }
 
@@ -95,6 +99,14 @@ pub(super) struct NodeState {
     pub(super) address: String,
     pub(super) fingerprint: String,
     pub(super) bridges: Vec<(String, bool)>,
+    #[serde(default)]
+    pub(super) cards: Vec<String>,
+    #[serde(default)]
+    pub(super) pci: Vec<PciSpec>,
+    #[serde(default)]
+    pub(super) usb: Vec<UsbSpec>,
+    #[serde(default)]
+    pub(super) network: NodeNetwork,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
@@ -123,6 +135,12 @@ pub struct NodeSpec {
     memory: u64,
     address: String,
     bridges: Vec<(String, bool)>,
+    #[serde(default)]
+    cards: Vec<String>,
+    #[serde(default)]
+    pci: Vec<PciSpec>,
+    #[serde(default)]
+    usb: Vec<UsbSpec>,
 }
 
 impl NodeSpec {
@@ -134,7 +152,31 @@ impl NodeSpec {
             memory,
             address: "192.0.2.10".to_owned(),
             bridges: Vec::new(),
+            cards: Vec::new(),
+            pci: Vec::new(),
+            usb: Vec::new(),
         }
+    }
+
+    /// Adds a PCI device.
+    #[must_use]
+    pub fn with_pci_device(mut self, device: PciSpec) -> Self {
+        self.pci.push(device);
+        self
+    }
+
+    /// Adds a USB device.
+    #[must_use]
+    pub fn with_usb_device(mut self, device: UsbSpec) -> Self {
+        self.usb.push(device);
+        self
+    }
+
+    /// Adds a network card. The first one is a port of the first bridge.
+    #[must_use]
+    pub fn with_card(mut self, name: &str) -> Self {
+        self.cards.push(name.to_owned());
+        self
     }
 
     /// Adds a bridge; a VLAN-aware one passes tags to guests.
@@ -362,6 +404,7 @@ impl World {
             acl: BTreeSet::new(),
             firewalls: BTreeMap::new(),
             sdn: Sdn::default(),
+            mappings: Mappings::default(),
             engine: Engine::default(),
         }
     }
@@ -394,6 +437,10 @@ impl World {
             address: node.address,
             fingerprint: bytes.join(":"),
             bridges: node.bridges,
+            cards: node.cards,
+            pci: node.pci,
+            usb: node.usb,
+            network: NodeNetwork::default(),
         };
         self.nodes.insert(node.name, state);
         self
@@ -460,7 +507,7 @@ impl World {
         self
     }
 
-    /// Takes over users, rights, pools, firewalls and software-defined networks of another world.
+    /// Takes over users, rights, pools, firewalls, software-defined networks and mappings of another world.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -470,6 +517,7 @@ impl World {
         self.pools.clone_from(&other.pools);
         self.firewalls.clone_from(&other.firewalls);
         self.sdn.clone_from(&other.sdn);
+        self.mappings.clone_from(&other.mappings);
         self
     }
 

@@ -33,6 +33,10 @@ mod lifecycle;
 mod limits;
 #[cfg(feature = "simulator")]
 mod logins;
+#[cfg(feature = "simulator")]
+mod mappings;
+#[cfg(feature = "simulator")]
+mod network;
 mod nocloud;
 #[cfg(feature = "simulator")]
 mod owners;
@@ -50,9 +54,9 @@ mod proxmoxer;
 #[cfg(all(feature = "ssh", feature = "simulator"))]
 mod real_ssh;
 #[cfg(feature = "simulator")]
-mod spans;
-#[cfg(feature = "simulator")]
 mod sdn;
+#[cfg(feature = "simulator")]
+mod spans;
 #[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]

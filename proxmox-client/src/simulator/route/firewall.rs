@@ -60,7 +60,7 @@ fn digest_of(rules: &[Map<String, Value>]) -> String {
     digest(&lines.concat())
 }
 
-fn changed() -> Reply {
+pub(super) fn changed() -> Reply {
     Reply::failed("detected modified configuration - file changed by other user? Try again.")
 }
 

@@ -59,7 +59,9 @@ impl World {
     pub(super) fn node(&mut self, method: &str, name: &str, rest: &[&str], call: &Call) -> Outcome {
         match (method, rest) {
             ("GET", ["status"]) => Ok(Reply::data(self.node_status(name))),
-            ("GET", ["network"]) => Ok(Reply::data(self.networks(name, call))),
+            (_, [what @ ("dns" | "hosts" | "time")]) => {
+                self.node_settings(method, name, what, call)
+            }
             ("GET", ["lxc"]) => Ok(Reply::data(json!([]))),
             ("GET", ["version"]) => Ok(Self::version()),
             _ => Err(not_simulated(call)),
@@ -92,37 +94,5 @@ impl World {
             "boot-info": { "mode": "legacy-bios" }, "ksm": { "shared": 0 },
             "current-kernel": { "sysname": "Linux", "release": "6.x", "version": "#1 SMP", "machine": "x86_64" },
         })
-    }
-
-    fn networks(&self, name: &str, call: &Call) -> Value {
-        let kind = call.text("type");
-        if !kind
-            .as_deref()
-            .is_none_or(|kind| ["bridge", "any_bridge", "any_local_bridge"].contains(&kind))
-        {
-            return json!([]);
-        }
-        let Some(node) = self.nodes.get(name) else {
-            return json!([]);
-        };
-        let bridges = node.bridges.iter().enumerate().map(|(index, (bridge, vlan_aware))| {
-            let mut entry = json!({
-                "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "priority": 3 + index,
-                "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
-                "method": if index == 0 { "static" } else { "manual" }, "method6": "manual",
-                "families": ["inet"],
-            });
-            if index == 0 {
-                entry["address"] = node.address.as_str().into();
-                entry["netmask"] = "24".into();
-                entry["cidr"] = format!("{}/24", node.address).into();
-            }
-            if *vlan_aware {
-                entry["bridge_vlan_aware"] = 1.into();
-                entry["bridge_vids"] = "2-4094".into();
-            }
-            entry
-        });
-        bridges.collect()
     }
 }

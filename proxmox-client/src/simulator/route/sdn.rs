@@ -204,6 +204,25 @@ impl Sdn {
         }
     }
 
+    /// The vnets that run on a node, as its interfaces list them.
+    pub(super) fn vnets_on(&self, node: &str) -> Vec<Value> {
+        let zones = self.ran("zones");
+        let vnets = self.ran("vnets").into_iter().filter_map(|(name, vnet)| {
+            let zone = vnet.get("zone").map(text_of)?;
+            let zone = zones.get(&zone).filter(|zone| check::is_on(zone, node))?;
+            let mut entry = json!({
+                "iface": name, "type": "vnet", "active": "1",
+                "ipam": u8::from(zone.contains_key("ipam")),
+                "vlanaware": u8::from(vnet.get("vlanaware") == Some(&1.into())),
+            });
+            if let Some(alias) = vnet.get("alias") {
+                entry["comments"] = alias.clone();
+            }
+            Some(entry)
+        });
+        vnets.collect()
+    }
+
     fn give_back(&mut self, call: &Call) {
         let keep = call.text("release-lock").as_deref() == Some("0");
         if call.params.contains_key("lock-token") && !keep {
@@ -583,6 +602,7 @@ impl World {
     }
 
     pub(in super::super) fn reload_network(&mut self, node: &str) {
+        self.load_interfaces(node);
         self.sdn.loaded.insert(node.to_owned(), self.sdn.version);
     }
 }

@@ -33,6 +33,7 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["access", "users" | "groups" | "roles" | "acl", ..] | ["pools", ..] => {
             Some("user_cfg".to_owned())
         }
+        ["cluster", "mapping", kind, ..] => Some(format!("mapping_{kind}_cfg")),
         ["storage", ..] => Some("storage_cfg".to_owned()),
         ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
         ["cluster", "firewall", ..] => Some("firewall_cluster_fw".to_owned()),
@@ -80,6 +81,7 @@ impl World {
                 self.vnet_or(vnet)?;
                 self.write_firewall(method, &format!("vnet/{vnet}"), rest, call)
             }
+            (method, ["cluster", "mapping", rest @ ..]) => self.write_mapping(method, rest, call),
             (method, ["cluster", "sdn", rest @ ..]) => self.write_sdn(method, rest, call),
             (method, ["cluster", "firewall", rest @ ..]) => {
                 self.write_firewall(method, "cluster", rest, call)
