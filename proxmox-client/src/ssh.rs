@@ -2,6 +2,12 @@
 //!
 //! The interface lists snippets but takes none (`POST …/upload` knows `iso`, `vztmpl` and `import`). Where SSH is not
 //! to be had, [`NoCloud`](crate::NoCloud) brings cloud-init data to a machine without it.
+//!
+//! A user that is not root needs the right to write to the storage's folder, or sudo for a few programs:
+//!
+//! ```text
+//! deploy ALL=(root) NOPASSWD: /usr/bin/tee, /usr/bin/chmod, /usr/bin/mv, /usr/bin/rm, /usr/bin/cat, /usr/bin/stat, /usr/bin/find
+//! ```
 
 mod files;
 mod host_key;
@@ -14,6 +20,7 @@ mod target;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Mutex;
@@ -35,6 +42,8 @@ pub use target::{SshKey, SshTarget, Sudo};
 pub struct Ssh {
     target: Arc<SshTarget>,
     live: Arc<Mutex<Option<Live>>>,
+    /// Whether someone waits for the session to become idle.
+    watched: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Ssh {
@@ -51,6 +60,7 @@ impl Ssh {
         Self {
             target: Arc::new(target),
             live: Arc::default(),
+            watched: Arc::default(),
         }
     }
 
@@ -129,20 +139,26 @@ impl Ssh {
 
     /// Ends the session once it was not used for as long as it is kept.
     fn close_when_idle(&self) {
-        let live = Arc::downgrade(&self.live);
+        if self.watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (live, watched) = (Arc::downgrade(&self.live), self.watched.clone());
         let keep = self.target.keep;
         tokio::spawn(async move {
-            tokio::time::sleep(keep).await;
-            let Some(live) = live.upgrade() else {
-                return;
-            };
-            let mut slot = live.lock_owned().await;
-            if slot
-                .as_ref()
-                .is_some_and(|live| live.used.elapsed() >= keep)
-            {
-                let idle = slot.take();
-                let _ = tokio::task::spawn_blocking(move || drop(idle)).await;
+            loop {
+                tokio::time::sleep(keep).await;
+                let Some(live) = live.upgrade() else {
+                    return;
+                };
+                let mut slot = live.lock_owned().await;
+                let used = slot.as_ref().map(|live| live.used.elapsed());
+                if used.is_none_or(|unused| unused >= keep) {
+                    watched.store(false, Ordering::Release);
+                    let idle = slot.take();
+                    // Taking leave writes to the socket.
+                    let _ = tokio::task::spawn_blocking(move || drop(idle)).await;
+                    return;
+                }
             }
         });
     }

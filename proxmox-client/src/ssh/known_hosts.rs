@@ -238,3 +238,55 @@ mod tests {
         }
     }
 }
+
+/// The parser fed with mutated lines, for `FUZZ_SECONDS` (default 1).
+#[cfg(test)]
+mod fuzz {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn known_hosts_files() {
+        let seeds: [&[u8]; 5] = [
+            b"pve1,192.0.2.1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBwXjdfQ4QIDpbUeNkCyGWk6zZ3Bn5gkKz8JkSuMiZ2s",
+            b"[pve1]:2222 ssh-rsa AAAAB3NzaC1yc2E=",
+            b"@revoked *.example,!pve? ssh-rsa AAAAB3NzaC1yc2E= comment",
+            b"@cert-authority * ssh-rsa AAAAB3NzaC1yc2E=",
+            b"|1|ixahLDMFDps6m2ce+hePEu2vyuQ=|7Fwnr8Lie/PVJNMR1x6DMnBT9jQ= ssh-ed25519 AAAA",
+        ];
+        let seconds = std::env::var("FUZZ_SECONDS").ok();
+        let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(1);
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let mut state = 0x2545_F491_4F6C_DD1Du64;
+        let mut draw = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below.max(1) as u64).unwrap()
+        };
+        while Instant::now() < until {
+            let mut data = seeds[draw(seeds.len())].to_vec();
+            for _ in 0..=draw(5) {
+                let at = draw(data.len());
+                match draw(4) {
+                    0 if !data.is_empty() => drop(data.remove(at)),
+                    1 => data.insert(at, b"|*?!,@[]: \n=\0"[draw(12)]),
+                    2 if !data.is_empty() => data[at] = u8::try_from(draw(256)).unwrap(),
+                    _ => data.extend_from_slice(seeds[draw(seeds.len())]),
+                }
+            }
+            let text = String::from_utf8_lossy(&data);
+            let lines = lines_about(&text, "pve1", 22);
+            for known in &lines {
+                let verdict = judge(&lines, &known.key);
+                let revoked = lines.iter().any(|it| it.revoked && it.key == known.key);
+                assert_eq!(matches!(verdict, Verdict::Revoked(_)), revoked, "{text}");
+                assert!(
+                    !matches!(verdict, Verdict::New | Verdict::Other(_)),
+                    "{text}"
+                );
+            }
+        }
+    }
+}

@@ -214,3 +214,21 @@ impl fmt::Debug for SshTarget {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_show_up_nowhere() {
+        let secret = "s3cret-value";
+        let target = SshTarget::new("pve1", HostKey::known_hosts("/known"))
+            .with_password(secret)
+            .with_key(SshKey::text(secret).with_passphrase(secret))
+            .with_key(SshKey::file("/key").with_passphrase(secret));
+        let ssh = super::super::Ssh::new(target.clone());
+        let shown = format!("{target:?} {ssh:?} {}", target.name());
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(shown.contains("root@pve1") && shown.contains("/key"));
+    }
+}
