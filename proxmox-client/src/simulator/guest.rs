@@ -168,10 +168,26 @@ impl Guest {
             .collect()
     }
 
-    /// What waits takes effect.
+    /// What waits takes effect; disks that were to be detached stay as `unusedN`.
     pub(super) fn commit_pending(&mut self) {
+        let own = format!("/vm-{}-disk-", self.vmid);
+        let detached: Vec<String> = self
+            .pending
+            .iter()
+            .filter(|(key, value)| value.is_null() && super::operation::is_drive(key))
+            .filter_map(|(key, _)| self.text(key))
+            .map(|text| super::operation::DriveText::parse(&text).file)
+            .filter(|file| file.replacen(':', "/", 1).contains(&own))
+            .collect();
         self.config = self.merged();
         self.pending.clear();
+        for file in detached {
+            let mut names = (0..256).map(|index| format!("unused{index}"));
+            let free = names.find(|key| !self.config.contains_key(key));
+            if let Some(key) = free {
+                self.config.insert(key, file.into());
+            }
+        }
     }
 
     pub(super) fn memory_bytes(&self) -> u64 {

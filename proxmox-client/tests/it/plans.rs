@@ -83,6 +83,33 @@ async fn a_refused_key_is_an_outcome_and_names_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_the_guest_does_not_let_go_of_waits_with_the_servers_reason() {
+    let (simulator, qemu) = machine().await;
+    simulator.with(|world| world.durations_mut().guests_listen = false);
+    qemu.start().await.unwrap();
+    let changes = ChangeSet::new()
+        .config(&qemu, QemuConfig::new().with_name("www"))
+        .without(&qemu, &["net0", "scsi0"]);
+    let results = changes.plan().await.unwrap().apply().await;
+    let keys = results[0].result.as_ref().unwrap();
+    let outcome = |key: &str| &keys.iter().find(|it| it.key == key).unwrap().outcome;
+    assert_eq!(*outcome("name"), KeyOutcome::Live);
+    for key in ["net0", "scsi0"] {
+        assert!(
+            matches!(outcome(key), KeyOutcome::Pending(Some(why)) if why.contains("still busy in guest?")),
+            "{keys:?}"
+        );
+    }
+    assert!(changes.plan().await.unwrap().is_empty(), "it is on its way");
+    qemu.stop().await.unwrap();
+    let config = qemu.config().await.unwrap();
+    assert_eq!(
+        config.text("unused0").as_deref(),
+        Some("local-lvm:vm-100-disk-0")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_option_changes_without_a_new_disk_or_a_new_address() {
     let (simulator, qemu) = machine().await;
     let before = qemu.config().await.unwrap();

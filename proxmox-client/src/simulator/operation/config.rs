@@ -50,7 +50,7 @@ const NOT_CONFIG: [&str; 16] = [
 ];
 
 /// Keys that a running machine takes without a restart (with the default hotplug setting).
-const LIVE: [&str; 14] = [
+const LIVE: [&str; 19] = [
     "name",
     "description",
     "tags",
@@ -58,6 +58,11 @@ const LIVE: [&str; 14] = [
     "startup",
     "protection",
     "hookscript",
+    "cpulimit",
+    "cpuunits",
+    "cicustom",
+    "citype",
+    "ciupgrade",
     "ciuser",
     "cipassword",
     "sshkeys",
@@ -212,8 +217,18 @@ impl World {
             self.guest_mut(vmid)?.pending.shift_remove(&key);
         }
         let force = params.get("force").map(text_of).as_deref() == Some("1");
+        let mut stuck = Map::new();
         for key in list("delete") {
-            self.delete_key(vmid, &key, force)?;
+            match self.unplug_problem(vmid, &key) {
+                Some(problem) => {
+                    // The change is kept for the next start all the same.
+                    self.guest_mut(vmid)?
+                        .pending
+                        .insert(key.clone(), Value::Null);
+                    stuck.insert(key, problem.into());
+                }
+                None => self.delete_key(vmid, &key, force)?,
+            }
         }
         let sets: Vec<(String, String)> = Self::config_params(params)
             .map(|(key, text)| (key.to_owned(), text))
@@ -226,7 +241,33 @@ impl World {
             };
             self.set_key(job, vmid, &key, &text)?;
         }
-        self.normalise(vmid)
+        self.normalise(vmid)?;
+        if stuck.is_empty() {
+            Ok(())
+        } else {
+            Err(Reply::parameters(stuck))
+        }
+    }
+
+    /// Why a device cannot be taken away now: a guest that does not listen does not let go of it.
+    fn unplug_problem(&self, vmid: u32, key: &str) -> Option<String> {
+        let guest = self.guests.get(&vmid)?;
+        let text = guest.text(key)?;
+        let cdrom = text.contains("media=cdrom");
+        let device = match key.strip_prefix("scsi") {
+            Some(index) if guest.text("scsihw").as_deref() == Some("virtio-scsi-single") => {
+                format!("virtioscsi{index}")
+            }
+            Some(index) => format!("scsihw{}", index.parse::<u32>().ok()? / 7),
+            None if is_indexed(key, "net") || is_indexed(key, "virtio") => key.to_owned(),
+            None => return None,
+        };
+        let lets_go = !guest.is_on() || cdrom || self.listens(vmid, self.now);
+        (!lets_go).then(|| {
+            format!(
+                "hotplug problem - error on hot-unplugging device '{device}' - still busy in guest?\n"
+            )
+        })
     }
 
     /// What the first change of a configuration tidies up.
