@@ -82,7 +82,7 @@ pub(crate) const PEERS: &[Peer] = &[
         probe: Probe::Program("pkg-config", &["--modversion", "libssl"]),
         package: "libssl-dev pkg-config",
         tests: "whatever needs proxmox-ve-client with its feature ssh, which links OpenSSL",
-        select: ("proxmox-ve-client", "real_ssh::nobody"),
+        select: ("proxmox-ve-client", "nobody_who_does_not_speak_ssh"),
     },
     Peer {
         name: "wg",

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::metadata::Package;
 use crate::peers::{self, Census, LIBSSL};
 use crate::{metadata, process, workspace};
 
@@ -18,13 +19,18 @@ fn features(census: &Census) -> anyhow::Result<Vec<String>> {
     if census.has(LIBSSL) {
         return Ok(all_features());
     }
-    let packages = metadata::packages()?;
+    let names = without_linking(&metadata::packages()?);
+    Ok(vec!["--features".to_owned(), names])
+}
+
+/// All features of all packages but those that link, as cargo wants them.
+fn without_linking(packages: &[Package]) -> String {
     let mut names = Vec::new();
-    for package in &packages {
+    for package in packages {
         let features = package.features.keys().filter(|name| *name != LINKING);
         names.extend(features.map(|name| format!("{}/{name}", package.name)));
     }
-    Ok(vec!["--features".to_owned(), names.join(",")])
+    names.join(",")
 }
 
 /// What cargo is told to turn on everything.
@@ -255,6 +261,17 @@ fn count(text: &str, word: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_headers_every_feature_is_on_but_those_that_link() {
+        let packages = metadata::packages().unwrap();
+        let names = without_linking(&packages);
+        let names: Vec<&str> = names.split(',').collect();
+        assert!(names.contains(&"proxmox-ve-client/simulator"));
+        assert!(!names.contains(&"proxmox-ve-client/ssh"));
+        let all: usize = packages.iter().map(|package| package.features.len()).sum();
+        assert_eq!(names.len(), all - 1, "no other feature is called so");
+    }
 
     fn closing(text: &str) -> Vec<String> {
         let mut closing = Closing::default();
