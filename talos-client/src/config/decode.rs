@@ -33,6 +33,9 @@ pub(crate) struct Unknown {
     pub(crate) column: usize,
 }
 
+/// Most problems of a kind that are told about one document.
+const MAX_FINDINGS: usize = 10_000;
+
 pub(crate) struct Decoder<'a> {
     schema: &'static Schema,
     pub(crate) findings: &'a mut Findings,
@@ -49,6 +52,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn problem(&mut self, node: &Node, message: impl Into<String>) {
+        if self.findings.problems.len() >= MAX_FINDINGS {
+            return;
+        }
         let path = self.path.join(".");
         self.findings
             .problems
@@ -74,6 +80,7 @@ impl<'a> Decoder<'a> {
             }
             self.path.push(name.to_owned());
             match shape.field(name) {
+                None if self.findings.unknown.len() >= MAX_FINDINGS => {}
                 None => {
                     let unknown = Unknown {
                         path: self.path.clone(),

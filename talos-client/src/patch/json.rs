@@ -20,6 +20,11 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidPatch, message)
 }
 
+/// Deepest nesting that operations may make, as of texts.
+const MAX_DEPTH: usize = 128;
+/// Most values that all operations of a patch may copy and move: copies of copies double each time.
+const MAX_COPIED: usize = 250_000;
+
 /// Operations from a JSON array or the same in YAML.
 pub(super) fn operations(node: &Node) -> Result<Vec<Operation>, Error> {
     let NodeKind::Sequence(items) = &node.kind else {
@@ -134,8 +139,9 @@ pub(super) fn apply(
         .first()
         .map(Value::free)
         .map_or(Json::Null, |value| to_json(&value));
+    let mut copied = 0;
     for operation in operations {
-        one(&mut root, operation)
+        one(&mut root, operation, &mut copied)
             .map_err(|why| invalid(format!("the JSON patch does not apply: {why}")))?;
     }
     MachineConfig::from_nodes(vec![to_node(&root)]).map_err(|error| {
@@ -144,26 +150,31 @@ pub(super) fn apply(
     })
 }
 
-fn one(root: &mut Json, operation: &Operation) -> Result<(), String> {
-    let value = || operation.value.clone().unwrap_or(Json::Null);
+fn one(root: &mut Json, operation: &Operation, copied: &mut usize) -> Result<(), String> {
+    let value = || {
+        let value = operation.value.clone().unwrap_or(Json::Null);
+        check(&value, &operation.path, &mut 0).map(|()| value)
+    };
     match operation.name.as_str() {
-        "add" => add(root, &operation.path, value(), "add"),
-        "replace" => replace(root, &operation.path, value()),
+        "add" => add(root, &operation.path, value()?, "add"),
+        "replace" => replace(root, &operation.path, value()?),
         "remove" => remove(root, &operation.path).map(|_| ()),
         "move" => {
             let moved =
                 remove(root, &operation.from).map_err(|why| format!("move operation: {why}"))?;
+            check(&moved, &operation.path, copied)?;
             add(root, &operation.path, moved, "move")
         }
         "copy" => {
-            let copied = get(root, &operation.from).cloned();
-            let copied = copied.ok_or_else(|| {
+            let found = get(root, &operation.from).ok_or_else(|| {
                 format!(
                     "copy operation does not apply: doc is missing from path: {}",
                     operation.from
                 )
             })?;
-            add(root, &operation.path, copied, "copy")
+            check(found, &operation.path, copied)?;
+            let found = found.clone();
+            add(root, &operation.path, found, "copy")
         }
         "test" => match (get(root, &operation.path), &operation.value) {
             (Some(found), Some(wanted)) if found == wanted => Ok(()),
@@ -171,6 +182,28 @@ fn one(root: &mut Json, operation: &Operation) -> Result<(), String> {
             _ => Err(format!("testing value {} failed", operation.path)),
         },
         other => Err(format!("unexpected kind: {other}")),
+    }
+}
+
+/// The value fits below the path, and the values counted so far with it are not too many.
+fn check(value: &Json, path: &str, count: &mut usize) -> Result<(), String> {
+    fn walk(value: &Json, depth: usize, count: &mut usize) -> bool {
+        *count += 1;
+        let mut fits = |value| walk(value, depth + 1, count);
+        depth <= MAX_DEPTH
+            && match value {
+                Json::Array(items) => items.iter().all(&mut fits),
+                Json::Object(map) => map.values().all(&mut fits),
+                _ => *count <= MAX_COPIED,
+            }
+    }
+    let depth = path.matches('/').count();
+    if walk(value, depth, count) && *count <= MAX_COPIED {
+        Ok(())
+    } else {
+        Err(format!(
+            "the operations nest deeper than {MAX_DEPTH} levels or copy more than {MAX_COPIED} values"
+        ))
     }
 }
 
@@ -299,11 +332,29 @@ mod tests {
         let node = crate::yaml::parse::documents(&text)
             .map_err(|s| s.message)?
             .remove(0);
-        let mut root = document;
+        let (mut root, mut copied) = (document, 0);
         for operation in super::operations(&node).map_err(|e| e.to_string())? {
-            one(&mut root, &operation)?;
+            one(&mut root, &operation, &mut copied)?;
         }
         Ok(root)
+    }
+
+    #[test]
+    fn copies_of_copies_come_to_an_end() {
+        use serde_json::json;
+        let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+        let doubled = |times: usize| run(json!({"a": [1]}), json!(vec![double.clone(); times]));
+        assert!(doubled(8).is_ok());
+        assert!(doubled(64).is_err_and(|why| why.contains("copy more than")));
+        // Deeper and deeper by one level each.
+        let wrap = |n: usize| json!({"op": "add", "path": "/a".repeat(n), "value": {}});
+        let nested = |levels: usize| run(json!({}), (1..=levels).map(wrap).collect());
+        assert!(nested(MAX_DEPTH).is_ok());
+        assert!(nested(MAX_DEPTH + 1).is_err_and(|why| why.contains("nest deeper")));
+        let swing = json!([{"op": "move", "from": "/a", "path": "/b"}, {"op": "move", "from": "/b", "path": "/a"}]);
+        let swing = swing.as_array().unwrap().iter().cycle().take(600).cloned();
+        let big = json!({"a": vec![1; 1000]});
+        assert!(run(big, swing.collect()).is_err_and(|why| why.contains("copy more than")));
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn sec1_to_pkcs8(der: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A new P-256 key.
+#[cfg(feature = "secrets")]
 pub(super) fn new_p256() -> Result<Zeroizing<String>, Error> {
     p256_pem(&KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(failed("a key"))?)
 }

@@ -4,15 +4,17 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "simulator")]
 use base64::Engine as _;
+#[cfg(feature = "simulator")]
 use base64::engine::general_purpose::STANDARD;
 use rand::RngCore as _;
-#[cfg(feature = "simulator")]
-use rcgen::SanType;
 use rcgen::{
-    Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer,
-    KeyPair, KeyUsagePurpose, SerialNumber,
+    Certificate, CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, Issuer, KeyPair,
+    KeyUsagePurpose, SerialNumber,
 };
+#[cfg(feature = "simulator")]
+use rcgen::{DnType, SanType};
 use zeroize::Zeroizing;
 
 use super::authority::CertificateAuthority;

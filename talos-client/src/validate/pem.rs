@@ -8,15 +8,22 @@ struct Block {
     bytes: Vec<u8>,
 }
 
+/// Most beginnings without a readable block that are passed over: each may look through the rest of the text.
+const MAX_BROKEN: usize = 64;
+
 /// The complete blocks of a text, in order; whatever else it holds is passed over.
 fn blocks(text: &str) -> Vec<Block> {
     let mut found = Vec::new();
+    let mut broken = 0;
     let mut lines = text.lines().map(str::trim_end);
     while let Some(line) = lines.next() {
         let label = line
             .strip_prefix("-----BEGIN ")
             .and_then(|rest| rest.strip_suffix("-----"));
         let Some(label) = label else { continue };
+        if broken > MAX_BROKEN {
+            break;
+        }
         let end = format!("-----END {label}-----");
         let mut body = String::new();
         let mut rest = lines.clone();
@@ -38,6 +45,8 @@ fn blocks(text: &str) -> Vec<Block> {
                 bytes,
             });
             lines = rest;
+        } else {
+            broken += 1;
         }
     }
     found
@@ -156,7 +165,15 @@ fn elements(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
+
+    #[test]
+    fn beginnings_without_an_end_are_passed_over_a_number_of_times() {
+        let block = "-----BEGIN X-----\nAAAA\n-----END X-----\n";
+        let text = |count: usize| format!("{}{block}", "-----BEGIN Y-----\n".repeat(count));
+        assert_eq!(blocks(&text(MAX_BROKEN)).len(), 1);
+        assert_eq!(blocks(&text(1_000_000)).len(), 0);
+    }
 
     #[test]
     fn blocks_of_another_kind_are_named() {

@@ -10,10 +10,22 @@ use super::{Node, NodeKind, scalar};
 const MAX_DEPTH: usize = 128;
 /// Most nodes that aliases may add to one text.
 const MAX_ALIASED: usize = 100_000;
+/// Most bytes that anchors and aliases may copy.
+const MAX_COPIED: usize = 16 << 20;
 /// Most comments without a space before them that are forgiven.
 const MAX_GLUED: usize = 64;
+/// Most bytes that are read again because of such comments.
+const MAX_READ_AGAIN: usize = 256 << 20;
 /// Largest text that is read, in bytes: twice the message limit of the API.
 const MAX_TEXT: usize = 64 << 20;
+/// Most nodes of a text, those that aliases add among them; a large configuration has a few thousand.
+const MAX_NODES: usize = 250_000;
+/// Most members of one list or mapping: what is done with them may take the square of their number.
+const MAX_MEMBERS: usize = 10_000;
+/// Most documents of a text.
+const MAX_DOCUMENTS: usize = 5_000;
+/// Longest key, in bytes.
+const MAX_KEY: usize = 4_096;
 
 /// What the text breaks, and where (both count from 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +66,8 @@ struct Builder {
     /// Anchors of earlier documents, which later ones may use too.
     earlier: HashMap<String, Node>,
     aliased: usize,
+    copied: usize,
+    nodes: usize,
     root: Option<Node>,
 }
 
@@ -72,10 +86,11 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Syntax> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_marks(text)?;
     let mut text = std::borrow::Cow::Borrowed(text);
-    for _ in 0..MAX_GLUED {
+    for round in 1..=MAX_GLUED {
         match read(&text) {
             Ok(documents) => return Ok(documents),
             Err(Failure::Syntax(syntax)) => return Err(syntax),
+            Err(Failure::Glued(_)) if round * text.len() > MAX_READ_AGAIN => break,
             // A comment may touch a quoted text or a bracket.
             Err(Failure::Glued(at)) => text.to_mut().insert(at, ' '),
         }
@@ -142,12 +157,8 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
             Event::Scalar(content, style, anchor, tag) => {
                 let tag = tag.as_deref().map(short_tag);
                 if surrogates && style == ScalarStyle::DoubleQuoted {
-                    let written: String = text
-                        .chars()
-                        .skip(span.start.index())
-                        .take(span.end.index().saturating_sub(span.start.index()))
-                        .collect();
-                    if has_surrogates(&written) {
+                    let written = span.byte_range().and_then(|range| text.get(range));
+                    if written.is_some_and(has_surrogates) {
                         let message = "found invalid Unicode character escape code";
                         return Err(Syntax::at(line, column, message).into());
                     }
@@ -194,6 +205,10 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     tag: None,
                 };
                 builder.end_document();
+                if documents.len() >= MAX_DOCUMENTS {
+                    let message = format!("more than {MAX_DOCUMENTS} documents");
+                    return Err(Syntax::at(line, column, message).into());
+                }
                 documents.push(builder.root.take().unwrap_or_else(|| node(empty)));
             }
             _ => {}
@@ -269,15 +284,23 @@ impl Builder {
     }
 
     fn insert(&mut self, target: Node, line: usize, column: usize) -> Result<(), Syntax> {
-        self.aliased += size(&target);
+        let (nodes, _) = weight(&target);
+        self.aliased += nodes;
+        self.nodes += nodes;
         if self.aliased > MAX_ALIASED {
-            return Err(Syntax::at(
-                line,
-                column,
-                "document contains excessive aliasing",
-            ));
+            return Err(excessive(line, column));
         }
+        self.copy(&target, line, column)?;
         self.add(target, 0)
+    }
+
+    /// Accounts for a copy of a node.
+    fn copy(&mut self, node: &Node, line: usize, column: usize) -> Result<(), Syntax> {
+        self.copied += weight(node).1;
+        if self.copied > MAX_COPIED {
+            return Err(excessive(line, column));
+        }
+        Ok(())
     }
 
     fn end_document(&mut self) {
@@ -290,9 +313,20 @@ impl Builder {
     }
 
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Syntax> {
+        let (line, column) = (node.line, node.column);
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            let message = format!("more than {MAX_NODES} values");
+            return Err(Syntax::at(line, column, message));
+        }
         if anchor != 0 {
+            self.copy(&node, line, column)?;
             self.anchors.insert(anchor, node.clone());
         }
+        let crowded = || {
+            let message = format!("more than {MAX_MEMBERS} members");
+            Syntax::at(line, column, message)
+        };
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Frame::Sequence {
@@ -302,7 +336,12 @@ impl Builder {
                         ..
                     },
                 ..
-            }) => items.push(node),
+            }) => {
+                if items.len() >= MAX_MEMBERS {
+                    return Err(crowded());
+                }
+                items.push(node);
+            }
             Some(Frame::Mapping {
                 node:
                     Node {
@@ -312,10 +351,18 @@ impl Builder {
                 key,
                 ..
             }) => match key.take() {
+                None if node.as_text().is_some_and(|text| text.len() > MAX_KEY) => {
+                    let message = format!("a key of more than {MAX_KEY} bytes");
+                    return Err(Syntax::at(line, column, message));
+                }
                 None => *key = Some(node),
+                Some(_) if pairs.len() >= MAX_MEMBERS => return Err(crowded()),
                 Some(name) => {
                     if name.is_merge() {
                         check_merge(&node)?;
+                        if pairs.len() + members(&node) > MAX_MEMBERS {
+                            return Err(crowded());
+                        }
                     }
                     pairs.push((name, node));
                 }
@@ -339,10 +386,113 @@ fn check_merge(from: &Node) -> Result<(), Syntax> {
     })
 }
 
-fn size(node: &Node) -> usize {
+/// Keys of a mapping, or of all mappings of a list, with those that merge keys bring.
+fn members(node: &Node) -> usize {
     match &node.kind {
-        NodeKind::Scalar { .. } => 1,
-        NodeKind::Sequence(items) => 1 + items.iter().map(size).sum::<usize>(),
-        NodeKind::Mapping(pairs) => 1 + pairs.iter().map(|(k, v)| size(k) + size(v)).sum::<usize>(),
+        NodeKind::Mapping(pairs) => pairs
+            .iter()
+            .map(|(key, value)| if key.is_merge() { members(value) } else { 1 })
+            .sum(),
+        NodeKind::Sequence(items) => items.iter().map(members).sum(),
+        NodeKind::Scalar { .. } => 0,
+    }
+}
+
+fn excessive(line: usize, column: usize) -> Syntax {
+    Syntax::at(line, column, "document contains excessive aliasing")
+}
+
+/// Nodes, and about how many bytes they take.
+fn weight(node: &Node) -> (usize, usize) {
+    let own = size_of::<Node>() + node.as_text().map_or(0, str::len);
+    let add = |(nodes, bytes), (more, longer)| (nodes + more, bytes + longer);
+    match &node.kind {
+        NodeKind::Scalar { .. } => (1, own),
+        NodeKind::Sequence(items) => items.iter().map(weight).fold((1, own), add),
+        NodeKind::Mapping(pairs) => pairs
+            .iter()
+            .flat_map(|(key, value)| [weight(key), weight(value)])
+            .fold((1, own), add),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        documents(text).unwrap_err().message
+    }
+
+    #[test]
+    fn every_limit_has_an_end_that_is_told() {
+        let list = |items: usize| format!("a: [{}]", vec!["1"; items].join(","));
+        assert!(documents(&list(MAX_MEMBERS)).is_ok());
+        assert_eq!(refused(&list(MAX_MEMBERS + 1)), "more than 10000 members");
+        let keys = |count: usize| (0..count).map(|n| format!("k{n}: 1\n")).collect::<String>();
+        assert!(documents(&keys(MAX_MEMBERS)).is_ok());
+        assert_eq!(refused(&keys(MAX_MEMBERS + 1)), "more than 10000 members");
+        let lists = vec![format!("- [{}]", vec!["1"; 9_999].join(",")); 26].join("\n");
+        assert_eq!(refused(&lists), "more than 250000 values");
+        let documents_of = |count: usize| "--- 1\n".repeat(count);
+        assert!(documents(&documents_of(MAX_DOCUMENTS)).is_ok());
+        assert_eq!(
+            refused(&documents_of(MAX_DOCUMENTS + 1)),
+            "more than 5000 documents"
+        );
+        assert_eq!(
+            refused(&"---\n".repeat(1_000_000)),
+            "more than 5000 documents"
+        );
+        let key = |length: usize| format!("? {}\n: 1\n", "k".repeat(length));
+        assert!(documents(&key(MAX_KEY)).is_ok());
+        assert_eq!(refused(&key(MAX_KEY + 1)), "a key of more than 4096 bytes");
+    }
+
+    #[test]
+    fn copies_are_counted_by_their_bytes_too() {
+        let long = "x".repeat(1 << 20);
+        let aliases = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 16].join(","));
+        assert_eq!(refused(&aliases), "document contains excessive aliasing");
+        // Anchors around anchors copy what they hold again and again.
+        let mut nested = String::new();
+        for depth in 0..100 {
+            nested.push_str(&format!("&a{depth} ["));
+        }
+        let nested = format!("{nested}{long}{}", "]".repeat(100));
+        assert_eq!(refused(&nested), "document contains excessive aliasing");
+        let few = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 8].join(","));
+        assert!(documents(&few).is_ok());
+    }
+
+    #[test]
+    fn merge_keys_do_not_pass_the_limits() {
+        let map = |from: usize| {
+            let pairs: Vec<String> = (from..from + 4_000).map(|n| format!("k{n}: 1")).collect();
+            format!("{{{}}}", pairs.join(","))
+        };
+        let text = format!(
+            "a: &a {}\nb: &b {}\nc: &c {}\nd: {{<<: [*a, *b, *c]}}\n",
+            map(0),
+            map(4_000),
+            map(8_000)
+        );
+        assert_eq!(refused(&text), "more than 10000 members");
+    }
+
+    #[test]
+    fn escapes_that_are_half_of_a_pair_are_found_by_their_bytes() {
+        let pair = "\\ud83d\\ude00";
+        let quoted = format!("'{pair}': \"ä\"\nb: \"{pair}\"\n");
+        let message = "found invalid Unicode character escape code";
+        assert_eq!(refused(&quoted), message);
+        assert!(documents(&format!("'{pair}': \"ä\"\nb: \"c\"\n")).is_ok());
+    }
+
+    #[test]
+    fn comments_that_touch_are_not_forgiven_over_and_over_in_large_texts() {
+        let glued = |lines: usize| "a: \"b\"#c\n---\n".repeat(lines);
+        assert!(documents(&glued(MAX_GLUED - 1)).is_ok());
+        assert!(refused(&glued(MAX_GLUED)).contains("whitespace"));
     }
 }
