@@ -32,13 +32,22 @@ pub struct MachineConfig {
     pub(crate) documents: Vec<Document>,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(crate) struct Document {
     /// `None` is the main document.
     pub(crate) kind: Option<&'static str>,
     /// As written; nearly always `v1alpha1`.
     pub(crate) version: Cow<'static, str>,
     pub(crate) values: Map,
+    /// Dotted paths of lists and mappings that were written out empty: they print as absent, yet Talos takes some for set.
+    pub(crate) blank: Vec<String>,
+}
+
+/// Documents that print the same are the same.
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.version, &self.values) == (other.kind, &other.version, &other.values)
+    }
 }
 
 impl Document {
@@ -47,6 +56,7 @@ impl Document {
             kind: None,
             version: Cow::Borrowed(API_VERSION),
             values: Map::default(),
+            blank: Vec::new(),
         }
     }
 
@@ -58,6 +68,7 @@ impl Document {
             kind,
             version: Cow::Borrowed(API_VERSION),
             values: Map::default(),
+            blank: Vec::new(),
         }
     }
 
@@ -110,6 +121,11 @@ impl Document {
             .map_or((path, None), |(head, rest)| (head, Some(rest)));
         let value = self.values.get(head)?;
         rest.map_or(Some(value), |rest| value.at(rest))
+    }
+
+    /// Whether a field is set in the eyes of Talos, be it to an empty list or mapping.
+    pub(crate) fn is_set(&self, path: &str) -> bool {
+        self.at(path).is_some() || self.blank.iter().any(|blank| blank == path)
     }
 
     pub(crate) fn print(&self, redact: encode::Redaction<'_>) -> String {
@@ -447,9 +463,10 @@ fn header(node: &Node) -> Result<Header<'_>, String> {
 
 fn read_main(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
     let shape = Schema::get().main();
-    let values = decode(shape, node, &[], API_VERSION, problems)?;
+    let (values, blank) = decode(shape, node, &[], API_VERSION, problems)?;
     Some(Document {
         values,
+        blank,
         ..Document::main()
     })
 }
@@ -461,7 +478,7 @@ fn read_kind(
     problems: &mut Vec<Problem>,
 ) -> Option<Document> {
     let shape = Schema::get().structure(kind.id);
-    let values = decode(shape, node, &["apiVersion", "kind"], kind.kind, problems)?;
+    let (values, blank) = decode(shape, node, &["apiVersion", "kind"], kind.kind, problems)?;
     Some(Document {
         kind: Some(kind.kind),
         version: if version == API_VERSION {
@@ -470,6 +487,7 @@ fn read_kind(
             Cow::Owned(version)
         },
         values,
+        blank,
     })
 }
 
@@ -479,7 +497,7 @@ fn decode(
     skip: &[&str],
     title: &str,
     problems: &mut Vec<Problem>,
-) -> Option<Map> {
+) -> Option<(Map, Vec<String>)> {
     let mut findings = decode::Findings::default();
     let values = decode::Decoder::new(&mut findings).structure(shape, node, skip);
     let clean = findings.problems.is_empty() && findings.unknown.is_empty();
@@ -503,5 +521,5 @@ fn decode(
             "unknown key",
         ));
     }
-    clean.then_some(values)
+    clean.then_some((values, findings.blank))
 }

@@ -92,7 +92,7 @@ pub use schematic::Schematic;
 pub use secrets::{Ca, CertificateAuthority, SecretsBundle};
 #[cfg(feature = "pki")]
 pub use secrets::{ClientIdentity, Role};
-pub use talosconfig::{Context, TalosConfig};
+pub use talosconfig::{ConfigPath, Context, ContextAuth, TalosConfig};
 pub use validate::{Validation, ValidationMode, ValidationOptions};
 pub use version::VersionContract;
 #[cfg(feature = "client")]

@@ -264,6 +264,9 @@ impl MachineConfig {
             .find(|document| document.same_identity(patch))
         {
             Some(document) => {
+                let new = patch.blank.iter().filter(|path| !document.is_set(path));
+                let new: Vec<String> = new.cloned().collect();
+                document.blank.extend(new);
                 let shape = document.shape();
                 merge::Merge::new(compatibility, document.title()).structure(
                     shape,

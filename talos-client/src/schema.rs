@@ -68,6 +68,8 @@ pub(crate) struct Field {
     pub(crate) always: bool,
     pub(crate) replace: bool,
     pub(crate) secret: bool,
+    /// A structure below it has secret fields.
+    pub(crate) private: bool,
     pub(crate) trimmed: bool,
     pub(crate) key: Option<&'static str>,
     /// A list element takes the place of the one with its key as a whole.
@@ -158,6 +160,15 @@ impl Schema {
     }
 }
 
+/// The structure that a type is of, or consists of.
+fn below(ty: &Type) -> Option<usize> {
+    match ty {
+        Type::Struct { id, .. } => Some(*id),
+        Type::List(inner) | Type::Map(inner) => below(inner),
+        Type::Scalar { .. } | Type::Any => None,
+    }
+}
+
 /// The minor version of `since=1.12`.
 fn minor(since: &str) -> u32 {
     let minor = since.rsplit('.').next();
@@ -201,6 +212,7 @@ impl Reader {
                         always: flags.contains(&"!"),
                         replace: flags.contains(&"replace"),
                         secret: flags.contains(&"secret"),
+                        private: false,
                         trimmed: flags.contains(&"trimmed"),
                         whole: flags.contains(&"whole"),
                         key: flags.iter().find_map(|flag| flag.strip_prefix("key=")),
@@ -214,6 +226,7 @@ impl Reader {
                 _ => unreachable!("schema line without a type: {line}"),
             }
         }
+        self.mark_private();
         for kind in self.kinds.values_mut() {
             kind.named = self.structs[kind.id]
                 .fields
@@ -229,6 +242,25 @@ impl Reader {
             schematic,
             talosconfig,
             context,
+        }
+    }
+
+    /// Goes from secret fields up, until nothing new is found.
+    fn mark_private(&mut self) {
+        let mut known = vec![false; self.structs.len()];
+        loop {
+            let mut found = false;
+            for id in 0..self.structs.len() {
+                for field in &mut self.structs[id].fields {
+                    field.private = below(&field.ty).is_some_and(|below| known[below]);
+                    if (field.secret || field.private) && !known[id] {
+                        (known[id], found) = (true, true);
+                    }
+                }
+            }
+            if !found {
+                return;
+            }
         }
     }
 

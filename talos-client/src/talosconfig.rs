@@ -15,6 +15,32 @@ use crate::schema::{Schema, Struct, Type};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, parse, print};
 
+mod path;
+
+pub use path::ConfigPath;
+
+/// How a client identifies itself with a context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContextAuth {
+    /// With a client certificate: mutual TLS.
+    Certificate,
+    /// With a name and a password, towards a proxy.
+    #[non_exhaustive]
+    Basic {
+        /// The name; the password stays in the context.
+        username: String,
+    },
+    /// By signing each request with a key of this identity, towards Omni.
+    #[non_exhaustive]
+    SideroV1 {
+        /// `somebody@example.com`.
+        identity: String,
+    },
+    /// Not at all.
+    Nothing,
+}
+
 /// One cluster as a client sees it. `Debug` does not show credentials.
 #[derive(Clone, Default, PartialEq)]
 pub struct Context {
@@ -111,6 +137,78 @@ impl Context {
         self
     }
 
+    /// Name and password for a proxy in front of the nodes.
+    #[must_use]
+    pub fn basic_auth(mut self, username: impl Into<String>, password: impl AsRef<str>) -> Self {
+        let password = Zeroizing::new(password.as_ref().to_owned());
+        let pair = [
+            ("username", Value::text(username)),
+            ("password", Value::Text(password)),
+        ];
+        self.set_auth("basic", Value::map(pair));
+        self
+    }
+
+    /// The identity whose key signs requests to Omni.
+    #[must_use]
+    pub fn sidero_identity(mut self, identity: impl Into<String>) -> Self {
+        self.set_auth(
+            "siderov1",
+            Value::map([("identity", Value::text(identity))]),
+        );
+        self
+    }
+
+    fn set_auth(&mut self, kind: &'static str, value: Value) {
+        let mut auth = match self.values.remove("auth") {
+            Some(Value::Map(auth)) => auth,
+            _ => Map::default(),
+        };
+        auth.set(kind, value);
+        self.values.set("auth", Value::Map(auth));
+    }
+
+    /// The cluster's name behind a managing proxy.
+    #[must_use]
+    pub fn cluster_name(mut self, name: impl Into<String>) -> Self {
+        self.values.set("cluster", Value::text(name));
+        self
+    }
+
+    /// The proxy to connect through, `socks5://host:port` or `http://host:port`, in the place of the environment's.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.values.set("proxy-url", Value::text(url));
+        self
+    }
+
+    /// How a client identifies itself: a signing identity before a password, a password before a certificate.
+    pub fn auth(&self) -> ContextAuth {
+        let auth = self.values.get("auth");
+        let of = |kind: &str| auth.and_then(|auth| auth.at(kind)).and_then(Value::as_map);
+        let text = |map: &Map, key: &str| {
+            let text = map.get(key).and_then(Value::as_text);
+            text.unwrap_or_default().to_owned()
+        };
+        if let Some(map) = of("siderov1") {
+            let identity = text(map, "identity");
+            return ContextAuth::SideroV1 { identity };
+        }
+        if let Some(map) = of("basic") {
+            let username = text(map, "username");
+            return ContextAuth::Basic { username };
+        }
+        match self.text("crt") {
+            Some(_) => ContextAuth::Certificate,
+            None => ContextAuth::Nothing,
+        }
+    }
+
+    /// The proxy to connect through, if set.
+    pub fn proxy_url(&self) -> Option<&str> {
+        self.text("proxy-url")
+    }
+
     /// Addresses that requests go to.
     pub fn endpoint_list(&self) -> Vec<String> {
         self.texts("endpoints")
@@ -123,7 +221,12 @@ impl Context {
 
     /// The cluster's name behind a managing proxy, if set.
     pub fn cluster(&self) -> Option<&str> {
-        self.values.get("cluster").and_then(Value::as_text)
+        self.text("cluster")
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        let text = self.values.get(key).and_then(Value::as_text);
+        text.filter(|text| !text.is_empty())
     }
 
     fn texts(&self, key: &str) -> Vec<String> {

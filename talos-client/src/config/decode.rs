@@ -24,6 +24,8 @@ pub(crate) struct Findings {
     pub(crate) problems: Vec<Problem>,
     /// Keys that the schema does not have, as `(path, line, column)`; the values are in the text.
     pub(crate) unknown: Vec<Unknown>,
+    /// Dotted paths of lists and mappings that are written out and empty.
+    pub(crate) blank: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub(crate) struct Decoder<'a> {
     schema: &'static Schema,
     pub(crate) findings: &'a mut Findings,
     path: Vec<String>,
+    /// What is read now is a secret, or all of a secret section.
+    secret: bool,
+    /// A value of the wrong type here is not told: it may be a secret that belongs below.
+    hidden: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -48,6 +54,20 @@ impl<'a> Decoder<'a> {
             schema: Schema::get(),
             findings,
             path: Vec::new(),
+            secret: false,
+            hidden: false,
+        }
+    }
+
+    /// A value in a problem: short ones as they are, but nothing where a secret may have slipped to.
+    fn describe(&self, node: &Node) -> String {
+        match &node.kind {
+            NodeKind::Scalar { text, .. } if self.hidden || text.chars().count() > 20 => {
+                "this text".to_owned()
+            }
+            NodeKind::Scalar { text, .. } => format!("`{text}`"),
+            NodeKind::Sequence(_) => "a list".to_owned(),
+            NodeKind::Mapping(_) => "a mapping".to_owned(),
         }
     }
 
@@ -68,7 +88,7 @@ impl<'a> Decoder<'a> {
             if !node.is_null() {
                 self.problem(
                     node,
-                    format!("a mapping is needed here, not {}", describe(node)),
+                    format!("a mapping is needed here, not {}", self.describe(node)),
                 );
             }
             return map;
@@ -79,6 +99,11 @@ impl<'a> Decoder<'a> {
                 continue;
             }
             self.path.push(name.to_owned());
+            let outside = (self.secret, self.hidden);
+            if let Some(field) = shape.field(name) {
+                self.secret |= field.secret;
+                self.hidden = self.secret || field.private;
+            }
             match shape.field(name) {
                 None if self.findings.unknown.len() >= MAX_FINDINGS => {}
                 None => {
@@ -104,12 +129,26 @@ impl<'a> Decoder<'a> {
                         }
                     }
                     Some(value) => map.set(field.name, value),
-                    None => {}
+                    None => self.note_blank(&field.ty, value),
                 },
             }
+            (self.secret, self.hidden) = outside;
             self.path.pop();
         }
         map
+    }
+
+    /// A list or mapping without members, where there is one such field and not one for each element of a list.
+    fn note_blank(&mut self, ty: &Type, node: &Node) {
+        let blank = matches!(
+            (ty, &node.kind),
+            (Type::List(_), NodeKind::Sequence(_))
+                | (Type::Map(_) | Type::Any, NodeKind::Mapping(_))
+        );
+        let nested = self.path.iter().any(|part| part.starts_with('['));
+        if blank && !nested && self.findings.blank.len() < MAX_FINDINGS {
+            self.findings.blank.push(self.path.join("."));
+        }
     }
 
     /// `None` when the value equals absence.
@@ -125,7 +164,7 @@ impl<'a> Decoder<'a> {
                 _ => {
                     self.problem(
                         node,
-                        format!("a mapping is needed here, not {}", describe(node)),
+                        format!("a mapping is needed here, not {}", self.describe(node)),
                     );
                     None
                 }
@@ -150,7 +189,7 @@ impl<'a> Decoder<'a> {
                 let NodeKind::Sequence(items) = &node.kind else {
                     self.problem(
                         node,
-                        format!("a list is needed here, not {}", describe(node)),
+                        format!("a list is needed here, not {}", self.describe(node)),
                     );
                     return None;
                 };
@@ -174,7 +213,7 @@ impl<'a> Decoder<'a> {
                 let NodeKind::Mapping(_) = &node.kind else {
                     self.problem(
                         node,
-                        format!("a mapping is needed here, not {}", describe(node)),
+                        format!("a mapping is needed here, not {}", self.describe(node)),
                     );
                     return None;
                 };
@@ -231,7 +270,11 @@ impl<'a> Decoder<'a> {
         let NodeKind::Scalar { text, plain, tag } = &node.kind else {
             self.problem(
                 node,
-                format!("{} is needed here, not {}", expected(kind), describe(node)),
+                format!(
+                    "{} is needed here, not {}",
+                    expected(kind),
+                    self.describe(node)
+                ),
             );
             return None;
         };
@@ -350,7 +393,7 @@ impl<'a> Decoder<'a> {
                     node,
                     format!(
                         "cannot read {} as {}{reason}",
-                        describe(node),
+                        self.describe(node),
                         expected(kind)
                     ),
                 );
@@ -466,15 +509,6 @@ fn expected(kind: Scalar) -> &'static str {
         Scalar::PortRange => "a port or a range of ports",
         Scalar::Enum(_) | Scalar::FailOverMac => "one of the known texts",
         _ => "text",
-    }
-}
-
-fn describe(node: &Node) -> String {
-    match &node.kind {
-        NodeKind::Scalar { text, .. } if text.chars().count() > 20 => "this text".to_owned(),
-        NodeKind::Scalar { text, .. } => format!("`{text}`"),
-        NodeKind::Sequence(_) => "a list".to_owned(),
-        NodeKind::Mapping(_) => "a mapping".to_owned(),
     }
 }
 

@@ -189,7 +189,17 @@ fn element(pairs: &[(Node, Node)], path: &[String]) -> Result<(String, String), 
 /// Carries a statement out; the error is the reference's cause.
 pub(crate) fn carry_out(delete: &Delete, document: &mut Document) -> Result<(), &'static str> {
     let shape = document.shape();
-    in_structure(shape, &mut document.values, &delete.path, delete)
+    in_structure(shape, &mut document.values, &delete.path, delete)?;
+    if delete.element.is_none() {
+        let path = delete.path();
+        let gone = |blank: &str| {
+            blank
+                .strip_prefix(&*path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        document.blank.retain(|blank| !gone(blank));
+    }
+    Ok(())
 }
 
 const LOOKUP: &str = "lookup failed";

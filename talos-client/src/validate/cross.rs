@@ -197,6 +197,13 @@ const LEGACY: [(&str, &str, &str); 34] = [
     ),
 ];
 
+/// Settings that exclude a document by their members; others do so by being written out, be it empty.
+const BY_MEMBERS: [&str; 3] = [
+    "cluster.apiServer.admissionControl",
+    "cluster.apiServer.auditPolicy",
+    "machine.time.servers",
+];
+
 /// Settings that a `KubeNodeConfig` excludes; each is told as already set.
 const NODE_SETTINGS: [&str; 8] = [
     "cluster.allowSchedulingOnControlPlanes",
@@ -224,7 +231,10 @@ pub(super) fn check(config: &MachineConfig, findings: &mut Findings<'_>) {
 fn legacy(document: &Document, main: &Document) -> Option<String> {
     let kind = document.kind?;
     let already = |path: &str| Some(format!(".{path} is already set in v1alpha1 config"));
-    let set = |path: &str| main.at(path).is_some();
+    let set = |path: &str| match BY_MEMBERS.contains(&path) {
+        true => main.at(path).is_some(),
+        false => main.is_set(path),
+    };
     match kind {
         "VolumeConfig" => return volume(document, main),
         "KubeNodeConfig" => {
@@ -348,7 +358,7 @@ fn whole(config: &MachineConfig, findings: &mut Findings<'_>) {
     if config.is_control_plane() {
         let serves = config.of_kind("KubeAPIServerCAConfig").next().is_some()
             || main.is_some_and(|main| {
-                main.at("cluster.ca").is_some() || main.at("cluster.acceptedCAs").is_some()
+                main.is_set("cluster.ca") || main.is_set("cluster.acceptedCAs")
             });
         let encrypted = config.of_kind("KubeEtcdEncryptionConfig").next().is_some()
             || main.is_some_and(|main| {

@@ -452,7 +452,7 @@ mod tests {
     #[test]
     fn copies_are_counted_by_their_bytes_too() {
         let long = "x".repeat(1 << 20);
-        let aliases = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 16].join(","));
+        let aliases = format!("a: &a {long}\nb: [{}]\n", ["*a"; 16].join(","));
         assert_eq!(refused(&aliases), "document contains excessive aliasing");
         // Anchors around anchors copy what they hold again and again.
         let mut nested = String::new();
@@ -461,7 +461,7 @@ mod tests {
         }
         let nested = format!("{nested}{long}{}", "]".repeat(100));
         assert_eq!(refused(&nested), "document contains excessive aliasing");
-        let few = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 8].join(","));
+        let few = format!("a: &a {long}\nb: [{}]\n", ["*a"; 8].join(","));
         assert!(documents(&few).is_ok());
     }
 

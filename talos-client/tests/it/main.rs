@@ -8,11 +8,14 @@
 mod support;
 
 mod changes;
+mod conflicts;
+mod contexts;
 mod expiry;
 #[cfg(feature = "factory")]
 mod factory;
 mod fuzz;
 mod generating;
+mod hostile;
 mod lifecycle;
 mod merging;
 mod network;

@@ -57,3 +57,155 @@ fn talosconfigs_merge_with_renames() {
     assert_eq!(TalosConfig::from_yaml(&text).unwrap(), ours);
     assert!(!format!("{ours:?}").contains("LS0t"));
 }
+
+/// Everything in a bundle that must never show: its values as they are and what base64 hides of them, cut into pieces.
+fn pieces(bundle: &SecretsBundle) -> Vec<String> {
+    use base64::Engine as _;
+    let text = bundle.to_yaml();
+    let values = text.lines().filter_map(|line| line.trim().split_once(": "));
+    let secret = |(key, value): &(&str, &str)| *key != "id" && !value.starts_with(CERTIFICATE);
+    let mut all = Vec::new();
+    for (_, value) in values.filter(secret) {
+        all.push(value.to_owned());
+        let decoded = base64::engine::general_purpose::STANDARD.decode(value);
+        if let Some(pem) = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+            all.extend(
+                pem.lines()
+                    .filter(|line| !line.starts_with('-'))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    // Sixteen characters of a secret are no accident anywhere else.
+    let cut = |text: String| -> Vec<String> {
+        let characters: Vec<char> = text.chars().collect();
+        characters
+            .chunks_exact(16)
+            .map(|part| part.iter().collect())
+            .collect()
+    };
+    all.into_iter().flat_map(cut).collect()
+}
+
+/// Base64 of a PEM certificate.
+const CERTIFICATE: &str = "LS0tLS1CRUdJTiBDRVJU";
+
+/// A new bundle without an RSA key, whose making takes a second.
+#[cfg(feature = "secrets")]
+fn quick_bundle() -> SecretsBundle {
+    let now = std::time::SystemTime::now();
+    SecretsBundle::generate(talos_client::VersionContract::new(1, 6), now).unwrap()
+}
+
+#[cfg(feature = "secrets")]
+#[test]
+fn no_piece_of_any_generated_bundle_is_shown_by_anything_that_is_made_from_it() {
+    use talos_client::{
+        Ca, CaRotation, CertificateAuthority, Generator, MachineType, Patch, RotatedCa,
+        VersionContract,
+    };
+    let now = std::time::SystemTime::now();
+    for round in 0..8 {
+        let bundle = quick_bundle();
+        let pieces = pieces(&bundle);
+        assert!(pieces.len() > 40);
+        let mut shown = format!("{bundle:?}");
+        let mut redacted = String::new();
+        let mut clear = String::new();
+        // Each contract once in all rounds, and what differs between them in each.
+        for minor in [round * 2, round * 2 + 1, 13, 14] {
+            let generator = Generator::new("c", "https://10.0.0.1:6443", "1.36.1", bundle.clone())
+                .unwrap()
+                .contract(VersionContract::new(1, minor));
+            shown += &format!("{generator:?}");
+            for machine in [
+                MachineType::ControlPlane,
+                MachineType::Worker,
+                MachineType::Init,
+            ] {
+                let config = generator.generate(machine).unwrap();
+                clear += &config.to_yaml();
+                shown += &format!("{config:?}");
+                redacted += &config.to_redacted_yaml("******");
+                let bare = MachineConfig::load("machine: {type: worker}\n").unwrap();
+                redacted += &bare.redacted_diff(&config, "******");
+                for patch in bare.patches_to(&config).unwrap() {
+                    shown += &format!("{patch:?}{:?}", bare.explain(&patch).unwrap());
+                }
+                // A configuration that is damaged in many places, as a file and as a patch.
+                let damaged = config
+                    .to_yaml()
+                    .replace("    ca:", "    ca: x")
+                    .replace("token:", "token: [")
+                    .to_string();
+                shown += &format!("{:?}", MachineConfig::load(&damaged).unwrap_err());
+                let wrong = config
+                    .to_yaml()
+                    .replace("crt:", "cert:")
+                    .replace("secret:", "secrets:");
+                if let Err(error) = MachineConfig::load(&wrong) {
+                    shown += &format!("{error:?}{error}");
+                }
+                if let Err(error) = Patch::load(&wrong) {
+                    shown += &format!("{error:?}{error}");
+                }
+            }
+        }
+        let mut talosconfig = bundle.talosconfig("c", ["10.0.0.1"], now).unwrap();
+        bundle.renewal(now).renew(&mut talosconfig).unwrap();
+        shown += &format!(
+            "{talosconfig:?}{:?}{:?}",
+            bundle.renewal(now),
+            bundle.authority(Ca::Os).unwrap()
+        );
+        let new = CertificateAuthority::generate(Ca::Os, now).unwrap();
+        shown += &format!(
+            "{:?}",
+            CaRotation::of_bundle(RotatedCa::TalosApi, &bundle, new).unwrap()
+        );
+        for cut in [0, 10, 100, 1_000] {
+            let text = bundle.to_yaml();
+            let text = format!("{}\n: [{}", &text[..text.len() - cut], &text[cut..]);
+            shown += &format!("{:?}", SecretsBundle::from_yaml(&text).map(drop).err());
+            shown += &format!(
+                "{:?}",
+                TalosConfig::from_yaml(&text.replace("certs:", "contexts:")).err()
+            );
+            let swapped = bundle
+                .to_yaml()
+                .replace("crt: ", "x: ")
+                .replace("key: ", "crt: ");
+            shown += &format!(
+                "{:?}",
+                SecretsBundle::from_yaml(&swapped).unwrap().validate()
+            );
+        }
+        for piece in &pieces {
+            assert!(!shown.contains(piece), "shown: {piece}");
+            assert!(!redacted.contains(piece), "not redacted: {piece}");
+        }
+        // The search finds what is there.
+        assert!(pieces.iter().filter(|piece| clear.contains(*piece)).count() > 40);
+    }
+}
+
+#[test]
+fn values_in_wrong_places_are_not_shown_where_secrets_belong() {
+    let told = |text: &str| format!("{:?}", MachineConfig::load(text).unwrap_err());
+    for text in [
+        "machine: SECRET\n",
+        "machine: {ca: SECRET}\n",
+        "machine: {ca: {crt: '', key: SECRET}}\n",
+        "machine: {acceptedCAs: [{crt: '*'}], registries: {config: {a: {auth: SECRET}}}}\n",
+        "cluster: [SECRET]\n",
+        "machine: {systemDiskEncryption: {state: {keys: [SECRET]}}}\n",
+        "apiVersion: v1alpha1\nkind: KubeEtcdEncryptionConfig\nconfig: SECRET\n",
+    ] {
+        assert!(!told(text).contains("SECRET"), "{}", told(text));
+    }
+    // Elsewhere the value helps.
+    assert!(told("debug: perhaps\n").contains("`perhaps`"));
+    assert!(told("machine: {nodeLabels: some}\n").contains("`some`"));
+    let error = TalosConfig::from_yaml("contexts: {a: {auth: {basic: SECRET}}}\n").unwrap_err();
+    assert!(!format!("{error:?}").contains("SECRET"));
+}
