@@ -24,6 +24,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::lxc::LxcConfig;
 use crate::qemu::QemuConfig;
 
 /// Whose file it is.
@@ -263,11 +264,18 @@ impl ConfigFile {
 
     /// A virtual machine's part as the typed configuration.
     pub fn qemu_config(&self, part: &Part) -> QemuConfig {
-        let values: Map<String, Value> = self
-            .entries(part)
+        QemuConfig::from_values(self.values(part))
+    }
+
+    /// A container's part as the typed configuration; of raw `lxc.` keys that stand several times the last one is in it.
+    pub fn lxc_config(&self, part: &Part) -> LxcConfig {
+        LxcConfig::from_values(self.values(part))
+    }
+
+    fn values(&self, part: &Part) -> Map<String, Value> {
+        self.entries(part)
             .map(|(key, value)| (key.to_owned(), value.into()))
-            .collect();
-        QemuConfig::from_values(values)
+            .collect()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::client::Client;
 #[cfg(doc)]
 use crate::error::Kind;
 use crate::error::Result;
+use crate::lxc::Lxc;
 use crate::node::Node;
 use crate::open::open_enum;
 use crate::qemu::Qemu;
@@ -64,6 +65,17 @@ impl Qemu {
             client: self.client.clone(),
             path: format!("/nodes/{}/qemu/{}/firewall", self.node, self.vmid),
             of: format!("VM {}", self.vmid),
+        }
+    }
+}
+
+impl Lxc {
+    /// The container's firewall. Its cards must say `firewall=1` for rules to matter.
+    pub fn firewall(&self) -> Firewall {
+        Firewall {
+            client: self.client.clone(),
+            path: format!("/nodes/{}/lxc/{}/firewall", self.node, self.vmid),
+            of: format!("container {}", self.vmid),
         }
     }
 }

@@ -13,7 +13,9 @@ pub mod error;
 mod firewall;
 #[cfg(feature = "config-files")]
 pub mod firewall_file;
+mod guest;
 mod limits;
+mod lxc;
 pub mod mapping;
 mod named;
 pub mod network;
@@ -56,7 +58,9 @@ pub use firewall::{
     FirewallRule, FirewallSettings, IpSet, IpSetEntry, IpSetInfo, NewIpSetEntry, NewRule, Policy,
     ReferenceKind, SecurityGroup, SecurityGroupInfo,
 };
+pub use guest::{ConfigUpdate, Patch};
 pub use limits::Limits;
+pub use lxc::{Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc};
 pub use named::{Named, Noun};
 pub use nocloud::NoCloud;
 pub use node::{
@@ -66,7 +70,7 @@ pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
     Agent, Attached, Attachment, Bus, Change, CloneOptions, CloneToNode, CloudInitEntry,
-    CloudInitPart, ConfigPlan, ConfigUpdate, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown,
+    CloudInitPart, ConfigPlan, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown,
     GuestFile, GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping, Mark,
     MigrateOptions, PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus,
     RemoteEndpoint, RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped,

@@ -4,6 +4,7 @@
 //! quoting: a value cannot hold a comma. Unknown keys and their order survive; a typed view such as [`Drive`]
 //! changes one key without touching the others.
 
+pub(crate) mod container;
 mod disk;
 mod guest;
 mod network;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::scalar::parse_bool;
 use crate::size::Size;
 
+pub use container::{ContainerNic, Device, Features, MountPoint};
 pub use disk::{Drive, EfiDisk, TpmState};
 pub use guest::{Agent, BootOrder, Cpu, Smbios, Startup};
 pub use network::{IpConfig, Nic};
@@ -291,7 +293,7 @@ macro_rules! property {
 
 pub(crate) use property;
 
-/// The format of a guest's configuration key, where it is known.
+/// The format of a virtual machine's configuration key, where it is known; for containers see [`container::format_of`].
 pub(crate) fn format_of(key: &str) -> Option<&'static Format> {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
     let indexed = stem.len() < key.len();

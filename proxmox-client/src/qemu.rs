@@ -17,18 +17,22 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::error::{Error, Kind, Result};
+use crate::guest::{self, Guest};
 use crate::scalar::record;
 use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
+pub(crate) use agent::wait_for_address;
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use cloud_init::{CloudInitEntry, CloudInitPart};
 pub use config::QemuConfig;
 pub use create::Created;
+pub(crate) use create::id_taken;
 pub use disk::{Attached, Attachment, Bus, Volumes};
 pub use owner::{CloneToNode, EnsuredQemu, Mark};
-pub use patch::{ConfigUpdate, QemuPatch};
+pub use patch::QemuPatch;
+pub(crate) use crate::guest::ConfigUpdate;
 pub use placement::MigrateOptions;
 pub use plan::{Change, ConfigPlan, Effect, KeyOutcome, KeyResult, PlannedKey};
 pub use power::{Resumed, Shutdown, Started, Stopped, Suspended};
@@ -112,6 +116,22 @@ pub struct Qemu {
     pub(crate) vmid: u32,
 }
 
+impl Guest for Qemu {
+    type Config = QemuConfig;
+    const BRANCH: &'static str = "qemu";
+    const NOUN: &'static str = "VM";
+
+    fn client(&self) -> &Client {
+        &self.client
+    }
+    fn node(&self) -> &str {
+        &self.node
+    }
+    fn vmid(&self) -> u32 {
+        self.vmid
+    }
+}
+
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -134,18 +154,11 @@ impl Qemu {
     }
 
     pub(crate) fn request(&self, method: Method, below: &str) -> Result<Request> {
-        crate::node::check_name(&self.node)?;
-        check_vmid(self.vmid)?;
-        let template = format!("/nodes/{{node}}/qemu/{{vmid}}{below}");
-        Ok(Request::new(
-            method,
-            &template,
-            &[&self.node, &self.vmid.to_string()],
-        ))
+        self.call(method, below, None)
     }
 
     fn doing(&self, what: &str) -> String {
-        format!("{what} VM {} on {}", self.vmid, self.node)
+        Guest::doing(self, what)
     }
 
     /// The configuration, with changes that wait for the next start already in it.
@@ -153,27 +166,17 @@ impl Qemu {
     /// # Errors
     /// [`Kind::NotFound`] if there is no such machine on this node.
     pub async fn config(&self) -> Result<QemuConfig> {
-        self.client
-            .fetch(self.request(Method::Get, "/config")?)
-            .await
-            .map_err(|error| error.doing(self.doing("reading the configuration of")))
+        guest::config(self, false).await
     }
 
     /// The configuration that is in use now, without waiting changes.
     pub async fn current_config(&self) -> Result<QemuConfig> {
-        self.client
-            .fetch(
-                self.request(Method::Get, "/config")?
-                    .with_flag("current", true),
-            )
-            .await
+        guest::config(self, true).await
     }
 
     /// Every key with its value in use and the one that waits for the next start.
     pub async fn pending(&self) -> Result<Vec<PendingEntry>> {
-        self.client
-            .fetch(self.request(Method::Get, "/pending")?)
-            .await
+        guest::pending(self).await
     }
 
     /// Power state and figures, straight from the node.
@@ -186,11 +189,7 @@ impl Qemu {
 
     /// Whether there is such a machine on this node.
     pub async fn exists(&self) -> Result<bool> {
-        match self.config().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
+        guest::exists(self).await
     }
 
     /// Removes the machine with its disks, and its traces in backup jobs, replication and HA.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::client::Client;
 use crate::error::{Error, Kind, Result};
 use crate::node::Node;
-use crate::qemu::{Created, EnsuredQemu, Mark, QemuConfig, check_vmid};
+use crate::qemu::{EnsuredQemu, Mark, QemuConfig, check_vmid};
 use crate::task::TaskCall;
 
 /// A range of guest ids.
@@ -113,15 +113,15 @@ impl VmidPool {
         self
     }
 
-    /// Creates or clones a machine under the first free id: `make` is called with an id and gives the call to
-    /// make, and again with another one if that id turns out to be taken.
+    /// Creates, restores or clones a virtual machine or container under the first free id: `make` is called with an id
+    /// and gives the call to make, and again with another one if that id turns out to be taken.
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the whole range is taken; any other failure of the call.
-    pub async fn create(
+    pub async fn create<T: Send + 'static>(
         &self,
-        mut make: impl FnMut(u32) -> TaskCall<Created> + Send,
-    ) -> Result<Created> {
+        mut make: impl FnMut(u32) -> TaskCall<T> + Send,
+    ) -> Result<T> {
         let mut taken = self.taken().await?;
         loop {
             let (reserved, _claim) = self.next(&mut taken).await?;

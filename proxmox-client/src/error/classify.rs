@@ -99,6 +99,41 @@ const TEXTS: &[(Find, Kind)] = &[
         Kind::PowerState,
     ),
     (In("Can't get VM status"), Kind::PowerState),
+    // Containers: `PVE::API2::LXC`, `PVE::API2::LXC::Status`.
+    (
+        Then("unable to destroy CT ", "container is running"),
+        Kind::PowerState,
+    ),
+    (
+        In("you can't start a CT if it's a template"),
+        Kind::PowerState,
+    ),
+    (In("you can't convert a "), Kind::PowerState),
+    (In("can't migrate running container"), Kind::PowerState),
+    (In("can't overwrite running container"), Kind::PowerState),
+    (
+        In("cannot move volumes of a running container"),
+        Kind::PowerState,
+    ),
+    (In("Full clone of a running container"), Kind::PowerState),
+    (
+        In("Cannot move in-use volume while the source CT is running"),
+        Kind::PowerState,
+    ),
+    (
+        In("can't take a snapshot if it's a template"),
+        Kind::PowerState,
+    ),
+    (In("because CT contains snapshots"), Kind::InUse),
+    (In("you can't move a volume with snapshots"), Kind::InUse),
+    (In("Cannot move volume used by a snapshot"), Kind::InUse),
+    (
+        Then("Target volume key '", "is already in use"),
+        Kind::AlreadyExists,
+    ),
+    (In("could not find CT "), Kind::NotFound),
+    (In("unable to shrink disk size"), Kind::Parameter),
+    (In("disk is already at specified size"), Kind::Parameter),
     // In use.
     (In("is still in use by"), Kind::InUse),
     (In("is not empty"), Kind::InUse),

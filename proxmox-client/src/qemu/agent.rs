@@ -87,6 +87,31 @@ impl GuestInterface {
             addresses,
         }
     }
+
+    /// From an entry of the agent's list, or of a container's: servers before 9 tell the latter's addresses in
+    /// `inet` and `inet6` only.
+    pub(crate) fn from_json(entry: &Value) -> Self {
+        let address = |ip: &str, prefix: u64| {
+            let ip = ip.split('%').next()?.parse().ok()?;
+            Some((ip, u8::try_from(prefix).ok()?))
+        };
+        let listed = entry["ip-addresses"].as_array();
+        let addresses = match listed {
+            Some(listed) => listed
+                .iter()
+                .filter_map(|one| address(one["ip-address"].as_str()?, one["prefix"].as_u64()?))
+                .collect(),
+            None => ["inet", "inet6"]
+                .iter()
+                .filter_map(|kind| entry[kind].as_str()?.split_once('/'))
+                .filter_map(|(ip, prefix)| address(ip, prefix.parse().ok()?))
+                .collect(),
+        };
+        let mac = entry["hardware-address"]
+            .as_str()
+            .or_else(|| entry["hwaddr"].as_str());
+        Self::new(entry["name"].as_str().unwrap_or_default(), mac, addresses)
+    }
 }
 
 /// A command to be run in the guest: await it to run it and wait for its end.
@@ -118,41 +143,18 @@ impl Qemu {
     /// # Errors
     /// [`Kind::Deadline`] with what was seen last; [`Kind::AgentNotConfigured`] at once.
     pub async fn wait_for_ip(&self, rule: IpRule) -> Result<IpAddr> {
-        let started = Instant::now();
-        let doing = || self.doing("waiting for an address of");
         let wanted_mac = match rule.card {
             Some(index) => self.mac_of(index).await?,
             None => None,
         };
-        tokio::time::sleep(rule.first).await;
-        loop {
-            let turn = self.client.turn_for_agent(self.node()).await;
-            let asked = self.agent().interfaces().await;
-            drop(turn);
-            let seen = match asked {
-                Ok(interfaces) => match rule.choose(&interfaces, wanted_mac.as_deref()) {
-                    Some(address) => return Ok(address),
-                    None => describe(&interfaces),
-                },
-                Err(error) if error.kind() == Kind::AgentNotRunning || error.is_retryable() => {
-                    error.message().to_owned()
-                }
-                Err(error) if error.kind() == Kind::PowerState => error.message().to_owned(),
-                Err(error) => return Err(error.doing(doing())),
-            };
-            if started.elapsed() + rule.poll > rule.deadline {
-                return Err(Error::new(
-                    Kind::Deadline,
-                    format!(
-                        "no address after {:?}; last seen: {seen}",
-                        started.elapsed()
-                    ),
-                )
-                .with_sent(Sent::Answered)
-                .doing(doing()));
-            }
-            tokio::time::sleep(rule.poll).await;
-        }
+        let agent = self.agent();
+        let look = || async {
+            let _turn = self.client.turn_for_agent(self.node()).await;
+            agent.interfaces().await
+        };
+        wait_for_address(&rule, wanted_mac.as_deref(), look)
+            .await
+            .map_err(|error| error.doing(self.doing("waiting for an address of")))
     }
 
     async fn mac_of(&self, index: u8) -> Result<Option<String>> {
@@ -165,6 +167,40 @@ impl Qemu {
                     .doing(self.doing("waiting for an address of")),
             ),
         }
+    }
+}
+
+/// Asks for a guest's interfaces again and again until one has an address that fits.
+pub(crate) async fn wait_for_address<F>(
+    rule: &IpRule,
+    wanted_mac: Option<&str>,
+    mut look: impl FnMut() -> F + Send,
+) -> Result<IpAddr>
+where
+    F: Future<Output = Result<Vec<GuestInterface>>> + Send,
+{
+    let started = Instant::now();
+    tokio::time::sleep(rule.first).await;
+    loop {
+        let seen = match look().await {
+            Ok(interfaces) => match rule.choose(&interfaces, wanted_mac) {
+                Some(address) => return Ok(address),
+                None => describe(&interfaces),
+            },
+            Err(error)
+                if matches!(error.kind(), Kind::AgentNotRunning | Kind::PowerState)
+                    || error.is_retryable() =>
+            {
+                error.message().to_owned()
+            }
+            Err(error) => return Err(error),
+        };
+        if started.elapsed() + rule.poll > rule.deadline {
+            let waited = started.elapsed();
+            let text = format!("no address after {waited:?}; last seen: {seen}");
+            return Err(Error::new(Kind::Deadline, text).with_sent(Sent::Answered));
+        }
+        tokio::time::sleep(rule.poll).await;
     }
 }
 
@@ -293,6 +329,11 @@ impl IpRule {
         good.next()
     }
 
+    /// The card that the address must be on.
+    pub(crate) fn card(&self) -> Option<u8> {
+        self.card
+    }
+
     fn fits(&self, address: IpAddr) -> bool {
         let link_local = match address {
             IpAddr::V4(v4) => v4.is_link_local(),
@@ -373,7 +414,7 @@ impl Agent {
                 .with_sent(Sent::Answered)
                 .doing(self.doing("reading the interfaces of"))
         })?;
-        Ok(list.iter().map(interface).collect())
+        Ok(list.iter().map(GuestInterface::from_json).collect())
     }
 
     /// Runs a command: program and arguments, each as they are, without a shell.
@@ -423,24 +464,6 @@ impl Agent {
             .await
             .map_err(|error| error.doing(self.doing("writing a file of")))?;
         Ok(())
-    }
-}
-
-fn interface(entry: &Value) -> GuestInterface {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let addresses = entry["ip-addresses"].as_array();
-    GuestInterface {
-        name: text(&entry["name"]).unwrap_or_default(),
-        mac: text(&entry["hardware-address"]).map(|mac| mac.to_ascii_uppercase()),
-        addresses: addresses
-            .into_iter()
-            .flatten()
-            .filter_map(|address| {
-                let ip = address["ip-address"].as_str()?.split('%').next()?;
-                let prefix = address["prefix"].as_u64()?;
-                Some((ip.parse().ok()?, u8::try_from(prefix).ok()?))
-            })
-            .collect(),
     }
 }
 

@@ -1,132 +1,33 @@
-//! A virtual machine's configuration: typed where it is asked for, lossless underneath.
+//! A virtual machine's configuration.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
-
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::guest::guest_config;
 use crate::property::{
-    Agent, BootOrder, Cpu, Drive, EfiDisk, IpConfig, Nic, Smbios, Startup, TpmState,
+    Agent, BootOrder, Cpu, Drive, EfiDisk, IpConfig, Nic, Smbios, TpmState, format_of,
 };
-use crate::scalar::{Field, from_value};
 use crate::size::Size;
 
-/// A configuration as read, or as wanted for a machine to be made or changed.
-///
-/// Keys that have no method here are kept and reachable through [`get`](Self::get) and [`with`](Self::with).
-///
-/// ```
-/// use proxmox_client::QemuConfig;
-/// use proxmox_client::property::{Drive, Nic};
-/// let config = QemuConfig::new()
-///     .with_name("talos-cp-1")
-///     .with_cores(4)
-///     .with_memory_mib(4096)
-///     .with_drive("scsi0", Drive::import("local-lvm", "local:import/talos.qcow2"))
-///     .with_net(0, Nic::virtio("vmbr0").with_tag(20u16));
-/// assert_eq!(config.net(0).unwrap()?.tag(), Some(20));
-/// # Ok::<(), proxmox_client::Error>(())
-/// ```
-#[derive(Clone, Default, PartialEq)]
-pub struct QemuConfig {
-    values: Map<String, Value>,
-    digest: Option<String>,
-}
-
-/// Keys whose values are never shown.
-const SECRET: [&str; 1] = ["cipassword"];
-
-impl fmt::Debug for QemuConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.values.iter().map(|(key, value)| {
-            (
-                key,
-                if SECRET.contains(&key.as_str()) {
-                    Value::from("…")
-                } else {
-                    value.clone()
-                },
-            )
-        });
-        f.debug_map().entries(shown).finish()
-    }
-}
-
-impl<'de> Deserialize<'de> for QemuConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(Self::from_values)
-    }
+guest_config! {
+    /// A configuration as read, or as wanted for a machine to be made or changed.
+    ///
+    /// Keys that have no method here are kept and reachable through [`get`](Self::get) and [`with`](Self::with).
+    ///
+    /// ```
+    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::property::{Drive, Nic};
+    /// let config = QemuConfig::new()
+    ///     .with_name("talos-cp-1")
+    ///     .with_cores(4)
+    ///     .with_memory_mib(4096)
+    ///     .with_drive("scsi0", Drive::import("local-lvm", "local:import/talos.qcow2"))
+    ///     .with_net(0, Nic::virtio("vmbr0").with_tag(20u16));
+    /// assert_eq!(config.net(0).unwrap()?.tag(), Some(20));
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// ```
+    pub struct QemuConfig { secret: ["cipassword"], formats: format_of }
 }
 
 impl QemuConfig {
-    /// An empty one.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// From the members of an answer; `digest` is kept apart.
-    pub fn from_values(mut values: Map<String, Value>) -> Self {
-        let digest = values
-            .shift_remove("digest")
-            .and_then(|digest| digest.as_str().map(str::to_owned));
-        Self { values, digest }
-    }
-
-    /// The digest that the server gave with it.
-    pub fn digest(&self) -> Option<&str> {
-        self.digest.as_deref()
-    }
-
-    /// All keys and values, without the digest.
-    pub fn values(&self) -> &Map<String, Value> {
-        &self.values
-    }
-
-    pub(crate) fn into_values(self) -> Map<String, Value> {
-        self.values
-    }
-
-    /// Any key's value.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.values.get(key)
-    }
-
-    /// Any key's value as text, as a configuration file would show it.
-    pub fn text(&self, key: &str) -> Option<String> {
-        self.read(key)
-    }
-
-    /// Sets any key.
-    #[must_use]
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.values.insert(key.to_owned(), value.into());
-        self
-    }
-
-    /// Removes any key.
-    #[must_use]
-    pub fn without(mut self, key: &str) -> Self {
-        self.values.shift_remove(key);
-        self
-    }
-
-    fn read<T: Field>(&self, key: &str) -> Option<T> {
-        self.values.get(key).and_then(from_value)
-    }
-
-    fn property<T: FromStr<Err = Error>>(&self, key: &str) -> Option<Result<T>> {
-        self.text(key).map(|text| {
-            text.parse::<T>()
-                .map_err(|error| error.doing(format!("reading `{key}`")))
-        })
-    }
-
-    fn with_property(self, key: &str, property: &impl fmt::Display) -> Self {
-        self.with(key, property.to_string())
-    }
-
     /// Name.
     pub fn name(&self) -> Option<String> {
         self.read("name")
@@ -136,39 +37,6 @@ impl QemuConfig {
     #[must_use]
     pub fn with_name(self, name: &str) -> Self {
         self.with("name", name)
-    }
-
-    /// Description, shown in the interface as Markdown.
-    pub fn description(&self) -> Option<String> {
-        self.read("description")
-    }
-
-    /// Sets the description.
-    #[must_use]
-    pub fn with_description(self, text: &str) -> Self {
-        self.with("description", text)
-    }
-
-    /// Tags, sorted; the server sorts them on every change, so they are a set.
-    pub fn tags(&self) -> Vec<String> {
-        let text: String = self.read("tags").unwrap_or_default();
-        let mut tags: Vec<String> = text
-            .split([';', ',', ' '])
-            .filter(|tag| !tag.is_empty())
-            .map(str::to_owned)
-            .collect();
-        tags.sort();
-        tags.dedup();
-        tags
-    }
-
-    /// Sets the tags.
-    #[must_use]
-    pub fn with_tags<'a>(self, tags: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut tags: Vec<&str> = tags.into_iter().collect();
-        tags.sort_unstable();
-        tags.dedup();
-        self.with("tags", tags.join(";"))
     }
 
     /// Cores per socket.
@@ -244,29 +112,6 @@ impl QemuConfig {
     #[must_use]
     pub fn with_scsi_controller(self, model: &str) -> Self {
         self.with("scsihw", model)
-    }
-
-    /// Whether it starts with its node.
-    pub fn on_boot(&self) -> Option<bool> {
-        self.read("onboot")
-    }
-
-    /// Sets whether it starts with its node.
-    #[must_use]
-    pub fn with_on_boot(self, on: bool) -> Self {
-        self.with("onboot", u8::from(on))
-    }
-
-    /// Whether it may not be removed.
-    #[must_use]
-    pub fn with_protection(self, on: bool) -> Self {
-        self.with("protection", u8::from(on))
-    }
-
-    /// Place in the start order.
-    #[must_use]
-    pub fn with_startup(self, startup: &Startup) -> Self {
-        self.with_property("startup", startup)
     }
 
     /// Guest agent.
@@ -425,35 +270,6 @@ impl QemuConfig {
     #[must_use]
     pub fn with_cloud_init_files(self, files: &str) -> Self {
         self.with("cicustom", files)
-    }
-
-    /// The task kind that holds the machine: `clone`, `backup`, `migrate`, …
-    pub fn lock(&self) -> Option<String> {
-        self.read("lock")
-    }
-
-    /// Whether it is a template.
-    pub fn is_template(&self) -> bool {
-        self.read("template").unwrap_or(false)
-    }
-
-    /// Finds what the server would refuse in property strings, all of it at once.
-    pub(crate) fn check(&self) -> Result<()> {
-        let mut problems = Vec::new();
-        for (key, value) in &self.values {
-            let (Some(format), Some(text)) = (crate::property::format_of(key), value.as_str())
-            else {
-                continue;
-            };
-            if let Err(error) = crate::property::PropertyString::parse(text).check(format) {
-                problems.push(format!("`{key}`: {}", error.message()));
-            }
-        }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::new(Kind::InvalidInput, problems.join("; ")))
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Making virtual machines.
 
 use crate::error::{Error, Result};
+use crate::guest::{Guest, GuestConfig};
 use crate::node::Node;
 use crate::qemu::{Qemu, QemuConfig, check_vmid};
 use crate::task::TaskCall;
@@ -36,34 +37,38 @@ impl Node {
             let upid = report.upid.clone();
             report
                 .check()
-                .map_err(|error| id_taken(error, vmid))
+                .map_err(|error| id_taken(error, Qemu::NOUN, vmid))
                 .map(|warnings| Created {
                     qemu,
                     upid,
                     warnings,
                 })
         })
-        .or_refused(move |error| Err(id_taken(error, vmid)))
+        .or_refused(move |error| Err(id_taken(error, Qemu::NOUN, vmid)))
     }
 
     fn create_request(&self, vmid: u32, config: QemuConfig) -> Result<Request> {
         check_vmid(vmid)?;
-        config.check()?;
+        config.check_values()?;
         let mut request = self
             .request(Method::Post, "/qemu")?
             .with("vmid", vmid.to_string());
-        request.params_mut().extend_values(&config.into_values());
+        request.params_mut().extend_values(config.values());
         Ok(request)
     }
 }
 
-/// While someone else makes a machine of that id, the new id's lock is what is told.
-pub(crate) fn id_taken(error: Error, vmid: u32) -> Error {
-    let lock = format!("lock-{vmid}.conf'");
-    if error.kind() == crate::Kind::LockTimeout && error.message().contains(&lock) {
+/// While someone else makes a guest of that id, the new id's lock is what is told.
+pub(crate) fn id_taken(error: Error, noun: &str, vmid: u32) -> Error {
+    let locks = [
+        format!("lock-{vmid}.conf'"),
+        format!("pve-config-{vmid}.lock'"),
+    ];
+    let told = |lock: &String| error.message().contains(lock);
+    if error.kind() == crate::Kind::LockTimeout && locks.iter().any(told) {
         return Error::new(
             crate::Kind::AlreadyExists,
-            format!("someone else is making VM {vmid}"),
+            format!("someone else is making {noun} {vmid}"),
         )
         .with_sent(error.sent())
         .with_source(error);

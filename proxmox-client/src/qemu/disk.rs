@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
+use crate::guest::GuestConfig;
 use crate::property::Drive;
 use crate::qemu::config::is_drive_slot;
 use crate::qemu::{ConfigUpdate, Qemu, QemuConfig, QemuPatch, check_vmid};
@@ -97,7 +98,7 @@ fn holds(config: &QemuConfig, wanted: &Drive) -> Option<(String, Drive)> {
 }
 
 fn asks_for_volume(file: &str) -> bool {
-    crate::qemu::patch::is_wish(file)
+    crate::guest::is_wish(file)
 }
 
 impl Qemu {
@@ -135,7 +136,7 @@ impl Qemu {
         let slot = bus.slots().find(|slot| !used.contains(slot));
         let slot = slot.ok_or_else(|| Error::invalid(format!("no {bus} slot is free")))?;
         let value = QemuConfig::new().with_drive(&slot, drive.clone());
-        value.check()?;
+        value.check_values()?;
         // As a task, since an allocation may take longer than a request may.
         let mut request = self.request(Method::Post, "/config")?;
         request.params_mut().extend_values(value.values());

@@ -1,11 +1,10 @@
 //! Where disks and machines are, and how machines are marked.
 
-use std::collections::BTreeSet;
-
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::guest::{self, ConfigUpdate};
 use crate::node::check_name;
+use crate::qemu::Qemu;
 use crate::qemu::config::is_drive_slot;
-use crate::qemu::{ConfigUpdate, Qemu, QemuPatch};
 use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::Method;
@@ -52,7 +51,8 @@ impl Qemu {
     /// `keep` stays as `unusedN`. `limit` is what is copied in a second.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] if it is there already, [`Kind::NotFound`], [`Kind::Locked`].
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it is there already,
+    /// [`Kind::NotFound`](crate::Kind::NotFound), [`Kind::Locked`](crate::Kind::Locked).
     pub fn move_disk(
         &self,
         slot: &str,
@@ -80,42 +80,32 @@ impl Qemu {
     /// Takes a disk (`scsi1`) off the machine; its volume stays as `unusedN`.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if there is no such disk.
+    /// [`Kind::NotFound`](crate::Kind::NotFound) if there is no such disk.
     pub async fn detach_disk(&self, slot: &str) -> Result<ConfigUpdate> {
         if !is_drive_slot(slot) {
             return Err(Error::invalid(format!("`{slot}` is no disk")));
         }
-        self.update(|config| match config.drive(slot) {
-            Some(_) => Ok(QemuPatch::new().delete(slot)),
-            None => Err(
-                Error::new(Kind::NotFound, format!("there is no disk {slot}"))
-                    .doing(self.doing("detaching a disk of")),
-            ),
-        })
-        .await
+        let what = format!("disk {slot}");
+        guest::remove_key(self, slot, &what, "detaching a disk of").await
     }
 
     /// Destroys the volume of an `unusedN` entry, for good.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`] for anything else than `unusedN`, [`Kind::NotFound`] if there is none.
+    /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) for anything else than `unusedN`,
+    /// [`Kind::NotFound`](crate::Kind::NotFound) if there is none.
     pub async fn destroy_unused(&self, key: &str) -> Result<ConfigUpdate> {
-        let number = key.strip_prefix("unused").filter(|rest| !rest.is_empty());
-        if !number.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
+        if !guest::is_unused_key(key) {
             return Err(Error::invalid(format!("`{key}` is no unused disk")));
         }
-        self.update(|config| match config.values().get(key) {
-            Some(_) => Ok(QemuPatch::new().delete(key)),
-            None => Err(Error::new(Kind::NotFound, format!("there is no {key}"))
-                .doing(self.doing("destroying a disk of"))),
-        })
-        .await
+        guest::remove_key(self, key, key, "destroying a disk of").await
     }
 
     /// Migrates it to another node; gives the machine as it is addressed there.
     ///
     /// # Errors
-    /// [`Kind::PowerState`] for a running machine without [`MigrateOptions::with_online`], [`Kind::Locked`].
+    /// [`Kind::PowerState`](crate::Kind::PowerState) for a running machine without
+    /// [`MigrateOptions::with_online`], [`Kind::Locked`](crate::Kind::Locked).
     pub fn migrate(&self, target: &str, options: MigrateOptions) -> TaskCall<Qemu> {
         let request = check_name(target).and_then(|()| {
             let request = self.request(Method::Post, "/migrate")?;
@@ -141,61 +131,11 @@ impl Qemu {
 
     /// Makes sure that it carries these tags, whatever others it has.
     pub async fn ensure_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
-        self.change_tags(
-            |have| have.extend(tags.iter().map(|tag| (*tag).to_owned())),
-            tags,
-        )
-        .await
+        guest::add_tags(self, tags).await
     }
 
     /// Takes these tags off, if it has them.
     pub async fn remove_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
-        self.change_tags(
-            |have| have.retain(|tag| !tags.contains(&tag.as_str())),
-            tags,
-        )
-        .await
-    }
-
-    async fn change_tags(
-        &self,
-        change: impl Fn(&mut BTreeSet<String>) + Send + Sync,
-        tags: &[&str],
-    ) -> Result<ConfigUpdate> {
-        let good = |tag: &&str| {
-            let mut bytes = tag.bytes();
-            let first = bytes.next();
-            first.is_some_and(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
-            }) && bytes
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_+.".contains(&b))
-        };
-        if let Some(bad) = tags.iter().find(|tag| !good(tag)) {
-            return Err(Error::invalid(format!(
-                "`{}` is no tag: small letters, digits and -_+., a letter, digit or _ first",
-                bad.escape_debug()
-            ))
-            .doing(self.doing("tagging")));
-        }
-        self.update(|config| {
-            let text = config.values().get("tags").and_then(|value| value.as_str());
-            let have: BTreeSet<String> = text
-                .unwrap_or_default()
-                .split([';', ',', ' '])
-                .filter(|tag| !tag.is_empty())
-                .map(str::to_owned)
-                .collect();
-            let mut wanted = have.clone();
-            change(&mut wanted);
-            let all: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            Ok(if wanted == have {
-                QemuPatch::new()
-            } else if all.is_empty() {
-                QemuPatch::new().delete("tags")
-            } else {
-                QemuPatch::new().set("tags", all.join(";"))
-            })
-        })
-        .await
+        guest::remove_tags(self, tags).await
     }
 }

@@ -21,8 +21,10 @@ pub enum Started {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// It does not run any more; the server does not say whether it ran before.
+    /// It does not run any more; of a virtual machine the server does not say whether it ran before.
     Stopped,
+    /// It did not run; only containers tell.
+    AlreadyStopped,
 }
 
 /// Where a machine that does not go on keeps its state.
@@ -69,6 +71,14 @@ impl Shutdown {
     pub fn with_force_stop(mut self) -> Self {
         self.force_stop = true;
         self
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(crate) fn forces_stop(&self) -> bool {
+        self.force_stop
     }
 }
 

@@ -1,9 +1,11 @@
 //! Snapshots, clones and templates.
 
 use crate::error::Result;
+use crate::guest::{self, Guest};
 use crate::qemu::create::id_taken;
 use crate::qemu::{Created, Qemu, check_vmid};
 use crate::scalar::record;
+use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
@@ -39,6 +41,8 @@ pub struct CloneOptions {
     storage: Option<String>,
     target: Option<String>,
     snapshot: Option<String>,
+    pool: Option<String>,
+    limit: Option<Size>,
 }
 
 impl CloneOptions {
@@ -96,6 +100,47 @@ impl CloneOptions {
         self.snapshot = Some(name.to_owned());
         self
     }
+
+    /// Puts the clone into a pool.
+    #[must_use]
+    pub fn with_pool(mut self, id: &str) -> Self {
+        self.pool = Some(id.to_owned());
+        self
+    }
+
+    /// What a full clone copies in a second.
+    #[must_use]
+    pub fn with_limit(mut self, per_second: Size) -> Self {
+        self.limit = Some(per_second);
+        self
+    }
+
+    /// Adds the parameters of a clone; `name` is what the kind of guest calls a clone's name.
+    pub(crate) fn put_into(&self, request: Request, vmid: u32, name: &str) -> Result<Request> {
+        check_vmid(vmid)?;
+        let mut request = request.with("newid", vmid.to_string());
+        let texts = [
+            (name, &self.name),
+            ("storage", &self.storage),
+            ("target", &self.target),
+            ("snapname", &self.snapshot),
+            ("description", &self.description),
+            ("pool", &self.pool),
+        ];
+        for (key, value) in texts {
+            if let Some(value) = value {
+                request.params_mut().push(key, value.as_str());
+            }
+        }
+        if let Some(full) = self.full {
+            request.params_mut().push_flag("full", full);
+        }
+        if let Some(limit) = self.limit {
+            let kib = (limit.as_bytes() >> 10).max(1).to_string();
+            request.params_mut().push("bwlimit", kib);
+        }
+        Ok(request)
+    }
 }
 
 impl Qemu {
@@ -107,19 +152,11 @@ impl Qemu {
     }
 
     fn plain(&self, what: &str, request: Result<Request>) -> TaskCall<()> {
-        TaskCall::new(self.client.clone(), self.doing(what), request, |report| {
-            report.check().map(|_| ())
-        })
+        guest::plain(self, what, request)
     }
 
     fn named(&self, method: Method, name: &str, below: &str) -> Result<Request> {
-        self.request(method, "")?;
-        let template = format!("/nodes/{{node}}/qemu/{{vmid}}/snapshot/{{name}}{below}");
-        Ok(Request::new(
-            method,
-            &template,
-            &[&self.node, &self.vmid.to_string(), name],
-        ))
+        self.call(method, &format!("/snapshot/{{name}}{below}"), Some(name))
     }
 
     /// Takes a snapshot of the disks.
@@ -165,30 +202,13 @@ impl Qemu {
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, also while someone else is
     /// making a machine of that id.
     pub fn clone_to(&self, vmid: u32, options: CloneOptions) -> TaskCall<Created> {
-        let request = self.request(Method::Post, "/clone").and_then(|request| {
-            check_vmid(vmid)?;
-            let mut request = request.with("newid", vmid.to_string());
-            let texts = [
-                ("name", options.name),
-                ("description", options.description),
-                ("storage", options.storage),
-                ("target", options.target.clone()),
-                ("snapname", options.snapshot),
-            ];
-            for (key, value) in texts {
-                if let Some(value) = value {
-                    request.params_mut().push(key, value);
-                }
-            }
-            if let Some(full) = options.full {
-                request.params_mut().push_flag("full", full);
-            }
-            Ok(request)
-        });
+        let request = self
+            .request(Method::Post, "/clone")
+            .and_then(|request| options.put_into(request, vmid, "name"));
         let mut made = self.clone();
         made.vmid = vmid;
-        if let Some(target) = options.target {
-            made.node = target;
+        if let Some(target) = options.target() {
+            target.clone_into(&mut made.node);
         }
         TaskCall::new(
             self.client.clone(),
@@ -198,7 +218,7 @@ impl Qemu {
                 let upid = report.upid.clone();
                 report
                     .check()
-                    .map_err(|error| id_taken(error, vmid))
+                    .map_err(|error| id_taken(error, Self::NOUN, vmid))
                     .map(|warnings| Created {
                         qemu: made,
                         upid,

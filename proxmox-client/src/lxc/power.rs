@@ -1,0 +1,114 @@
+//! Starting and stopping.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::guest;
+use crate::lxc::Lxc;
+use crate::qemu::{Shutdown, Started, Stopped};
+use crate::task::TaskCall;
+use crate::wire::Method;
+
+fn already_running(error: Error) -> Result<Started, Error> {
+    if error.kind() == Kind::PowerState && error.message().contains("already running") {
+        Ok(Started::AlreadyRunning)
+    } else {
+        Err(error)
+    }
+}
+
+fn already_stopped(error: Error) -> Result<Stopped, Error> {
+    if error.kind() == Kind::PowerState && error.message().contains("not running") {
+        Ok(Stopped::AlreadyStopped)
+    } else {
+        Err(error)
+    }
+}
+
+impl Lxc {
+    fn starting(&self, below: &str, what: &str) -> TaskCall<Started> {
+        let request = self.request(Method::Post, below);
+        guest::tasked(self, what, request, |report| {
+            report
+                .check()
+                .map(|_| Started::Started)
+                .or_else(already_running)
+        })
+        .or_refused(already_running)
+    }
+
+    fn stopping(&self, below: &str, what: &str, params: &[(&str, String)]) -> TaskCall<Stopped> {
+        let request = self.request(Method::Post, below).map(|mut request| {
+            for (key, value) in params {
+                request.params_mut().push(*key, value.as_str());
+            }
+            request
+        });
+        guest::tasked(self, what, request, |report| {
+            report.check().map(|_| Stopped::Stopped)
+        })
+        .or_refused(already_stopped)
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], [`Kind::Locked`], [`Kind::PowerState`] for a template, or the node's reason.
+    pub fn start(&self) -> TaskCall<Started> {
+        self.starting("/status/start", "starting")
+    }
+
+    /// Stops it hard.
+    pub fn stop(&self) -> TaskCall<Stopped> {
+        self.stopping("/status/stop", "stopping", &[])
+    }
+
+    /// Stops it hard, also while someone waits for it to shut down: their task is ended first.
+    pub fn stop_at_once(&self) -> TaskCall<Stopped> {
+        let params = [("overrule-shutdown", "1".to_owned())];
+        self.stopping("/status/stop", "stopping", &params)
+    }
+
+    /// Asks it to shut down.
+    ///
+    /// # Errors
+    /// A task failure if it does not within the time, 60 seconds unless `how` says otherwise.
+    pub fn shutdown(&self, how: Shutdown) -> TaskCall<Stopped> {
+        let mut params = Vec::new();
+        if let Some(limit) = how.timeout() {
+            params.push(("timeout", limit.as_secs().to_string()));
+        }
+        if how.forces_stop() {
+            params.push(("forceStop", "1".to_owned()));
+        }
+        self.stopping("/status/shutdown", "shutting down", &params)
+    }
+
+    /// Shuts it down and starts it again, with waiting changes in effect. It is stopped hard if it does not listen for
+    /// that long (60 seconds by default); whole seconds count.
+    ///
+    /// # Errors
+    /// [`Kind::PowerState`] if it does not run.
+    pub fn reboot(&self, patience: Option<Duration>) -> TaskCall<()> {
+        let request = self
+            .request(Method::Post, "/status/reboot")
+            .map(|mut request| {
+                if let Some(limit) = patience {
+                    let seconds = limit.as_secs().to_string();
+                    request.params_mut().push("timeout", seconds);
+                }
+                request
+            });
+        guest::plain(self, "rebooting", request)
+    }
+
+    /// Writes its processes to disk and stops it. Experimental on the server: most containers cannot be suspended.
+    pub fn suspend(&self) -> TaskCall<Stopped> {
+        self.stopping("/status/suspend", "suspending", &[])
+    }
+
+    /// Goes on with a container that was suspended.
+    pub fn resume(&self) -> TaskCall<Started> {
+        self.starting("/status/resume", "resuming")
+    }
+}
