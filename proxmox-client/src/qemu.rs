@@ -23,6 +23,7 @@ use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
+pub(crate) use crate::guest::ConfigUpdate;
 pub(crate) use agent::wait_for_address;
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use cloud_init::{CloudInitEntry, CloudInitPart};
@@ -32,7 +33,6 @@ pub(crate) use create::id_taken;
 pub use disk::{Attached, Attachment, Bus, Volumes};
 pub use owner::{CloneToNode, EnsuredQemu, Mark};
 pub use patch::QemuPatch;
-pub(crate) use crate::guest::ConfigUpdate;
 pub use placement::MigrateOptions;
 pub use plan::{Change, ConfigPlan, Effect, KeyOutcome, KeyResult, PlannedKey};
 pub use power::{Resumed, Shutdown, Started, Stopped, Suspended};

@@ -37,7 +37,7 @@ mod world;
 
 pub use clock::Clock;
 pub use fault::{Fault, JournalEntry, RequestInfo};
-pub use guest::{Guest, Power};
+pub use guest::{Guest, Power, Species};
 pub use handle::Simulator;
 pub use route::{GuestCommand, PciSpec, UsbSpec};
 pub use serve::Server;

@@ -16,8 +16,10 @@ use super::world::World;
 /// What is locked.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    /// A guest's lock file.
+    /// A virtual machine's lock file.
     Guest(u32),
+    /// A container's lock file.
+    Container(u32),
     /// A local storage's lock file.
     LocalStorage(String),
     /// A shared storage's cluster lock, which is polled.
@@ -41,6 +43,9 @@ impl Key {
         match self {
             Self::Guest(vmid) => {
                 format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
+            }
+            Self::Container(vmid) => {
+                format!("can't lock file '/run/lock/lxc/pve-config-{vmid}.lock' - got timeout")
             }
             Self::LocalStorage(name) => {
                 format!("can't lock file '/var/lock/pve-manager/pve-storage-{name}' - got timeout")

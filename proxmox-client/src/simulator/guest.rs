@@ -1,4 +1,4 @@
-//! A virtual machine in the world.
+//! A guest in the world: a virtual machine or a container.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -7,7 +7,76 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
-/// Whether a machine runs.
+use super::answer::Reply;
+use super::engine::Key;
+
+/// What a guest is. Both kinds share one space of ids.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Species {
+    /// A virtual machine.
+    #[default]
+    Machine,
+    /// A container.
+    Container,
+}
+
+impl Species {
+    /// What texts call it.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Machine => "VM",
+            Self::Container => "CT",
+        }
+    }
+
+    /// Where it stands below a node.
+    pub(super) fn branch(self) -> &'static str {
+        match self {
+            Self::Machine => "qemu",
+            Self::Container => "lxc",
+        }
+    }
+
+    /// What the kinds of its tasks begin with.
+    pub(super) fn tasks(self) -> &'static str {
+        match self {
+            Self::Machine => "qm",
+            Self::Container => "vz",
+        }
+    }
+
+    /// The folder of its configuration files.
+    pub(super) fn folder(self) -> &'static str {
+        match self {
+            Self::Machine => "qemu-server",
+            Self::Container => "lxc",
+        }
+    }
+
+    /// The lock file of one of them.
+    pub(super) fn key(self, vmid: u32) -> Key {
+        match self {
+            Self::Machine => Key::Guest(vmid),
+            Self::Container => Key::Container(vmid),
+        }
+    }
+
+    /// What the content lists of storages call its volumes.
+    pub(super) fn content(self) -> &'static str {
+        match self {
+            Self::Machine => "images",
+            Self::Container => "rootdir",
+        }
+    }
+
+    /// Whether it refuses a change: somebody holds its configuration's lock.
+    pub(super) fn locked(self, lock: &str) -> Reply {
+        Reply::failed(format!("{} is locked ({lock})", self.noun()))
+    }
+}
+
+/// Whether a guest runs.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Power {
@@ -20,9 +89,11 @@ pub enum Power {
     },
 }
 
-/// A virtual machine.
+/// A virtual machine or a container.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct Guest {
+    #[serde(default)]
+    pub(super) species: Species,
     pub(super) vmid: u32,
     pub(super) node: String,
     /// What is in effect.
@@ -53,8 +124,9 @@ pub(super) struct StoredSnapshot {
 }
 
 impl Guest {
-    pub(super) fn new(vmid: u32, node: &str) -> Self {
+    pub(super) fn new(species: Species, vmid: u32, node: &str) -> Self {
         Self {
+            species,
             vmid,
             node: node.to_owned(),
             config: Map::new(),
@@ -80,9 +152,18 @@ impl Guest {
         &self.node
     }
 
-    /// Its name.
+    /// What it is.
+    pub fn species(&self) -> Species {
+        self.species
+    }
+
+    /// Its name; of a container its host name.
     pub fn name(&self) -> Option<&str> {
-        self.config.get("name").and_then(Value::as_str)
+        let key = match self.species {
+            Species::Machine => "name",
+            Species::Container => "hostname",
+        };
+        self.config.get(key).and_then(Value::as_str)
     }
 
     /// A configuration value in effect, as text: `net0`, `scsi0`, `smbios1`, `tags`, …
@@ -125,6 +206,14 @@ impl Guest {
 
     pub(super) fn lock(&self) -> Option<String> {
         self.text("lock")
+    }
+
+    /// The guest, unless its configuration is locked.
+    pub(super) fn unlocked(&self) -> Result<&Self, Reply> {
+        match self.lock() {
+            Some(lock) => Err(self.species.locked(&lock)),
+            None => Ok(self),
+        }
     }
 
     pub(super) fn is_template(&self) -> bool {
@@ -187,6 +276,15 @@ impl Guest {
             if let Some(key) = free {
                 self.config.insert(key, file.into());
             }
+        }
+    }
+
+    /// It does not run any more. What waits for the next start of a machine takes effect now, of a container then.
+    pub(super) fn go_off(&mut self) {
+        self.power = Power::Off;
+        self.paused = false;
+        if self.species == Species::Machine {
+            self.commit_pending();
         }
     }
 
@@ -311,6 +409,37 @@ impl Guest {
             }
         }
     }
+}
+
+impl StoredSnapshot {
+    /// As it is shown.
+    pub(super) fn shown(&self, species: Species) -> Map<String, Value> {
+        let mut config = shown(species, self.config.clone());
+        config.insert("snaptime".to_owned(), self.taken.into());
+        if let Some(parent) = &self.parent
+            && species == Species::Container
+        {
+            config.insert("parent".to_owned(), parent.as_str().into());
+        }
+        config
+    }
+}
+
+/// A configuration as it is shown: a password reads as ten stars, a container's description ends with a line break.
+pub(super) fn shown(species: Species, mut config: Map<String, Value>) -> Map<String, Value> {
+    if let Some(password) = config
+        .get_mut("cipassword")
+        .filter(|value| !value.is_null())
+    {
+        *password = "**********".into();
+    }
+    if species == Species::Container
+        && let Some(Value::String(text)) = config.get_mut("description")
+        && !text.ends_with('\n')
+    {
+        text.push('\n');
+    }
+    config
 }
 
 /// A configuration value as a file shows it.

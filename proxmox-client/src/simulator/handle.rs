@@ -8,6 +8,7 @@ use super::answer::Reply;
 use super::clock::Clock;
 use super::engine::{Key, Verdict};
 use super::fault::{Fault, JournalEntry, RequestInfo};
+use super::guest::Species;
 use super::http::{Arrived, Call};
 use super::multipart::Upload;
 use super::operation::{Operation, Served};
@@ -379,18 +380,18 @@ fn is_protected(call: &Call) -> bool {
 }
 
 fn lock_of(call: &Call) -> Key {
-    let vmid = call
-        .segments
-        .iter()
-        .skip_while(|part| *part != "qemu")
-        .nth(1);
+    let (species, vmid) = match call.segments.as_slice() {
+        [_, _, branch, rest @ ..] if branch == "lxc" => (Species::Container, rest.first()),
+        [_, _, branch, rest @ ..] if branch == "qemu" => (Species::Machine, rest.first()),
+        _ => (Species::Machine, None),
+    };
     let vmid = vmid.and_then(|vmid| vmid.parse().ok());
     let asked = || {
         call.number("vmid")
             .and_then(|vmid| u32::try_from(vmid).ok())
     };
     match vmid.or_else(asked) {
-        Some(vmid) => Key::Guest(vmid),
+        Some(vmid) => species.key(vmid),
         None => Key::LocalStorage("local".to_owned()),
     }
 }

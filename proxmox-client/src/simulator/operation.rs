@@ -1,6 +1,7 @@
 //! What requests and tasks do to the world: when they may, what they change, what they undo.
 
 mod config;
+mod container;
 mod disk;
 mod lifecycle;
 mod reassign;
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
-use super::engine::{Key, Step, Verdict};
-use super::guest::{Guest, Power};
+use super::engine::{Step, Verdict};
+use super::guest::{Guest, Power, Species};
 use super::http::{Arrival, Call};
 use super::task::{SimTask, seconds};
 use super::world::World;
@@ -51,6 +52,7 @@ pub(super) enum Operation {
     Serve(Box<Served>),
     /// The part of a creation that its request waits for.
     ClaimId {
+        species: Species,
         vmid: u32,
         node: String,
         params: Map<String, Value>,
@@ -59,6 +61,11 @@ pub(super) enum Operation {
     Create {
         vmid: u32,
         params: Map<String, Value>,
+    },
+    /// The part of a container's clone that its request waits for.
+    ClaimClone {
+        work: Box<CloneWork>,
+        caller: Caller,
     },
     SetConfig {
         vmid: u32,
@@ -89,6 +96,8 @@ pub(super) enum Operation {
     Migrate {
         vmid: u32,
         target: String,
+        /// A container that runs is shut down within this time and started there.
+        restart: Option<Duration>,
     },
     /// Changes a file that the cluster shares, within its request.
     Write {
@@ -113,6 +122,9 @@ pub(super) enum Operation {
     },
     Delete {
         vmid: u32,
+        /// A container that runs is stopped first.
+        force: bool,
+        purge: bool,
     },
     Resize {
         vmid: u32,
@@ -132,6 +144,7 @@ pub(super) enum Operation {
     Rollback {
         vmid: u32,
         name: String,
+        start: bool,
     },
     Template {
         vmid: u32,
@@ -173,6 +186,8 @@ pub(super) struct Served {
 /// A clone in progress.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct CloneWork {
+    #[serde(default)]
+    pub(super) pool: Option<String>,
     pub(super) source: u32,
     pub(super) target: u32,
     pub(super) full: bool,
@@ -204,19 +219,16 @@ pub(super) const OVERRULE: u8 = 9;
 /// How long tasks wait for a guest's or storage's lock file.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-pub(super) fn missing(vmid: u32, node: &str) -> Reply {
+pub(super) fn missing(species: Species, vmid: u32, node: &str) -> Reply {
+    let folder = species.folder();
     Reply::failed(format!(
-        "Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
+        "Configuration file 'nodes/{node}/{folder}/{vmid}.conf' does not exist"
     ))
 }
 
-pub(super) fn locked(lock: &str) -> Reply {
-    Reply::failed(format!("VM is locked ({lock})"))
-}
-
-pub(super) fn lock_guest(vmid: u32) -> Step {
+pub(super) fn lock_guest(species: Species, vmid: u32) -> Step {
     Step::Lock {
-        key: Key::Guest(vmid),
+        key: species.key(vmid),
         shared: false,
         wait: LOCK_WAIT,
         prefix: String::new(),
@@ -224,32 +236,40 @@ pub(super) fn lock_guest(vmid: u32) -> Step {
 }
 
 impl World {
-    /// The guest, or the usual text.
+    /// The virtual machine, or the usual text.
     pub(super) fn guest_or(&self, vmid: u32, node: &str) -> Result<&Guest, Reply> {
+        self.guest_of(Species::Machine, vmid, node)
+    }
+
+    /// The guest of that kind, or the usual text.
+    pub(super) fn guest_of(
+        &self,
+        species: Species,
+        vmid: u32,
+        node: &str,
+    ) -> Result<&Guest, Reply> {
         self.guests
             .get(&vmid)
-            .filter(|guest| guest.node == node)
-            .ok_or_else(|| missing(vmid, node))
+            .filter(|guest| guest.node == node && guest.species == species)
+            .ok_or_else(|| missing(species, vmid, node))
     }
 
     fn require(&self, vmid: u32) -> Result<&Guest, Reply> {
         let node = self.nodes.keys().next().map_or("pve1", String::as_str);
-        self.guests.get(&vmid).ok_or_else(|| missing(vmid, node))
+        self.guests
+            .get(&vmid)
+            .ok_or_else(|| missing(Species::Machine, vmid, node))
     }
 
     fn require_unlocked(&self, vmid: u32) -> Result<&Guest, Reply> {
-        let guest = self.require(vmid)?;
-        match guest.lock() {
-            Some(lock) => Err(locked(&lock)),
-            None => Ok(guest),
-        }
+        self.require(vmid)?.unlocked()
     }
 
     pub(super) fn guest_mut(&mut self, vmid: u32) -> Result<&mut Guest, Reply> {
         self.require(vmid)?;
         self.guests
             .get_mut(&vmid)
-            .ok_or_else(|| missing(vmid, "pve1"))
+            .ok_or_else(|| missing(Species::Machine, vmid, "pve1"))
     }
 
     /// Starts a task; gives the answer with its identifier.
@@ -327,10 +347,16 @@ impl World {
             Operation::Start { vmid } => {
                 let guest = self.require_unlocked(*vmid)?;
                 if guest.is_template() {
-                    return Err(Reply::failed("you can't start a vm if it's a template"));
+                    let kind = match guest.species {
+                        Species::Machine => "vm",
+                        Species::Container => "CT",
+                    };
+                    let text = format!("you can't start a {kind} if it's a template");
+                    return Err(Reply::failed(text));
                 }
                 if guest.is_on() {
-                    return Err(Reply::failed(format!("VM {vmid} already running")));
+                    let noun = guest.species.noun();
+                    return Err(Reply::failed(format!("{noun} {vmid} already running")));
                 }
                 let cloud_init = guest.config.values().any(|value| {
                     value.as_str().is_some_and(|text| {
@@ -357,12 +383,16 @@ impl World {
                 } else {
                     *limit
                 };
-                if self.require(*vmid)?.is_on()
+                let guest = self.require(*vmid)?;
+                let text = match guest.species {
+                    Species::Machine => "VM quit/powerdown failed - got timeout",
+                    Species::Container => "container did not stop",
+                };
+                if guest.is_on()
                     && !heard
                     && !force
                     && let Some(job) = self.engine.jobs.get_mut(&job)
                 {
-                    let text = "VM quit/powerdown failed - got timeout";
                     job.steps.push_front(Step::Refuse(Reply::failed(text)));
                 }
                 self.go_off(job, *vmid, time)
@@ -370,18 +400,18 @@ impl World {
             Operation::Reboot { vmid }
             | Operation::Reset { vmid }
             | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
-            Operation::Delete { vmid } => self.check_delete(*vmid),
+            Operation::Delete { vmid, force, .. } => self.check_delete(*vmid, *force),
             Operation::MoveDisk(work) => self.check_move(job, work),
             Operation::Reassign(work) => self.check_reassign(work).map(|_| ()),
             Operation::Resize { vmid, digest, .. } => {
                 let guest = self.require_unlocked(*vmid)?;
                 match digest {
-                    Some(digest) if *digest != guest.digest() => Err(Reply::failed(CHECKSUM)),
+                    Some(digest) if *digest != guest.digest() => Err(changed(guest.species)),
                     _ => Ok(()),
                 }
             }
             Operation::Snapshot { vmid, name, .. } => self.check_snapshot(job, *vmid, name),
-            Operation::DeleteSnapshot { vmid, name } | Operation::Rollback { vmid, name } => {
+            Operation::DeleteSnapshot { vmid, name } | Operation::Rollback { vmid, name, .. } => {
                 let guest = self.require_unlocked(*vmid)?;
                 if guest.snapshots.contains_key(name) {
                     Ok(())
@@ -389,13 +419,20 @@ impl World {
                     Err(Reply::failed(format!("snapshot '{name}' does not exist")))
                 }
             }
-            Operation::Template { vmid } | Operation::Migrate { vmid, .. } => {
-                self.require_unlocked(*vmid).map(|_| ())
+            Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
+            Operation::Migrate {
+                vmid,
+                target,
+                restart,
+            } => {
+                self.require_unlocked(*vmid)?;
+                self.check_migration(job, *vmid, target, *restart)
             }
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Serve(_)
             | Operation::ClaimId { .. }
+            | Operation::ClaimClone { .. }
             | Operation::Create { .. }
             | Operation::SetConfig { .. }
             | Operation::SetConfigTask { .. }
@@ -414,13 +451,15 @@ impl World {
         match operation {
             Operation::Serve(_) => {}
             Operation::ClaimId {
+                species,
                 vmid,
                 node,
                 params,
                 caller,
             } => {
-                return self.claim_id(*vmid, node, params, caller);
+                return self.claim_id(*species, *vmid, node, params, caller);
             }
+            Operation::ClaimClone { work, caller } => return self.claim_clone(work, caller),
             Operation::Create { vmid, params } => self.create(job, *vmid, params)?,
             Operation::SetConfig {
                 vmid,
@@ -442,8 +481,8 @@ impl World {
             Operation::Start { vmid } => {
                 let pid = self.next_pid;
                 self.next_pid += 9;
+                self.apply_pending(job, *vmid)?;
                 let guest = self.guest_mut(*vmid)?;
-                guest.commit_pending();
                 guest.power = Power::On { since: now };
                 guest.paused = false;
                 guest.cloud_init.clear();
@@ -452,19 +491,19 @@ impl World {
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,
             Operation::Reassign(work) => self.reassign(job, work)?,
-            Operation::Migrate { vmid, target } => {
+            Operation::Migrate { vmid, target, .. } => {
+                self.guest_mut(*vmid)?.config.shift_remove("lock");
                 self.guest_mut(*vmid)?.node.clone_from(target);
                 self.log(job, "migration finished successfully");
             }
             Operation::Write { call, caller } => return self.write(call, caller),
             Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
             Operation::Reboot { vmid } => {
-                let guest = self.guest_mut(*vmid)?;
-                if !guest.is_on() {
+                if !self.require(*vmid)?.is_on() {
                     return Err(Reply::failed(format!("VM {vmid} not running")));
                 }
-                guest.commit_pending();
-                guest.power = Power::On { since: now };
+                self.apply_pending(job, *vmid)?;
+                self.guest_mut(*vmid)?.power = Power::On { since: now };
             }
             Operation::Reset { vmid } => {
                 let guest = self.guest_mut(*vmid)?;
@@ -480,7 +519,9 @@ impl World {
                 }
                 guest.paused = *on;
             }
-            Operation::Delete { vmid } => self.delete_guest(job, *vmid)?,
+            Operation::Delete { vmid, force, purge } => {
+                self.delete_guest(job, *vmid, *force, *purge)?;
+            }
             Operation::Resize {
                 vmid, disk, size, ..
             } => self.resize(job, *vmid, disk, size)?,
@@ -492,9 +533,9 @@ impl World {
                 self.take_snapshot(job, *vmid, name, description.as_deref())?;
             }
             Operation::DeleteSnapshot { vmid, name } => self.drop_snapshot(*vmid, name)?,
-            Operation::Rollback { vmid, name } => self.roll_back(*vmid, name)?,
+            Operation::Rollback { vmid, name, start } => self.roll_back(*vmid, name, *start)?,
             Operation::Template { vmid } => self.make_template(*vmid)?,
-            Operation::Clone(work) => self.finish_clone(work)?,
+            Operation::Clone(work) => self.finish_clone(job, work)?,
             Operation::Download {
                 volid,
                 url,
@@ -569,11 +610,18 @@ impl World {
         match operation {
             Operation::Create { vmid, .. } => self.forget_guest(*vmid),
             // Only the clone that made the configuration removes it.
-            Operation::Clone(work) if owned => self.forget_guest(work.target),
+            Operation::Clone(work) if owned => {
+                self.forget_guest(work.target);
+                self.unlock_source(work);
+            }
+            Operation::MoveDisk(work) if owned => {
+                self.unlock_config(work.vmid);
+            }
+            Operation::Migrate { vmid, .. } if owned => {
+                self.unlock_config(*vmid);
+            }
             Operation::Snapshot { vmid, .. } if owned => {
-                if let Some(guest) = self.guests.get_mut(vmid) {
-                    guest.config.shift_remove("lock");
-                }
+                self.unlock_config(*vmid);
             }
             _ => {}
         }
@@ -582,21 +630,24 @@ impl World {
     /// A stop that overrules a shutdown ends its tasks without a verdict.
     fn overrule_shutdown(&mut self, job: u64, vmid: u32) {
         let id = vmid.to_string();
+        let species = self
+            .guests
+            .get(&vmid)
+            .map(Guest::species)
+            .unwrap_or_default();
+        let kind = format!("{}shutdown", species.tasks());
         let running: Vec<(usize, String)> = self
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.ended.is_none() && task.kind == "qmshutdown" && task.id == id)
+            .filter(|(_, task)| task.ended.is_none() && task.kind == kind && task.id == id)
             .map(|(index, task)| (index, task.upid.clone()))
             .collect();
         if running.is_empty() {
             return;
         }
         let names: Vec<&str> = running.iter().map(|(_, upid)| upid.as_str()).collect();
-        self.log(
-            job,
-            format!("overruled qmshutdown tasks: {}", names.join(", ")),
-        );
+        self.log(job, format!("overruled {kind} tasks: {}", names.join(", ")));
         for (task, _) in &running {
             if let Some(shutdown) = self.job_of(*task) {
                 self.end_job(shutdown, "unexpected status");
@@ -621,11 +672,15 @@ impl World {
     }
 
     fn power_off(&mut self, vmid: u32) -> Result<(), Reply> {
-        let guest = self.guest_mut(vmid)?;
-        guest.power = Power::Off;
-        guest.paused = false;
-        guest.commit_pending();
+        self.guest_mut(vmid)?.go_off();
         Ok(())
+    }
+
+    /// Takes the lock off a configuration.
+    pub(super) fn unlock_config(&mut self, vmid: u32) {
+        if let Some(guest) = self.guests.get_mut(&vmid) {
+            guest.config.shift_remove("lock");
+        }
     }
 
     fn forget_guest(&mut self, vmid: u32) {
@@ -642,5 +697,12 @@ impl World {
     }
 }
 
-/// The text of a digest that does not match a guest's.
-pub(super) const CHECKSUM: &str = "checksum mismatch (file change by other user?)";
+/// What is told of a digest that does not match a guest's.
+pub(super) fn changed(species: Species) -> Reply {
+    Reply::failed(match species {
+        Species::Machine => "checksum mismatch (file change by other user?)",
+        Species::Container => {
+            "detected modified configuration - file changed by other user? Try again."
+        }
+    })
+}

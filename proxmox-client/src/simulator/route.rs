@@ -5,6 +5,7 @@ mod agent;
 mod cloud_init;
 mod cluster;
 mod firewall;
+mod lxc;
 mod mapping;
 mod network;
 mod node;
@@ -21,6 +22,7 @@ mod user;
 use serde_json::Value;
 
 use super::answer::Reply;
+use super::guest::Species;
 use super::http::Call;
 use super::operation::Caller;
 use super::world::World;
@@ -114,6 +116,14 @@ impl World {
                             .and_then(|()| self.read_firewall(vmid, rest, call))
                             .into()
                     }
+                    ["lxc", vmid, "firewall", rest @ ..] => {
+                        let id = vmid.parse().unwrap_or_default();
+                        self.guest_of(Species::Container, id, node)
+                            .map(|_| ())
+                            .and_then(|()| self.read_firewall(vmid, rest, call))
+                            .into()
+                    }
+                    ["lxc", rest @ ..] => self.lxc(method, node, rest, call, caller),
                     ["qemu", rest @ ..] => self.qemu(method, node, rest, call, caller),
                     ["storage", rest @ ..] => {
                         self.node_storage(method, node, rest, call, caller).into()

@@ -143,6 +143,11 @@ impl Storage {
 }
 
 impl Volume {
+    /// Whether it is a guest's disk, not a file.
+    pub(super) fn is_disk(&self) -> bool {
+        matches!(self.content.as_str(), "images" | "rootdir")
+    }
+
     pub(super) fn entry(&self, volid: &str) -> Map<String, Value> {
         let mut entry = Map::new();
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::engine::Engine;
 use super::factor::Factors;
-use super::guest::{Guest, Power};
+use super::guest::{Guest, Power, Species};
 use super::route::{
     Firewall, Grant, GuestCommand, Mappings, NodeNetwork, PciSpec, Pool, Providers, Sdn, UsbSpec,
 };
@@ -614,19 +614,35 @@ impl World {
 
     /// Puts a machine there, as if it had been made long ago; the volumes that its drives name come with it.
     #[must_use]
-    pub fn with_guest(mut self, node: &str, vmid: u32, config: &crate::QemuConfig) -> Self {
-        let mut guest = Guest::new(vmid, node);
-        guest.config = config.values().clone();
-        for (key, value) in config.values() {
+    pub fn with_guest(self, node: &str, vmid: u32, config: &crate::QemuConfig) -> Self {
+        self.with_old(Species::Machine, node, vmid, config.values())
+    }
+
+    /// Puts a container there, as if it had been made long ago; the volumes that it names come with it.
+    #[must_use]
+    pub fn with_container(self, node: &str, vmid: u32, config: &crate::LxcConfig) -> Self {
+        self.with_old(Species::Container, node, vmid, config.values())
+    }
+
+    fn with_old(
+        mut self,
+        species: Species,
+        node: &str,
+        vmid: u32,
+        config: &Map<String, Value>,
+    ) -> Self {
+        let mut guest = Guest::new(species, vmid, node);
+        guest.config = config.clone();
+        for (key, value) in config {
             if let Some(text) = value.as_str().filter(|_| super::operation::is_drive(key)) {
-                self.adopt(vmid, &super::operation::DriveText::parse(text));
+                self.adopt(species, vmid, &super::operation::DriveText::parse(text));
             }
         }
         self.guests.insert(vmid, guest);
         self
     }
 
-    fn adopt(&mut self, vmid: u32, drive: &super::operation::DriveText) {
+    fn adopt(&mut self, species: Species, vmid: u32, drive: &super::operation::DriveText) {
         let ctime = super::task::seconds(self.now);
         let size = drive
             .get("size")
@@ -640,7 +656,7 @@ impl World {
                 "raw"
             };
             let volume = Volume {
-                content: "images".to_owned(),
+                content: species.content().to_owned(),
                 format: format.to_owned(),
                 size,
                 disk_size: None,
@@ -663,12 +679,12 @@ impl World {
         self.now
     }
 
-    /// The virtual machines, by id.
+    /// The virtual machines and containers, by id.
     pub fn guests(&self) -> impl Iterator<Item = &Guest> {
         self.guests.values()
     }
 
-    /// A virtual machine.
+    /// A virtual machine or container.
     pub fn guest(&self, vmid: u32) -> Option<&Guest> {
         self.guests.get(&vmid)
     }
@@ -699,9 +715,7 @@ impl World {
         let Some(guest) = self.guests.get_mut(&vmid).filter(|guest| guest.is_on()) else {
             return false;
         };
-        guest.power = Power::Off;
-        guest.paused = false;
-        guest.commit_pending();
+        guest.go_off();
         true
     }
 

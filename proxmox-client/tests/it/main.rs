@@ -34,6 +34,8 @@ mod limits;
 #[cfg(feature = "simulator")]
 mod logins;
 #[cfg(feature = "simulator")]
+mod lxc;
+#[cfg(feature = "simulator")]
 mod mappings;
 #[cfg(feature = "simulator")]
 mod network;

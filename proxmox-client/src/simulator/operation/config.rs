@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::disk::DriveText;
-use super::{CHECKSUM, Caller, locked};
+use super::{Caller, changed, container};
 use crate::simulator::answer::Reply;
-use crate::simulator::guest::text_of;
+use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::world::World;
 
 /// Keys that are stored as numbers; all others are text, `memory` too.
@@ -30,7 +30,7 @@ const NUMBERS: [&str; 17] = [
 ];
 
 /// Parameters of a call that are not configuration.
-const NOT_CONFIG: [&str; 16] = [
+const NOT_CONFIG: [&str; 22] = [
     "vmid",
     "node",
     "storage",
@@ -47,6 +47,12 @@ const NOT_CONFIG: [&str; 16] = [
     "background_delay",
     "import-working-storage",
     "ha-managed",
+    "ostemplate",
+    "password",
+    "ssh-public-keys",
+    "restore",
+    "ignore-unpack-errors",
+    "bwlimit",
 ];
 
 /// Keys that a running machine takes without a restart (with the default hotplug setting).
@@ -72,21 +78,24 @@ const LIVE: [&str; 19] = [
     "shares",
 ];
 
-/// Whether a key names a drive.
+/// Whether a key names a drive of a machine or a volume of a container.
 pub(in super::super) fn is_drive(key: &str) -> bool {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    stem.len() < key.len()
-        && ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate"].contains(&stem)
+    let drives = ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "mp"];
+    key == "rootfs" || stem.len() < key.len() && drives.contains(&stem)
 }
 
-fn is_indexed(key: &str, stem: &str) -> bool {
+pub(super) fn is_indexed(key: &str, stem: &str) -> bool {
     key.strip_prefix(stem)
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A value as the configuration keeps it.
-fn stored(key: &str, text: &str) -> Value {
-    let whole = key == "cpuunits" || NUMBERS.contains(&key);
+fn stored(species: Species, key: &str, text: &str) -> Value {
+    let whole = match species {
+        Species::Machine => key == "cpuunits" || NUMBERS.contains(&key),
+        Species::Container => container::NUMBERS.contains(&key),
+    };
     match text.parse::<i64>() {
         Ok(number) if whole => number.into(),
         _ => text.into(),
@@ -135,10 +144,10 @@ impl World {
                 return Err(Reply::failed(format!("only root can set '{key}' config")));
             }
             if is_drive(key) {
-                self.refuse_drive(&DriveText::parse(&text))?;
+                self.refuse_drive(Species::Machine, &DriveText::parse(&text))?;
             }
             if key == "sshkeys" {
-                check_ssh_keys(&text)?;
+                check_encoded_ssh_keys(&text)?;
             }
         }
         Ok(())
@@ -152,15 +161,20 @@ impl World {
         key: &str,
         text: &str,
     ) -> Result<Value, Reply> {
+        let species = self.require(vmid)?.species;
         if is_drive(key) {
             return self
                 .place_drive(job, vmid, key, &DriveText::parse(text))
                 .map(Value::from);
         }
         if is_indexed(key, "net") {
-            return Ok(self.complete_net(text).into());
+            return Ok(match species {
+                Species::Machine => self.complete_net(text),
+                Species::Container => self.complete_container_net(text),
+            }
+            .into());
         }
-        Ok(stored(key, text))
+        Ok(stored(species, key, text))
     }
 
     /// A card gets a MAC address if it has none; the model names it.
@@ -198,13 +212,13 @@ impl World {
         let skip_lock =
             params.get("skiplock").map(text_of).as_deref() == Some("1") && caller.is_root();
         let guest = self.require(vmid)?;
-        if let Some(lock) = guest.lock().filter(|_| !skip_lock) {
-            return Err(locked(&lock));
+        if !skip_lock {
+            guest.unlocked()?;
         }
         if let Some(digest) = params.get("digest").map(text_of)
             && digest != guest.digest()
         {
-            return Err(Reply::failed(CHECKSUM));
+            return Err(changed(guest.species));
         }
         let list = |name: &str| -> Vec<String> {
             let text = params.get(name).map(text_of).unwrap_or_default();
@@ -296,7 +310,7 @@ impl World {
             return Ok(());
         }
         guest.pending.shift_remove(key);
-        if guest.is_on() && !LIVE.contains(&key) && !is_drive(key) && !is_indexed(key, "net") {
+        if guest.is_on() && !goes_at_once(guest, key) {
             if guest.config.contains_key(key) {
                 guest.pending.insert(key.to_owned(), Value::Null);
             }
@@ -345,8 +359,24 @@ impl World {
     }
 
     fn set_key(&mut self, job: u64, vmid: u32, key: &str, text: &str) -> Result<(), Reply> {
-        let before = self.require(vmid)?.text(key);
-        let value = self.store_value(job, vmid, key, text)?;
+        let guest = self.require(vmid)?;
+        let before = guest.text(key);
+        let live = !guest.is_on() || takes_effect(guest, key);
+        // A volume that waits is not made before it is needed.
+        let value = if live || !is_drive(key) {
+            self.store_value(job, vmid, key, text)?
+        } else {
+            text.into()
+        };
+        if !live {
+            let guest = self.guest_mut(vmid)?;
+            if before.is_some_and(|before| before == text_of(&value)) {
+                guest.pending.shift_remove(key);
+            } else {
+                guest.pending.insert(key.to_owned(), value);
+            }
+            return Ok(());
+        }
         if let Some(before) = before.filter(|_| is_drive(key)) {
             let (old, new) = (
                 DriveText::parse(&before).file,
@@ -370,24 +400,57 @@ impl World {
                 guest.config.shift_remove(key);
             });
         }
-        let live = !guest.is_on()
-            || LIVE.contains(&key)
-            || is_drive(key)
-            || is_indexed(key, "net")
-            || is_indexed(key, "ipconfig");
-        let same = guest
-            .config
-            .get(key)
-            .is_some_and(|have| text_of(have) == text_of(&value));
-        if live {
-            guest.config.insert(key.to_owned(), value);
-            guest.pending.shift_remove(key);
-        } else if same {
-            guest.pending.shift_remove(key);
-        } else {
-            guest.pending.insert(key.to_owned(), value);
+        guest.config.insert(key.to_owned(), value);
+        guest.pending.shift_remove(key);
+        Ok(())
+    }
+
+    /// What waits takes effect; volumes that it asks for are made now, and those that it drops stay as unused.
+    pub(super) fn apply_pending(&mut self, job: u64, vmid: u32) -> Result<(), Reply> {
+        let guest = self.guest_mut(vmid)?;
+        let waiting = std::mem::take(&mut guest.pending);
+        for (key, value) in waiting {
+            let before = self.require(vmid)?.text(&key).filter(|_| is_drive(&key));
+            if value.is_null() {
+                self.guest_mut(vmid)?.config.shift_remove(&key);
+            } else {
+                let value = if is_drive(&key) {
+                    self.store_value(job, vmid, &key, &text_of(&value))?
+                } else {
+                    value
+                };
+                self.guest_mut(vmid)?.config.insert(key.clone(), value);
+            }
+            let file = |text: &str| DriveText::parse(text).file;
+            let after = self.require(vmid)?.text(&key);
+            if let Some(before) = before
+                && after.map(|text| file(&text)) != Some(file(&before))
+            {
+                self.keep_as_unused(vmid, &before)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// Whether a guest that runs takes a new value without a restart.
+fn takes_effect(guest: &Guest, key: &str) -> bool {
+    match guest.species {
+        Species::Machine => {
+            LIVE.contains(&key)
+                || is_drive(key)
+                || is_indexed(key, "net")
+                || is_indexed(key, "ipconfig")
+        }
+        Species::Container => container::takes_effect(guest, key),
+    }
+}
+
+/// Whether a guest that runs gives a value up without a restart.
+fn goes_at_once(guest: &Guest, key: &str) -> bool {
+    match guest.species {
+        Species::Machine => LIVE.contains(&key) || is_drive(key) || is_indexed(key, "net"),
+        Species::Container => container::goes_at_once(key),
     }
 }
 
@@ -432,7 +495,7 @@ fn check_value(key: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_unicast(mac: &str) -> bool {
+pub(super) fn is_unicast(mac: &str) -> bool {
     let bytes: Vec<&str> = mac.split(':').collect();
     bytes.len() == 6
         && bytes
@@ -441,8 +504,8 @@ fn is_unicast(mac: &str) -> bool {
         && u8::from_str_radix(bytes[0], 16).is_ok_and(|first| first & 1 == 0)
 }
 
-/// Keys must be of a known kind with a blob that is base64.
-fn check_ssh_keys(encoded: &str) -> Result<(), Reply> {
+/// Keys of a machine, which come percent-encoded.
+fn check_encoded_ssh_keys(encoded: &str) -> Result<(), Reply> {
     let mut text = Vec::new();
     let mut bytes = encoded.bytes();
     while let Some(byte) = bytes.next() {
@@ -455,7 +518,11 @@ fn check_ssh_keys(encoded: &str) -> Result<(), Reply> {
             other => text.push(other),
         }
     }
-    let text = String::from_utf8_lossy(&text).into_owned();
+    check_ssh_keys(&String::from_utf8_lossy(&text))
+}
+
+/// Keys must be of a known kind with a blob that is base64.
+pub(super) fn check_ssh_keys(text: &str) -> Result<(), Reply> {
     for line in text
         .lines()
         .map(str::trim)

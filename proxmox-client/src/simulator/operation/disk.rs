@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{CHECKSUM, LOCK_WAIT, Move, Operation, lock_guest};
+use super::{LOCK_WAIT, Move, Operation, changed, lock_guest};
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Key, Step};
-use crate::simulator::guest::text_of;
+use crate::simulator::guest::{Species, text_of};
 use crate::simulator::http::Arrival;
 use crate::simulator::task::seconds;
 use crate::simulator::volume::Volume;
@@ -43,14 +43,14 @@ impl DriveText {
         self.rest.push((key.to_owned(), value.into()));
     }
 
-    /// As the server prints it: the volume first, the rest sorted.
+    /// As the server prints it: the volume first, then a path inside a container, then the rest sorted.
     pub(in super::super) fn print(&self) -> String {
         let mut rest: Vec<String> = self
             .rest
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        rest.sort();
+        rest.sort_by_key(|part| (!part.starts_with("mp="), part.clone()));
         rest.insert(0, self.file.clone());
         rest.join(",")
     }
@@ -111,9 +111,15 @@ pub(in super::super) fn read_size(text: &str) -> Option<u64> {
     Some((number * (1u64 << shift) as f64) as u64)
 }
 
+/// How the removal of a logical volume reads.
+fn removed_volume(volid: &str) -> String {
+    let name = volid.rsplit(':').next().unwrap_or(volid);
+    format!("  Logical volume \"{name}\" successfully removed.")
+}
+
 impl World {
     /// What is refused about a drive before any work begins.
-    pub(super) fn refuse_drive(&self, drive: &DriveText) -> Result<(), Reply> {
+    pub(super) fn refuse_drive(&self, species: Species, drive: &DriveText) -> Result<(), Reply> {
         if matches!(drive.file.as_str(), "none" | "cdrom") || drive.file.starts_with('/') {
             return Ok(());
         }
@@ -128,10 +134,15 @@ impl World {
                 "unable to parse directory volume name '{rest}'"
             )));
         }
-        if drive.wish().is_some() && !known.content.iter().any(|kind| kind == "images") {
-            return Err(Reply::failed(format!(
-                "storage '{storage}' does not support vm images"
-            )));
+        let content = species.content();
+        let needed = drive.wish().is_some() || species == Species::Container;
+        if needed && !known.content.iter().any(|kind| kind == content) {
+            return Err(Reply::failed(match species {
+                Species::Machine => format!("storage '{storage}' does not support vm images"),
+                Species::Container => {
+                    format!("storage '{storage}' does not allow content type 'rootdir' (Container)")
+                }
+            }));
         }
         let source = match drive.wish() {
             Some((_, Wish::Import)) => drive.get("import-from"),
@@ -191,7 +202,8 @@ impl World {
         key: &str,
         drive: &DriveText,
     ) -> Result<String, Reply> {
-        self.refuse_drive(drive)?;
+        let species = self.require(vmid)?.species;
+        self.refuse_drive(species, drive)?;
         let mut drive = drive.clone();
         let Some((storage, wish)) = drive
             .wish()
@@ -199,7 +211,7 @@ impl World {
         else {
             if let Some(size) = self
                 .volume(&drive.file)
-                .filter(|v| v.content == "images")
+                .filter(|volume| volume.is_disk())
                 .map(|v| v.size)
             {
                 drive.set("size", print_size(size));
@@ -278,10 +290,13 @@ impl World {
             .rest
             .retain(|(key, _)| key != "import-from" && key != "format");
         drive.set("size", print_size(size));
-        self.log(
-            job,
-            format!("{key}: successfully created disk '{}'", drive.print()),
-        );
+        match species {
+            Species::Machine => self.log(
+                job,
+                format!("{key}: successfully created disk '{}'", drive.print()),
+            ),
+            Species::Container => self.log_file_system(job, size),
+        }
         Ok(drive.print())
     }
 
@@ -361,6 +376,7 @@ impl World {
         used: u64,
     ) {
         let ctime = seconds(self.now);
+        let species = self.guests.get(&vmid).map(|guest| guest.species);
         let Some(known) = self.storages.get_mut(storage) else {
             return;
         };
@@ -380,7 +396,7 @@ impl World {
         known.volumes.insert(
             volid.to_owned(),
             Volume {
-                content: "images".to_owned(),
+                content: species.unwrap_or_default().content().to_owned(),
                 format: format.to_owned(),
                 size,
                 disk_size: None,
@@ -402,6 +418,7 @@ impl World {
         size: &str,
     ) -> Result<(), Reply> {
         let guest = self.require(vmid)?;
+        let (species, on) = (guest.species, guest.is_on());
         let Some(text) = guest.text(disk) else {
             return Err(Reply::failed(format!("disk '{disk}' does not exist")));
         };
@@ -429,13 +446,21 @@ impl World {
                 .config
                 .insert(disk.to_owned(), drive.print().into());
             self.log(job, "Image resized.");
+            if species == Species::Container {
+                self.log_grown(job, wanted, on);
+            }
         }
         Ok(())
     }
 
     /// The steps of moving a disk: the copy, under the guest's lock and for its allocation the storage's.
     pub(in super::super) fn move_steps(&self, work: &Move, limit: Option<u64>) -> Vec<Step> {
-        let mut steps = vec![lock_guest(work.vmid), Step::Check(0)];
+        let species = self.guests.get(&work.vmid).map(|guest| guest.species);
+        let mut steps = match species.unwrap_or_default() {
+            Species::Machine => vec![lock_guest(Species::Machine, work.vmid), Step::Check(0)],
+            // The lock in the configuration guards it, which its request has taken.
+            Species::Container => vec![Step::Check(0)],
+        };
         let used = self
             .drives_of(work.vmid)
             .into_iter()
@@ -462,13 +487,17 @@ impl World {
     }
 
     pub(super) fn check_move(&mut self, job: u64, work: &Move) -> Result<(), Reply> {
-        let guest = self.require_unlocked(work.vmid)?;
+        let guest = self.require(work.vmid)?;
+        if guest.species == Species::Container {
+            return Ok(());
+        }
+        guest.unlocked()?;
         if work
             .digest
             .as_ref()
             .is_some_and(|digest| *digest != guest.digest())
         {
-            return Err(Reply::failed(CHECKSUM));
+            return Err(changed(guest.species));
         }
         let file = self.moved_drive(work)?.file;
         let from = file.split(':').next().unwrap_or_default();
@@ -507,10 +536,23 @@ impl World {
         let format = if files { volume.format.as_str() } else { "raw" };
         let (size, used) = (volume.size, volume.used);
         let made = self.make_volume(job, work.vmid, &work.storage, format, size, used)?;
-        self.log(job, format!("allocated target volume '{made}'"));
-        self.log_copy(job, size);
-        drive.file = made;
+        let species = self.require(work.vmid)?.species;
+        match species {
+            Species::Machine => {
+                self.log(job, format!("allocated target volume '{made}'"));
+                self.log_copy(job, size);
+            }
+            Species::Container => self.log_file_system(job, size),
+        }
+        drive.file = match self.require(work.vmid)?.is_template() {
+            true => self.make_base(work.vmid, &made),
+            false => made,
+        };
+        if species == Species::Container {
+            drive.set("size", print_size(size));
+        }
         let guest = self.guest_mut(work.vmid)?;
+        guest.config.shift_remove("lock");
         guest.config.insert(work.slot.clone(), drive.print().into());
         if work.delete {
             let from = old.split(':').next().unwrap_or_default().to_owned();
@@ -519,7 +561,12 @@ impl World {
             }
             self.log(
                 job,
-                format!("removing source volume '{old}' after successful copy"),
+                match species {
+                    Species::Machine => {
+                        format!("removing source volume '{old}' after successful copy")
+                    }
+                    Species::Container => removed_volume(&old),
+                },
             );
         } else {
             self.keep_as_unused(work.vmid, &old)?;
@@ -532,6 +579,9 @@ impl World {
         let Some(guest) = self.guests.get(&vmid) else {
             return 0;
         };
+        if guest.species == Species::Container {
+            return self.container_disk_size(guest);
+        }
         let first = ["scsi", "virtio", "sata", "ide"].iter().find_map(|bus| {
             (0..31).find_map(|index| {
                 guest

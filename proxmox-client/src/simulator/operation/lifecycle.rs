@@ -5,22 +5,22 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::disk::DriveText;
-use super::{Caller, CloneWork, LOCK_WAIT, Operation, is_drive, lock_guest, locked};
+use super::{Caller, CloneWork, LOCK_WAIT, Operation, is_drive, lock_guest};
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Key, Step};
-use crate::simulator::guest::{Guest, StoredSnapshot, text_of};
+use crate::simulator::guest::{Guest, Power, Species, StoredSnapshot, text_of};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
 impl World {
     /// The steps of a creation's request: the id's lock, five seconds at most.
-    pub(in super::super) fn claim_steps(vmid: u32) -> Vec<Step> {
+    pub(in super::super) fn claim_steps(species: Species, vmid: u32) -> Vec<Step> {
         vec![
             Step::Lock {
-                key: Key::Guest(vmid),
+                key: species.key(vmid),
                 shared: false,
                 wait: Duration::from_secs(5),
-                prefix: format!("unable to create VM {vmid} - "),
+                prefix: format!("unable to create {} {vmid} - ", species.noun()),
             },
             Step::Finish,
         ]
@@ -29,28 +29,29 @@ impl World {
     /// The id is ours from here on: others see a locked configuration.
     pub(super) fn claim_id(
         &mut self,
+        species: Species,
         vmid: u32,
         node: &str,
         params: &Map<String, Value>,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        if let Some(guest) = self.guests.get(&vmid) {
-            return Err(Reply::failed(format!(
-                "unable to create VM {vmid} - VM {vmid} already exists on node '{}'",
-                guest.node
-            )));
+        let prefix = format!("unable to create {} {vmid} - ", species.noun());
+        if let Some(taken) = self.taken(vmid) {
+            return Err(Reply::failed(format!("{prefix}{taken}")));
         }
-        let mut guest = Guest::new(vmid, node);
+        let mut guest = Guest::new(species, vmid, node);
         guest.config.insert("lock".to_owned(), "create".into());
         self.guests.insert(vmid, guest);
-        let mut steps = vec![lock_guest(vmid)];
+        let mut steps = vec![lock_guest(species, vmid)];
         for (key, text) in Self::config_params(params) {
             if is_drive(key) {
-                let prefix = format!("unable to create VM {vmid} - ");
                 steps.extend(self.drive_steps(&DriveText::parse(&text), &prefix));
             }
         }
         steps.push(Step::Work(self.durations.create));
+        if species == Species::Container {
+            steps.push(Step::Work(self.unpacking_time(params)));
+        }
         steps.push(Step::Finish);
         let operation = Operation::Create {
             vmid,
@@ -58,7 +59,7 @@ impl World {
         };
         Ok(self.start_task(
             node,
-            "qmcreate",
+            &format!("{}create", species.tasks()),
             &vmid.to_string(),
             caller,
             operation,
@@ -72,6 +73,9 @@ impl World {
         vmid: u32,
         params: &Map<String, Value>,
     ) -> Result<(), Reply> {
+        if self.require(vmid)?.species == Species::Container {
+            return self.create_container(job, vmid, params);
+        }
         let mut config = Map::new();
         // The cloud-init drive is made before the disks.
         let mut entries: Vec<(String, String)> = Self::config_params(params)
@@ -104,23 +108,39 @@ impl World {
         let guest = self.guest_mut(vmid)?;
         guest.config = config;
         if start {
-            guest.power = crate::simulator::guest::Power::On { since: now };
+            guest.power = Power::On { since: now };
         }
         Ok(())
     }
 
-    pub(super) fn check_delete(&mut self, vmid: u32) -> Result<(), Reply> {
-        let guest = self.require_unlocked(vmid)?;
+    /// Who has an id.
+    pub(in super::super) fn taken(&self, vmid: u32) -> Option<String> {
+        let guest = self.guests.get(&vmid)?;
+        let (noun, node) = (guest.species.noun(), &guest.node);
+        Some(format!("{noun} {vmid} already exists on node '{node}'"))
+    }
+
+    /// What forbids removing a guest, apart from its disks.
+    pub(in super::super) fn refuse_delete(guest: &Guest, force: bool) -> Result<(), Reply> {
+        let (noun, vmid) = (guest.species.noun(), guest.vmid);
         if guest.text("protection").as_deref() == Some("1") {
             return Err(Reply::failed(format!(
-                "can't remove VM {vmid} - protection mode enabled"
+                "can't remove {noun} {vmid} - protection mode enabled"
             )));
         }
-        if guest.is_on() {
-            return Err(Reply::failed(format!(
+        match guest.species {
+            Species::Machine if guest.is_on() => Err(Reply::failed(format!(
                 "VM {vmid} is running - destroy failed"
-            )));
+            ))),
+            Species::Container if guest.is_on() && !force => Err(Reply::failed(format!(
+                "unable to destroy CT {vmid} - container is running"
+            ))),
+            _ => Ok(()),
         }
+    }
+
+    pub(super) fn check_delete(&mut self, vmid: u32, force: bool) -> Result<(), Reply> {
+        Self::refuse_delete(self.require_unlocked(vmid)?, force)?;
         for (volid, storage) in self.volumes_of(vmid) {
             let base = volid
                 .split_once(':')
@@ -152,18 +172,34 @@ impl World {
             .collect()
     }
 
-    pub(super) fn delete_guest(&mut self, job: u64, vmid: u32) -> Result<(), Reply> {
-        self.check_delete(vmid)?;
+    pub(super) fn delete_guest(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        force: bool,
+        purge: bool,
+    ) -> Result<(), Reply> {
+        self.check_delete(vmid, force)?;
+        let guest = self.require(vmid)?;
+        let noun = guest.species.noun();
+        if guest.is_on() {
+            let line = format!("forced to stop CT {vmid} before destroying!");
+            self.log(job, line);
+        }
         self.forget_guest(vmid);
-        self.log(
-            job,
-            format!("purging VM {vmid} from related configurations.."),
-        );
+        if purge {
+            let line = format!("purging {noun} {vmid} from related configurations..");
+            self.log(job, line);
+        }
         Ok(())
     }
 
     pub(super) fn check_snapshot(&mut self, job: u64, vmid: u32, name: &str) -> Result<(), Reply> {
         let guest = self.require_unlocked(vmid)?;
+        if guest.is_template() {
+            let text = "you can't take a snapshot if it's a template";
+            return Err(Reply::failed(text));
+        }
         if guest.snapshots.contains_key(name) {
             return Err(Reply::failed(format!(
                 "snapshot name '{name}' already used"
@@ -171,6 +207,9 @@ impl World {
         }
         for (slot, drive) in self.drives_of(vmid) {
             let cdrom = drive.get("media") == Some("cdrom");
+            if slot.starts_with("mp") && drive.file.starts_with('/') {
+                return Err(Reply::failed("snapshot feature is not available"));
+            }
             let Some(volume) = self.volume(&drive.file).filter(|_| !cdrom) else {
                 continue;
             };
@@ -178,7 +217,6 @@ impl World {
                 .storage_of(&drive.file)
                 .is_some_and(super::super::volume::Storage::is_files);
             if files && volume.format == "raw" {
-                let _ = slot;
                 return Err(Reply::failed("snapshot feature is not available"));
             }
         }
@@ -199,8 +237,9 @@ impl World {
         description: Option<&str>,
     ) -> Result<(), Reply> {
         let taken = seconds(self.now);
+        let is_container = self.require(vmid)?.species == Species::Container;
         for (slot, drive) in self.drives_of(vmid) {
-            if drive.get("media") != Some("cdrom") {
+            if !is_container && drive.get("media") != Some("cdrom") {
                 self.log(job, format!("snapshotting 'drive-{slot}' ({})", drive.file));
             }
         }
@@ -236,7 +275,8 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn roll_back(&mut self, vmid: u32, name: &str) -> Result<(), Reply> {
+    pub(super) fn roll_back(&mut self, vmid: u32, name: &str, start: bool) -> Result<(), Reply> {
+        let now = self.now;
         let guest = self.guest_mut(vmid)?;
         let Some(snapshot) = guest.snapshots.get(name) else {
             return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
@@ -244,7 +284,11 @@ impl World {
         guest.config = snapshot.config.clone();
         guest.pending.clear();
         guest.parent = Some(name.to_owned());
-        guest.power = crate::simulator::guest::Power::Off;
+        guest.power = if start {
+            Power::On { since: now }
+        } else {
+            Power::Off
+        };
         Ok(())
     }
 
@@ -253,17 +297,7 @@ impl World {
             if drive.get("media") == Some("cdrom") {
                 continue;
             }
-            let renamed = drive
-                .file
-                .replace(&format!("vm-{vmid}-disk-"), &format!("base-{vmid}-disk-"));
-            if let Some(storage) = self
-                .storages
-                .get_mut(drive.file.split(':').next().unwrap_or(""))
-                && let Some(volume) = storage.volumes.remove(&drive.file)
-            {
-                storage.volumes.insert(renamed.clone(), volume);
-            }
-            drive.file = renamed;
+            drive.file = self.make_base(vmid, &drive.file);
             self.guest_mut(vmid)?
                 .config
                 .insert(slot, drive.print().into());
@@ -278,6 +312,8 @@ impl World {
     pub(in super::super) fn clone_steps(&self, work: &CloneWork) -> Vec<Step> {
         let running = self.guests.get(&work.source).is_some_and(Guest::is_on);
         let second = Duration::from_secs(1);
+        let species = self.guests.get(&work.source).map(|guest| guest.species);
+        let species = species.unwrap_or_default();
         let lock = |vmid, shared| Step::Lock {
             key: Key::Guest(vmid),
             shared,
@@ -290,6 +326,10 @@ impl World {
             lock(work.target, false),
             Step::Check(1),
         ];
+        if species == Species::Container {
+            // The locks in both configurations guard it, which its request has taken.
+            steps = vec![Step::Check(2)];
+        }
         if self.daemon.is_some() {
             // It looks at the source and its storages before it takes a lock; changes of one machine do not.
             steps.insert(0, Step::Work(Duration::from_millis(10)));
@@ -330,6 +370,7 @@ impl World {
             steps.push(Step::Work(self.durations.activate));
             let cloud_init = drive.file.contains("-cloudinit");
             if running
+                && species == Species::Machine
                 && !cloud_init
                 && let Some(text) = &self.mirror_error
             {
@@ -352,14 +393,19 @@ impl World {
         work: &CloneWork,
         stage: u8,
     ) -> Result<(), Reply> {
-        if stage == 0 {
+        if stage != 1 {
+            if stage == 2 {
+                let (source, target) = (work.source, work.target);
+                let line = format!("creating a clone of container {source} with ID {target}");
+                self.log(job, line);
+            }
             let guest = self.require(work.source)?;
             if guest.is_on() != work.running {
                 return Err(Reply::failed("unexpected state change"));
             }
-            return match guest.lock() {
-                Some(lock) => Err(locked(&lock)),
-                None => Ok(()),
+            return match guest.species {
+                Species::Machine => guest.unlocked().map(|_| ()),
+                Species::Container => Ok(()),
             };
         }
         if self.guests.contains_key(&work.target) {
@@ -375,7 +421,7 @@ impl World {
                 work.source, work.target
             ),
         );
-        let mut guest = Guest::new(work.target, &work.node);
+        let mut guest = Guest::new(Species::Machine, work.target, &work.node);
         guest.config.insert("lock".to_owned(), "clone".into());
         self.guests.insert(work.target, guest);
         if let Some(job) = self.engine.jobs.get_mut(&job) {
@@ -384,8 +430,9 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn finish_clone(&mut self, work: &CloneWork) -> Result<(), Reply> {
+    pub(super) fn finish_clone(&mut self, job: u64, work: &CloneWork) -> Result<(), Reply> {
         let source = self.require(work.source)?;
+        let species = source.species;
         let mut config = match &work.snapshot {
             Some(name) => source
                 .snapshots
@@ -404,7 +451,16 @@ impl World {
             .map(|(k, v)| (k.clone(), text_of(v)))
             .collect();
         for (slot, text) in slots {
-            let placed = self.clone_drive(work, &DriveText::parse(&text))?;
+            let drive = DriveText::parse(&text);
+            if species == Species::Container {
+                let way = if work.full {
+                    "full clone of mountpoint"
+                } else {
+                    "linked clone of mount point"
+                };
+                self.log(job, format!("create {way} {slot} ({})", drive.file));
+            }
+            let placed = self.clone_drive(job, work, &drive)?;
             config.insert(slot, placed.into());
         }
         let nets: Vec<String> = config
@@ -426,14 +482,20 @@ impl World {
                 .collect();
             config.insert(net, parts.join(",").into());
         }
-        config.insert(
-            "smbios1".to_owned(),
-            format!("uuid={}", self.draw_uuid()).into(),
-        );
-        config.insert("vmgenid".to_owned(), self.draw_uuid().into());
-        if let Some(name) = &work.name {
-            config.insert("name".to_owned(), name.as_str().into());
-        } else if !config.contains_key("name") {
+        if species == Species::Machine {
+            config.insert(
+                "smbios1".to_owned(),
+                format!("uuid={}", self.draw_uuid()).into(),
+            );
+            config.insert("vmgenid".to_owned(), self.draw_uuid().into());
+        }
+        let name = match species {
+            Species::Machine => "name",
+            Species::Container => "hostname",
+        };
+        if let Some(text) = &work.name {
+            config.insert(name.to_owned(), text.as_str().into());
+        } else if !config.contains_key(name) && species == Species::Machine {
             config.insert(
                 "name".to_owned(),
                 format!("Copy-of-VM-{}", work.source).into(),
@@ -444,13 +506,23 @@ impl World {
         }
         let guest = self.guest_mut(work.target)?;
         guest.config = config;
+        guest.node.clone_from(&work.node);
+        if let Some(pool) = work.pool.as_ref().and_then(|id| self.pools.get_mut(id)) {
+            pool.vms.insert(work.target);
+        }
+        self.unlock_source(work);
         Ok(())
     }
 
-    fn clone_drive(&mut self, work: &CloneWork, drive: &DriveText) -> Result<String, Reply> {
+    fn clone_drive(
+        &mut self,
+        job: u64,
+        work: &CloneWork,
+        drive: &DriveText,
+    ) -> Result<String, Reply> {
         let Some(volume) = self
             .volume(&drive.file)
-            .filter(|v| v.content == "images")
+            .filter(|volume| volume.is_disk())
             .cloned()
         else {
             return Ok(drive.print());
@@ -469,14 +541,20 @@ impl World {
         }
         if work.full {
             let storage = work.storage.clone().unwrap_or(own);
+            let container = volume.content == Species::Container.content();
+            // What a clone of a machine logs of its copies is not modelled.
+            let job = if container { job } else { 0 };
             drive.file = self.make_volume(
-                0,
+                job,
                 work.target,
                 &storage,
                 &volume.format,
                 volume.size,
                 volume.used,
             )?;
+            if container {
+                self.log_file_system(job, volume.size);
+            }
         } else {
             let base = drive
                 .file

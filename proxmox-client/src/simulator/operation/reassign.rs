@@ -1,12 +1,13 @@
-//! Giving a disk to another guest.
+//! Giving a disk or volume to another guest of the same kind.
 
 use serde::{Deserialize, Serialize};
 
+use super::config::is_indexed;
 use super::disk::DriveText;
-use super::{CHECKSUM, is_drive, lock_guest, locked, missing};
+use super::{changed, is_drive, lock_guest, missing};
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::Step;
-use crate::simulator::guest::{Guest, text_of};
+use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::world::World;
 
 /// A disk on its way to another guest.
@@ -29,24 +30,35 @@ impl Reassign {
         )
     }
 
-    pub(in super::super) fn steps(&self) -> Vec<Step> {
+    pub(in super::super) fn steps(&self, species: Species) -> Vec<Step> {
         vec![
-            lock_guest(self.vmid),
-            lock_guest(self.target),
+            lock_guest(species, self.vmid),
+            lock_guest(species, self.target),
             Step::Check(0),
             Step::Finish,
         ]
     }
 }
 
-fn is_unused(slot: &str) -> bool {
-    slot.strip_prefix("unused")
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+pub(super) fn is_unused(slot: &str) -> bool {
+    is_indexed(slot, "unused")
+}
+
+/// Whether a snapshot of a guest holds a volume.
+pub(super) fn is_in_snapshot(guest: &Guest, file: &str) -> bool {
+    guest.snapshots.values().any(|snapshot| {
+        let mut drives = snapshot.config.iter().filter(|(key, _)| is_drive(key));
+        drives.any(|(_, value)| DriveText::parse(&text_of(value)).file == file)
+    })
 }
 
 impl World {
     /// What is refused in the request, and again once the locks are held.
     pub(in super::super) fn check_reassign(&self, work: &Reassign) -> Result<DriveText, Reply> {
+        let species = self.guests.get(&work.vmid).map(|guest| guest.species);
+        if species == Some(Species::Container) {
+            return self.check_volume_gift(work);
+        }
         let both = [
             (work.vmid, &work.digest, "VM"),
             (work.target, &work.target_digest, "target VM"),
@@ -57,9 +69,10 @@ impl World {
                 .guests
                 .get(&vmid)
                 .ok_or_else(|| Reply::failed(format!("could not find {what} {vmid}")))?;
-            if let Some(lock) = guest.lock() {
-                return Err(locked(&lock));
+            if guest.species != Species::Machine {
+                return Err(missing(Species::Machine, vmid, &guest.node));
             }
+            guest.unlocked()?;
             if guest.is_template() {
                 return Err(Reply::failed("Can't move disks from or to template VMs"));
             }
@@ -67,7 +80,8 @@ impl World {
                 .as_ref()
                 .is_some_and(|digest| *digest != guest.digest())
             {
-                return Err(Reply::failed(format!("VM {vmid}: {CHECKSUM}")));
+                let reason = changed(Species::Machine).reason;
+                return Err(Reply::failed(format!("VM {vmid}: {reason}")));
             }
             found.push(guest);
         }
@@ -96,11 +110,7 @@ impl World {
                 "CD drive contents can't be moved to another VM",
             ));
         }
-        let in_snapshot = source.snapshots.values().any(|snapshot| {
-            let mut drives = snapshot.config.iter().filter(|(key, _)| is_drive(key));
-            drives.any(|(_, value)| DriveText::parse(&text_of(value)).file == drive.file)
-        });
-        if in_snapshot {
+        if is_in_snapshot(source, &drive.file) {
             return Err(Reply::failed(
                 "Can't move disk used by a snapshot to another VM",
             ));
@@ -127,19 +137,19 @@ impl World {
         );
         volume.vmid = Some(work.target);
         storage.volumes.insert(new.clone(), volume);
+        let species = self.require(work.vmid)?.species;
+        let (what, noun) = match species {
+            Species::Machine => ("disk", "VM"),
+            Species::Container => ("volume", "container"),
+        };
+        let (slot, vmid, to) = (&work.slot, work.vmid, work.target);
         self.log(
             job,
-            format!(
-                "moving disk '{}' from VM '{}' to '{}'",
-                work.slot, work.vmid, work.target
-            ),
+            format!("moving {what} '{slot}' from {noun} '{vmid}' to '{to}'"),
         );
         self.log(
             job,
-            format!(
-                "removing disk '{}' from VM '{}' config",
-                work.slot, work.vmid
-            ),
+            format!("removing {what} '{slot}' from {noun} '{vmid}' config"),
         );
         drive.file = new;
         let text = match is_unused(&work.target_slot) {
@@ -147,9 +157,15 @@ impl World {
             false => drive.print(),
         };
         self.guest_mut(work.vmid)?.config.shift_remove(&work.slot);
-        let target = self.guests.get_mut(&work.target);
-        let target = target.ok_or_else(|| missing(work.target, "pve1"))?;
+        let target = self.guest_mut(work.target)?;
         target.config.insert(work.target_slot.clone(), text.into());
+        if species == Species::Container {
+            let slot = &work.target_slot;
+            self.log(
+                job,
+                format!("target container '{to}' updated with '{slot}'"),
+            );
+        }
         Ok(())
     }
 }

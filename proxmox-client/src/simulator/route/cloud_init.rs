@@ -8,7 +8,6 @@ use super::shared::require;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::guest::{Guest, text_of};
 use crate::simulator::http::{Call, decode};
-use crate::simulator::operation::locked;
 use crate::simulator::world::World;
 
 /// Keys that the list shows.
@@ -232,9 +231,7 @@ impl World {
 
     /// Writes the drive anew.
     pub(super) fn regenerate_cloud_init(&mut self, node: &str, vmid: u32) -> Outcome {
-        if let Some(lock) = self.guest_or(vmid, node)?.lock() {
-            return Err(locked(&lock));
-        }
+        self.guest_or(vmid, node)?.unlocked()?;
         self.guest_mut(vmid)?.cloud_init = std::collections::BTreeMap::new();
         Ok(Reply::data(()))
     }
@@ -242,10 +239,7 @@ impl World {
     /// Presses keys of a machine that runs.
     pub(super) fn send_key(&self, node: &str, vmid: u32, call: &Call) -> Outcome {
         require(call, &["key"])?;
-        let guest = self.guest_or(vmid, node)?;
-        if let Some(lock) = guest.lock() {
-            return Err(locked(&lock));
-        }
+        let guest = self.guest_or(vmid, node)?.unlocked()?;
         if !guest.is_on() {
             return Err(Reply::failed(format!("VM {vmid} not running")));
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
-use crate::simulator::guest::Guest;
+use crate::simulator::guest::{Guest, Species};
 use crate::simulator::http::Call;
 use crate::simulator::world::World;
 
@@ -75,12 +75,22 @@ impl World {
 
     /// A guest's entry in `/cluster/resources` and in pools.
     pub(super) fn guest_resource(&self, guest: &Guest) -> Map<String, Value> {
-        let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
+        let (mut entry, processors) = match guest.species() {
+            Species::Machine => (
+                guest.summary(self.now, self.boot_disk_size(guest.vmid())),
+                guest.processors().into(),
+            ),
+            Species::Container => (
+                self.container_figures(guest),
+                self.container_processors(guest),
+            ),
+        };
+        let branch = guest.species().branch();
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
-        put("id", format!("qemu/{}", guest.vmid()).into());
-        put("type", "qemu".into());
+        put("id", format!("{branch}/{}", guest.vmid()).into());
+        put("type", branch.into());
         put("node", guest.node().into());
-        put("maxcpu", guest.processors().into());
+        put("maxcpu", processors);
         put("template", u8::from(guest.is_template()).into());
         put("diskread", 0.into());
         put("diskwrite", 0.into());

@@ -62,7 +62,6 @@ impl World {
             (_, [what @ ("dns" | "hosts" | "time")]) => {
                 self.node_settings(method, name, what, call)
             }
-            ("GET", ["lxc"]) => Ok(Reply::data(json!([]))),
             ("GET", ["version"]) => Ok(Self::version()),
             _ => Err(not_simulated(call)),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::shared::require;
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
-use crate::simulator::operation::{Move, Reassign, locked};
+use crate::simulator::operation::{Move, Reassign};
 use crate::simulator::world::World;
 
 impl World {
@@ -24,10 +24,7 @@ impl World {
         if !self.nodes.contains_key(&target) {
             return Err(Reply::failed(format!("no such cluster node '{target}'")));
         }
-        let guest = self.guest_or(vmid, node)?;
-        if let Some(lock) = guest.lock() {
-            return Err(locked(&lock));
-        }
+        let guest = self.guest_or(vmid, node)?.unlocked()?;
         if guest.is_on() && !call.flag("online") {
             return Err(Reply::failed("can't migrate running VM without --online"));
         }
@@ -63,9 +60,7 @@ impl World {
             digest: call.text("digest"),
             delete: call.flag("delete"),
         };
-        if let Some(lock) = self.guest_or(vmid, node)?.lock() {
-            return Err(locked(&lock));
-        }
+        self.guest_or(vmid, node)?.unlocked()?;
         if !self.storages.contains_key(&work.storage) {
             return Err(Reply::failed(format!(
                 "storage '{}' does not exist",

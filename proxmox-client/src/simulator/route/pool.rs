@@ -57,10 +57,9 @@ impl World {
             let kind = call.text("type");
             let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
             let mut all: Vec<Map<String, Value>> = Vec::new();
-            if wanted("qemu") {
-                let guests = pool.vms.iter().filter_map(|vmid| self.guests.get(vmid));
-                all.extend(guests.map(|guest| self.guest_resource(guest)));
-            }
+            let guests = pool.vms.iter().filter_map(|vmid| self.guests.get(vmid));
+            let guests = guests.filter(|guest| wanted(guest.species().branch()));
+            all.extend(guests.map(|guest| self.guest_resource(guest)));
             if wanted("storage") {
                 for name in &pool.storages {
                     all.extend(

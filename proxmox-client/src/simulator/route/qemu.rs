@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::shared::require;
 use super::{Handled, list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
+use crate::simulator::guest::{Species, shown};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
-    Caller, CloneWork, LOCK_WAIT, OVERRULE, Operation, is_drive, lock_guest, locked, missing,
+    Caller, CloneWork, LOCK_WAIT, OVERRULE, Operation, is_drive, lock_guest, missing,
 };
 use crate::simulator::world::World;
 
@@ -24,7 +26,10 @@ impl World {
     ) -> Handled {
         match (method, rest) {
             ("GET", []) => {
-                let here = self.guests.values().filter(|guest| guest.node() == node);
+                let here = self
+                    .guests
+                    .values()
+                    .filter(|guest| guest.node() == node && guest.species() == Species::Machine);
                 let entries =
                     here.map(|guest| guest.node_entry(self.now, self.boot_disk_size(guest.vmid())));
                 Handled::Now(Reply::data(list(entries)))
@@ -42,32 +47,22 @@ impl World {
     }
 
     fn create_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
-        let Some(vmid) = call.text("vmid") else {
-            return Handled::Now(Reply::parameter(
-                "vmid",
-                "property is missing and it is not optional",
-            ));
-        };
-        let Some(vmid) = vmid
-            .parse::<u32>()
-            .ok()
-            .filter(|vmid| (100..=999_999_999).contains(vmid))
-        else {
-            return Handled::Now(Reply::parameter(
-                "vmid",
-                "invalid format - value does not look like a valid VM ID\n",
-            ));
+        let vmid = match vmid_of(call) {
+            Ok(vmid) => vmid,
+            Err(refusal) => return Handled::Now(refusal),
         };
         if let Err(refusal) = self.refuse_config(&call.params, caller) {
             return Handled::Now(refusal);
         }
+        let species = Species::Machine;
         let operation = Operation::ClaimId {
+            species,
             vmid,
             node: node.to_owned(),
             params: call.params.clone(),
             caller: caller.clone(),
         };
-        Handled::Job(self.begin(None, operation, Self::claim_steps(vmid)))
+        Handled::Job(self.begin(None, operation, Self::claim_steps(species, vmid)))
     }
 
     fn one_qemu(
@@ -100,36 +95,14 @@ impl World {
 
     fn read_qemu(&mut self, node: &str, vmid: u32, rest: &[&str], call: &Call) -> Outcome {
         match rest {
-            ["config"] => {
-                let guest = self.guest_or(vmid, node)?;
-                if let Some(name) = call.text("snapshot") {
-                    let snapshot = guest.snapshots.get(&name).ok_or_else(|| {
-                        Reply::failed(format!("snapshot '{name}' does not exist"))
-                    })?;
-                    let mut config = masked(snapshot.config.clone());
-                    config.insert("snaptime".to_owned(), snapshot.taken.into());
-                    config.insert("digest".to_owned(), guest.digest().into());
-                    return Ok(Reply::data(Value::Object(config)));
-                }
-                let config = if call.flag("current") {
-                    guest.config.clone()
-                } else {
-                    guest.merged()
-                };
-                let mut config = masked(config);
-                config.insert("digest".to_owned(), guest.digest().into());
-                if let Some(parent) = &guest.parent {
-                    config.insert("parent".to_owned(), parent.as_str().into());
-                }
-                Ok(Reply::data(Value::Object(config)))
-            }
-            ["pending"] => self.pending(node, vmid),
+            ["config"] => self.read_config(Species::Machine, node, vmid, call),
+            ["pending"] => self.pending(Species::Machine, node, vmid),
             ["status", "current"] => {
                 let size = self.boot_disk_size(vmid);
                 let guest = self.guest_or(vmid, node)?;
                 Ok(Reply::data(Value::Object(guest.current(self.now, size))))
             }
-            ["snapshot"] => self.snapshots(node, vmid),
+            ["snapshot"] => self.snapshots(Species::Machine, node, vmid),
             ["cloudinit"] | ["cloudinit", "dump"] => {
                 self.read_cloud_init(node, vmid, &rest[1..], call)
             }
@@ -138,10 +111,38 @@ impl World {
         }
     }
 
-    fn pending(&self, node: &str, vmid: u32) -> Outcome {
-        let guest = self.guest_or(vmid, node)?;
-        let live = masked(guest.config.clone());
-        let waiting = masked(guest.pending.clone());
+    pub(super) fn read_config(
+        &self,
+        species: Species,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Outcome {
+        let guest = self.guest_of(species, vmid, node)?;
+        if let Some(name) = call.text("snapshot") {
+            let missing = || Reply::failed(format!("snapshot '{name}' does not exist"));
+            let snapshot = guest.snapshots.get(&name).ok_or_else(missing)?;
+            let mut config = snapshot.shown(species);
+            config.insert("digest".to_owned(), guest.digest().into());
+            return Ok(Reply::data(Value::Object(config)));
+        }
+        let config = if call.flag("current") {
+            guest.config.clone()
+        } else {
+            guest.merged()
+        };
+        let mut config = shown(species, config);
+        config.insert("digest".to_owned(), guest.digest().into());
+        if let Some(parent) = &guest.parent {
+            config.insert("parent".to_owned(), parent.as_str().into());
+        }
+        Ok(Reply::data(Value::Object(config)))
+    }
+
+    pub(super) fn pending(&self, species: Species, node: &str, vmid: u32) -> Outcome {
+        let guest = self.guest_of(species, vmid, node)?;
+        let live = shown(species, guest.config.clone());
+        let waiting = shown(species, guest.pending.clone());
         let mut out: Vec<Value> = Vec::new();
         for (key, value) in &live {
             let mut entry = json!({ "key": key, "value": value });
@@ -168,16 +169,20 @@ impl World {
         Ok(Reply::data(out))
     }
 
-    fn snapshots(&self, node: &str, vmid: u32) -> Outcome {
-        let guest = self.guest_or(vmid, node)?;
+    pub(super) fn snapshots(&self, species: Species, node: &str, vmid: u32) -> Outcome {
+        let guest = self.guest_of(species, vmid, node)?;
         let mut out: Vec<Value> = guest
             .snapshots
             .iter()
             .map(|(name, snapshot)| {
+                let config = shown(species, snapshot.config.clone());
                 let mut entry = json!({
-                    "name": name, "snaptime": snapshot.taken, "vmstate": 0,
-                    "description": snapshot.config.get("description").cloned().unwrap_or_else(|| "".into()),
+                    "name": name, "snaptime": snapshot.taken,
+                    "description": config.get("description").cloned().unwrap_or_else(|| "".into()),
                 });
+                if species == Species::Machine {
+                    entry["vmstate"] = 0.into();
+                }
                 if let Some(parent) = &snapshot.parent {
                     entry["parent"] = parent.as_str().into();
                 }
@@ -317,7 +322,7 @@ impl World {
         let times = self.durations.clone();
         let worked = |time: Duration| {
             vec![
-                lock_guest(vmid),
+                lock_guest(Species::Machine, vmid),
                 Step::Check(0),
                 Step::Work(time),
                 Step::Finish,
@@ -326,21 +331,13 @@ impl World {
         let (kind, operation, steps) = match (method, rest) {
             ("DELETE", []) => {
                 let guest = self.guest_or(vmid, node)?;
-                if guest.is_on() {
-                    return Err(Reply::failed(format!(
-                        "VM {vmid} is running - destroy failed"
-                    )));
-                }
-                if guest.text("protection").as_deref() == Some("1") {
-                    return Err(Reply::failed(format!(
-                        "can't remove VM {vmid} - protection mode enabled"
-                    )));
-                }
-                (
-                    "qmdestroy",
-                    Operation::Delete { vmid },
-                    worked(times.delete),
-                )
+                Self::refuse_delete(guest, false)?;
+                let operation = Operation::Delete {
+                    vmid,
+                    force: false,
+                    purge: true,
+                };
+                ("qmdestroy", operation, worked(times.delete))
             }
             ("POST", ["status", "start"]) => {
                 ("qmstart", Operation::Start { vmid }, worked(times.start))
@@ -429,7 +426,7 @@ impl World {
                 let description = call.text("description");
                 // The lock file is held for the preparation only; the copy is guarded by the lock in the configuration.
                 let steps = vec![
-                    lock_guest(vmid),
+                    lock_guest(Species::Machine, vmid),
                     Step::Check(0),
                     Step::Unlock(Key::Guest(vmid)),
                     Step::Work(times.snapshot),
@@ -457,15 +454,17 @@ impl World {
                 let name = (*name).to_owned();
                 (
                     "qmrollback",
-                    Operation::Rollback { vmid, name },
+                    Operation::Rollback {
+                        vmid,
+                        name,
+                        start: false,
+                    },
                     worked(times.snapshot),
                 )
             }
             ("POST", ["template"]) => {
                 let guest = self.guest_or(vmid, node)?;
-                if let Some(lock) = guest.lock() {
-                    return Err(locked(&lock));
-                }
+                guest.unlocked()?;
                 if guest.is_on() {
                     return Err(Reply::failed(format!(
                         "you can't convert a VM to template if VM is running vm {vmid}"
@@ -481,13 +480,17 @@ impl World {
                 let (target, time) = self.migrate_request(node, vmid, call)?;
                 (
                     "qmigrate",
-                    Operation::Migrate { vmid, target },
+                    Operation::Migrate {
+                        vmid,
+                        target,
+                        restart: None,
+                    },
                     worked(time),
                 )
             }
             ("POST", ["move_disk"]) if call.text("target-vmid").is_some() => {
                 let work = self.reassign_request(node, vmid, call)?;
-                let steps = work.steps();
+                let steps = work.steps(Species::Machine);
                 let id = work.id();
                 let operation = Operation::Reassign(Box::new(work));
                 return Ok(self.start_task(node, "qmmove", &id, caller, operation, steps));
@@ -521,10 +524,10 @@ impl World {
                 "property is missing and it is not optional",
             ));
         };
-        let source = self.guests.get(&vmid).ok_or_else(|| missing(vmid, node))?;
-        if let Some(lock) = source.lock() {
-            return Err(locked(&lock));
-        }
+        let source = self.guests.get(&vmid);
+        let source = source.filter(|guest| guest.species() == Species::Machine);
+        let source = source.ok_or_else(|| missing(Species::Machine, vmid, node))?;
+        source.unlocked()?;
         let source_runs = source.is_on();
         let snapshot = call.text("snapname");
         if let Some(name) = &snapshot
@@ -569,6 +572,7 @@ impl World {
             description: call.text("description"),
             storage,
             snapshot,
+            pool: call.text("pool"),
             node: call.text("target").unwrap_or_else(|| node.to_owned()),
             running: source_runs,
             limit: call
@@ -579,23 +583,25 @@ impl World {
     }
 }
 
+/// The id that a guest is to be made under.
+pub(super) fn vmid_of(call: &Call) -> Result<u32, Reply> {
+    require(call, &["vmid"])?;
+    let vmid = call.text("vmid").and_then(|vmid| vmid.parse().ok());
+    vmid.filter(|vmid| (100..=999_999_999).contains(vmid))
+        .ok_or_else(|| {
+            Reply::parameter(
+                "vmid",
+                "invalid format - value does not look like a valid VM ID\n",
+            )
+        })
+}
+
 /// Names of snapshots and of sections in configuration files.
-fn is_configuration_id(name: &str) -> bool {
+pub(super) fn is_configuration_id(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic())
         && name.len() >= 2
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
-/// A password reads as ten stars.
-fn masked(mut config: Map<String, Value>) -> Map<String, Value> {
-    if let Some(password) = config
-        .get_mut("cipassword")
-        .filter(|value| !value.is_null())
-    {
-        *password = "**********".into();
-    }
-    config
 }

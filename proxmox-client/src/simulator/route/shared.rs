@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
+use crate::simulator::guest::Species;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, LOCK_WAIT, Operation};
 use crate::simulator::world::World;
@@ -38,7 +39,7 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
         ["cluster", "firewall", ..] => Some("firewall_cluster_fw".to_owned()),
         ["nodes", node, "firewall", ..] => Some(format!("firewall_{node}_fw")),
-        ["nodes", _, "qemu", vmid, "firewall", ..] => Some(format!("firewall_{vmid}_fw")),
+        ["nodes", _, "qemu" | "lxc", vmid, "firewall", ..] => Some(format!("firewall_{vmid}_fw")),
         _ => None,
     }
 }
@@ -90,9 +91,23 @@ impl World {
                 let scope = format!("node/{node}");
                 self.write_firewall(method, &scope, rest, call)
             }
-            (method, ["nodes", node, "qemu", vmid, "firewall", rest @ ..]) => {
+            (
+                method,
+                [
+                    "nodes",
+                    node,
+                    branch @ ("qemu" | "lxc"),
+                    vmid,
+                    "firewall",
+                    rest @ ..,
+                ],
+            ) => {
                 let id = vmid.parse().unwrap_or_default();
-                self.guest_or(id, node)?;
+                let species = match *branch {
+                    "lxc" => Species::Container,
+                    _ => Species::Machine,
+                };
+                self.guest_of(species, id, node)?;
                 self.write_firewall(method, vmid, rest, call)
             }
             _ => {

@@ -1,0 +1,299 @@
+//! Containers: lists, states, configurations.
+
+mod action;
+
+use serde_json::{Map, Value, json};
+
+use super::{Handled, list, not_simulated};
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::engine::Step;
+use crate::simulator::guest::{Guest, Species};
+use crate::simulator::http::Call;
+use crate::simulator::operation::{Caller, Operation, is_drive, lock_guest};
+use crate::simulator::world::World;
+
+use super::qemu::vmid_of;
+use super::shared::{names, require};
+
+impl World {
+    pub(super) fn lxc(
+        &mut self,
+        method: &str,
+        node: &str,
+        rest: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        match (method, rest) {
+            ("GET", []) => {
+                let here = self
+                    .guests
+                    .values()
+                    .filter(|guest| guest.node() == node && guest.species() == Species::Container);
+                let entries = here.map(|guest| self.container_entry(guest));
+                Handled::Now(Reply::data(list(entries)))
+            }
+            ("POST", []) => self.create_container_request(node, call, caller),
+            (_, [vmid, rest @ ..]) => match vmid.parse::<u32>().ok().filter(|vmid| *vmid >= 100) {
+                Some(vmid) => self.one_lxc(method, node, vmid, rest, call, caller),
+                None => Handled::Now(Reply::parameter(
+                    "vmid",
+                    "invalid format - value does not look like a valid VM ID\n",
+                )),
+            },
+            _ => Handled::Now(not_simulated(call)),
+        }
+    }
+
+    fn one_lxc(
+        &mut self,
+        method: &str,
+        node: &str,
+        vmid: u32,
+        rest: &[&str],
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        match (method, rest) {
+            ("PUT", ["config"]) => self.change_container(node, vmid, call, caller),
+            ("GET", _) => self.read_lxc(node, vmid, rest, call).into(),
+            ("POST", ["clone"]) => self.clone_container(node, vmid, call, caller),
+            ("PUT", ["snapshot", name, "config"]) => {
+                self.describe_snapshot(node, vmid, name, call).into()
+            }
+            _ => self
+                .act_on_lxc(method, node, vmid, rest, call, caller)
+                .into(),
+        }
+    }
+
+    /// A container's entry in its node's list, and its present state.
+    fn container_entry(&self, guest: &Guest) -> Map<String, Value> {
+        let mut entry = self.container_figures(guest);
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("type", "lxc".into());
+        put("cpus", self.container_processors(guest));
+        put("swap", 0.into());
+        let swap = guest.text("swap").and_then(|swap| swap.parse().ok());
+        put("maxswap", (swap.unwrap_or(0u64) << 20).into());
+        if guest.is_on() {
+            put("pid", guest.pid.into());
+            for kind in ["cpu", "io", "memory"] {
+                for share in ["some", "full"] {
+                    put(&format!("pressure{kind}{share}"), 0.into());
+                }
+            }
+        }
+        entry
+    }
+
+    /// What all lists tell of a container.
+    pub(super) fn container_figures(&self, guest: &Guest) -> Map<String, Value> {
+        let mut entry = guest.summary(self.now, self.boot_disk_size(guest.vmid()));
+        entry.shift_remove("memhost");
+        let name = guest.name().map(str::to_owned);
+        let name = name.unwrap_or_else(|| format!("CT{}", guest.vmid()));
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
+        put("name", name.into());
+        put("diskread", 0.into());
+        put("diskwrite", 0.into());
+        entry
+    }
+
+    /// Processors that a container may use: what it says, else all of its node.
+    pub(super) fn container_processors(&self, guest: &Guest) -> Value {
+        let number = |key: &str| guest.text(key)?.parse::<f64>().ok().filter(|n| *n > 0.0);
+        let node = self.nodes.get(guest.node()).map_or(1, |node| node.cores);
+        let all = || f64::from(node);
+        let processors = number("cores").or_else(|| number("cpulimit"));
+        let processors = processors.unwrap_or_else(all);
+        if processors.fract() == 0.0 {
+            (processors as u64).into()
+        } else {
+            processors.into()
+        }
+    }
+
+    fn read_lxc(&mut self, node: &str, vmid: u32, rest: &[&str], call: &Call) -> Outcome {
+        let guest = self.guest_of(Species::Container, vmid, node)?;
+        match rest {
+            ["config"] => self.read_config(Species::Container, node, vmid, call),
+            ["pending"] => self.pending(Species::Container, node, vmid),
+            ["status", "current"] => {
+                let mut entry = self.container_entry(guest);
+                entry.insert("ha".to_owned(), json!({ "managed": 0 }));
+                Ok(Reply::data(Value::Object(entry)))
+            }
+            ["snapshot"] => self.snapshots(Species::Container, node, vmid),
+            ["snapshot", name, "config"] => {
+                let missing = || Reply::failed(format!("snapshot '{name}' does not exist"));
+                let snapshot = guest.snapshots.get(*name).ok_or_else(missing)?;
+                let mut config = snapshot.shown(Species::Container);
+                config.shift_remove("digest");
+                Ok(Reply::data(Value::Object(config)))
+            }
+            ["interfaces"] if !guest.is_on() => Ok(Reply::data(())),
+            ["interfaces"] => Ok(Reply::data(interfaces(guest))),
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    fn create_container_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
+        let vmid = match vmid_of(call) {
+            Ok(vmid) => vmid,
+            Err(refusal) => return Handled::Now(refusal),
+        };
+        if let Err(refusal) = self.refuse_creation(vmid, call, caller) {
+            return Handled::Now(refusal);
+        }
+        let species = Species::Container;
+        let operation = Operation::ClaimId {
+            species,
+            vmid,
+            node: node.to_owned(),
+            params: call.params.clone(),
+            caller: caller.clone(),
+        };
+        Handled::Job(self.begin(None, operation, Self::claim_steps(species, vmid)))
+    }
+
+    fn refuse_creation(&self, vmid: u32, call: &Call, caller: &Caller) -> Result<(), Reply> {
+        require(call, &["ostemplate"])?;
+        if call.flag("restore") {
+            // What a backup of a container holds is not modelled.
+            return Err(not_simulated(call));
+        }
+        if let Some(taken) = self.taken(vmid) {
+            return Err(Reply::failed(taken));
+        }
+        if let Some(pool) = call.text("pool").filter(|id| !self.pools.contains_key(id)) {
+            return Err(Reply::failed(format!("pool '{pool}' does not exist")));
+        }
+        let volumes: Vec<&String> = call.params.keys().filter(|key| is_drive(key)).collect();
+        if !volumes.is_empty() && !volumes.iter().any(|key| *key == "rootfs") {
+            return Err(Reply::failed(
+                "mount points configured, but 'rootfs' not set - aborting",
+            ));
+        }
+        self.refuse_container_config(&call.params, caller, None)
+    }
+
+    fn change_container(&mut self, node: &str, vmid: u32, call: &Call, caller: &Caller) -> Handled {
+        if let Err(refusal) = self.refuse_container_change(node, vmid, call, caller) {
+            return Handled::Now(refusal);
+        }
+        let mut steps = vec![lock_guest(Species::Container, vmid)];
+        for (key, text) in Self::config_params(&call.params) {
+            if is_drive(key) {
+                steps.extend(
+                    self.drive_steps(&crate::simulator::operation::DriveText::parse(&text), ""),
+                );
+            }
+        }
+        steps.push(Step::Finish);
+        let operation = Operation::SetConfig {
+            vmid,
+            params: call.params.clone(),
+            caller: caller.clone(),
+        };
+        Handled::Job(self.begin(None, operation, steps))
+    }
+
+    fn refuse_container_change(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
+        let keys = |name: &str| -> Vec<String> {
+            let text = call.text(name).unwrap_or_default();
+            names(&text).map(str::to_owned).collect()
+        };
+        let (deletes, reverts) = (keys("delete"), keys("revert"));
+        let nothing = Self::config_params(&call.params).next().is_none()
+            && deletes.is_empty()
+            && reverts.is_empty();
+        if nothing {
+            return Err(Reply::failed("no options specified"));
+        }
+        let guest = self.guest_of(Species::Container, vmid, node)?;
+        guest.unlocked()?;
+        for (list, keys) in [("revert", &reverts), ("delete", &deletes)] {
+            if let Some(key) = keys.iter().find(|key| call.params.contains_key(*key)) {
+                let why = match list {
+                    "revert" => {
+                        format!("you can't use '-{key}' and '-revert {key}' at the same time")
+                    }
+                    _ => format!("you can't use '-{key}' and -delete {key}' at the same time"),
+                };
+                return Err(Reply::parameter(list, why));
+            }
+        }
+        self.refuse_container_config(&call.params, caller, Some(guest))?;
+        Self::refuse_container_deletes(guest, &deletes)
+    }
+
+    fn describe_snapshot(&mut self, node: &str, vmid: u32, name: &str, call: &Call) -> Outcome {
+        self.guest_of(Species::Container, vmid, node)?.unlocked()?;
+        let guest = self.guest_mut(vmid)?;
+        let Some(snapshot) = guest.snapshots.get_mut(name) else {
+            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
+        };
+        if let Some(text) = call.text("description") {
+            snapshot
+                .config
+                .insert("description".to_owned(), text.into());
+        }
+        Ok(Reply::data(()))
+    }
+}
+
+/// Interfaces inside: what the configuration gives an address has it, and one of its own. What a DHCP server would give
+/// is not modelled.
+fn interfaces(guest: &Guest) -> Value {
+    let entry = |name: &str, mac: &str, addresses: Vec<(&str, String, u64)>| {
+        let list: Vec<Value> = addresses
+            .iter()
+            .map(|(kind, ip, prefix)| {
+                json!({ "ip-address-type": kind, "ip-address": ip, "prefix": prefix })
+            })
+            .collect();
+        let mut entry = json!({
+            "name": name, "hardware-address": mac, "hwaddr": mac, "ip-addresses": list,
+        });
+        for (kind, ip, prefix) in addresses {
+            entry[kind] = format!("{ip}/{prefix}").into();
+        }
+        entry
+    };
+    let local = vec![
+        ("inet", "127.0.0.1".to_owned(), 8),
+        ("inet6", "::1".to_owned(), 128),
+    ];
+    let mut all = vec![entry("lo", "00:00:00:00:00:00", local)];
+    for index in 0..32 {
+        let Some(net) = guest.text(&format!("net{index}")) else {
+            continue;
+        };
+        let part = |key: &str| {
+            net.split(',')
+                .filter_map(|part| part.split_once('='))
+                .find(|(have, _)| *have == key)
+                .map(|(_, value)| value.to_owned())
+        };
+        let mut addresses = Vec::new();
+        for (key, kind) in [("ip", "inet"), ("ip6", "inet6")] {
+            if let Some(given) = part(key)
+                && let Some((ip, prefix)) = given.split_once('/')
+                && let Ok(prefix) = prefix.parse()
+            {
+                addresses.push((kind, ip.to_owned(), prefix));
+            }
+        }
+        let mac = part("hwaddr").unwrap_or_default().to_lowercase();
+        let name = part("name").unwrap_or_default();
+        all.push(entry(&name, &mac, addresses));
+    }
+    all.into()
+}
