@@ -70,11 +70,10 @@ pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;
 pub use qemu::{
     Agent, Attached, Attachment, Bus, Change, CloneOptions, CloneToNode, CloudInitEntry,
-    CloudInitPart, ConfigPlan, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown,
-    GuestFile, GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping, Mark,
-    MigrateOptions, PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus,
-    RemoteEndpoint, RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped,
-    Suspended, Volumes,
+    CloudInitPart, ConfigPlan, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown, GuestFile,
+    GuestInterface, GuestProcess, IpRule, KeyOutcome, KeyResult, Mapping, Mark, MigrateOptions,
+    PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus, RemoteEndpoint,
+    RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped, Suspended, Volumes,
 };
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};

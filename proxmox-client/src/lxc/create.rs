@@ -168,7 +168,7 @@ impl Node {
     /// Makes a container under a given id, from a template or from a backup.
     ///
     /// The id belongs to whoever creates first, be it a container or a virtual machine; for an id out of a range see
-    /// [`Client::vm_ids`](crate::Client::vm_ids).
+    /// [`Client::vmid_pool`](crate::Client::vmid_pool).
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, wherever in the cluster;

@@ -232,7 +232,7 @@ async fn machines_and_containers_share_one_space_of_ids() {
     // A handle of the wrong kind finds nothing.
     assert!(!node.qemu(200).exists().await.unwrap());
     assert!(!node.lxc(201).exists().await.unwrap());
-    let ids = client.vm_ids(200..=210).unwrap();
+    let ids = client.vmid_pool(200..=210).unwrap();
     let small = || LxcConfig::new().with_rootfs(&MountPoint::allocate("local-lvm", 1));
     let twins = futures::future::join(
         ids.create(|vmid| node.create_lxc(vmid, NewLxc::new(TEMPLATE, small()))),
