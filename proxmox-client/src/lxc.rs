@@ -185,11 +185,44 @@ impl Lxc {
     }
 
     /// Every key with its value in use and the one that waits for the next start.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::LxcConfig;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// dns.start().await?;
+    /// dns.ensure_config(&LxcConfig::new().with_terminals(4)).await?;
+    /// let entries = dns.pending().await?;
+    /// let tty = entries.iter().find(|entry| entry.key == "tty").unwrap();
+    /// assert_eq!((tty.value.as_ref(), tty.pending.as_ref()), (None, Some(&4.into())));
+    /// dns.revert(&["tty"]).await?;
+    /// assert_eq!(dns.config().await?.text("tty"), None);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn pending(&self) -> Result<Vec<PendingEntry>> {
         guest::pending(self).await
     }
 
     /// Power state and figures, straight from the node.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::LxcConfig;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let status = client.node("pve1").lxc(200).status().await?;
+    /// assert!(!status.is_running());
+    /// assert_eq!(status.max_disk, Some(4 << 30));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn status(&self) -> Result<LxcStatus> {
         let request = self.request(Method::Get, "/status/current")?;
         let doing = |error: Error| error.doing(self.doing("reading the state of"));
@@ -202,6 +235,21 @@ impl Lxc {
     }
 
     /// Its network interfaces with their addresses, as they are inside; none while it is off. No agent is needed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::LxcConfig;
+    /// # let ct = LxcConfig::new().with("net0", "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp,type=veth");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// assert!(dns.interfaces().await?.is_empty());
+    /// dns.start().await?;
+    /// assert_eq!(dns.interfaces().await?[1].name, "eth0");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn interfaces(&self) -> Result<Vec<GuestInterface>> {
         let request = self.request(Method::Get, "/interfaces")?;
         let answer: Option<Vec<serde_json::Value>> = self
@@ -250,6 +298,20 @@ impl Lxc {
     }
 
     /// Removes the container with its volumes, and its traces in backup jobs, replication and HA.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::{LxcConfig, Removed};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// assert_eq!(dns.delete().await?, Removed::Removed);
+    /// assert_eq!(dns.delete().await?, Removed::Absent);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`] while it runs, [`Kind::Protected`], [`Kind::InUse`] for a template with linked clones.

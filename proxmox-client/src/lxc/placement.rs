@@ -68,6 +68,21 @@ fn push_limit(request: &mut Request, limit: Option<Size>) {
 impl Lxc {
     /// Migrates it to another node; gives the container as it is addressed there.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
+    /// # use proxmox_client::{LxcConfig, LxcMigrateOptions};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct).with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// dns.start().await?;
+    /// let there = dns.migrate("pve2", LxcMigrateOptions::new().with_restart()).await?;
+    /// assert!(there.status().await?.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::PowerState`](crate::Kind::PowerState) for a container that runs without
     /// [`LxcMigrateOptions::with_restart`]; [`Kind::Locked`](crate::Kind::Locked).
@@ -98,6 +113,23 @@ impl Lxc {
 
     /// Moves `rootfs` or a mount point (`mp0`) to another storage; the container must be off. The old volume is removed,
     /// or with `keep` stays as `unusedN`. `limit` is what is copied in a second.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::LxcConfig;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// dns.move_volume("rootfs", "local-hdd", true, None).await?;
+    /// let config = dns.config().await?;
+    /// assert_eq!(config.rootfs().unwrap()?.storage(), Some("local-hdd"));
+    /// assert_eq!(config.text("unused0").as_deref(), Some("local-lvm:vm-200-disk-0"));
+    /// dns.destroy_unused("unused0").await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`](crate::Kind::PowerState) while it runs, [`Kind::NotFound`](crate::Kind::NotFound),

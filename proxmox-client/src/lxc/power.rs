@@ -71,6 +71,21 @@ impl Lxc {
 
     /// Asks it to shut down.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::{LxcConfig, Shutdown, Stopped};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// dns.start().await?;
+    /// assert_eq!(dns.shutdown(Shutdown::new()).await?, Stopped::Stopped);
+    /// assert_eq!(dns.shutdown(Shutdown::new()).await?, Stopped::AlreadyStopped);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// A task failure if it does not within the time, 60 seconds unless `how` says otherwise.
     pub fn shutdown(&self, how: Shutdown) -> TaskCall<Stopped> {

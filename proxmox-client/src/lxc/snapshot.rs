@@ -103,6 +103,22 @@ impl Lxc {
     ///
     /// The server answers before the work is done, and without naming its task: the task is looked up and waited for.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # use proxmox_client::{CloneOptions, LxcConfig};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let base = client.node("pve1").lxc(200);
+    /// base.make_template().await?;
+    /// let made = base.clone_to(201, CloneOptions::new()).await?.lxc;
+    /// let volume = made.config().await?.rootfs().unwrap()?.volume();
+    /// assert_eq!(volume.as_deref(), Some("local-lvm:base-200-disk-0/vm-201-disk-0"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::PowerState`] if it runs or is a template, [`Kind::InUse`] if it has snapshots.
     pub async fn make_template(&self) -> Result<()> {

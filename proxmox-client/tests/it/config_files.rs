@@ -58,6 +58,58 @@ fn parts_are_told_apart_and_the_text_prints_as_it_was() {
     );
 }
 
+const CONTAINER: &str = "\
+#dns of the lab
+arch: amd64
+hostname: dns
+memory: 256
+mp0: local-lvm:vm-200-disk-1,mp=/data,backup=1,size=8G
+net0: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:1F:5E:C8,ip=192.0.2.53/24,type=veth
+rootfs: local-lvm:vm-200-disk-0,size=4G
+unprivileged: 1
+lxc.mount.entry: /srv srv none bind 0 0
+
+[pve:pending]
+delete: mp0
+tty: 4
+
+[clean]
+hostname: old
+snaptime: 1737549549
+";
+
+#[test]
+fn a_containers_parts_read_as_its_configuration() {
+    let file = ConfigFile::parse(GuestKind::guess(CONTAINER), CONTAINER);
+    assert_eq!(file.kind(), GuestKind::Lxc);
+    assert_eq!(file.to_string(), CONTAINER);
+    assert_eq!(file.problems(), []);
+    let config = file.lxc_config(&Part::Main);
+    assert_eq!(config.memory_mib(), Some(256));
+    assert!(config.unprivileged());
+    let card = config.net(0).unwrap().unwrap();
+    assert_eq!(card.ip().as_deref(), Some("192.0.2.53/24"));
+    let paths: Vec<_> = config
+        .volumes()
+        .map(|(key, volume)| (key.to_owned(), volume.unwrap().path()))
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            ("mp0".to_owned(), Some("/data".to_owned())),
+            ("rootfs".to_owned(), None)
+        ]
+    );
+    assert_eq!(
+        config.text("lxc.mount.entry").as_deref(),
+        Some("/srv srv none bind 0 0")
+    );
+    let waiting = file.lxc_config(&Part::Pending);
+    assert_eq!(waiting.text("tty").as_deref(), Some("4"));
+    let kept = file.lxc_config(&Part::Snapshot("clean".into()));
+    assert_eq!(kept.hostname().as_deref(), Some("old"));
+}
+
 #[test]
 fn a_change_touches_one_line() {
     let mut file = ConfigFile::parse(GuestKind::Qemu, VM);

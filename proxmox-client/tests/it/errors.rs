@@ -117,6 +117,87 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         Kind::TicketOnly,
     ), // PVE::HTTPServer
     (500, "no options specified", Kind::Parameter), // PVE::API2::Qemu
+    (500, "CT 200 already running", Kind::PowerState), // PVE::API2::LXC::Status
+    (500, "CT 200 not running", Kind::PowerState), // PVE::API2::LXC::Status
+    (500, "CT is locked (disk)", Kind::Locked),   // PVE::AbstractConfig
+    (
+        500,
+        "can't lock file '/run/lock/lxc/pve-config-200.lock' - got timeout",
+        Kind::LockTimeout,
+    ), // PVE::LXC::Config
+    (
+        500,
+        "CT 200 already exists on node 'pve1'",
+        Kind::AlreadyExists,
+    ), // PVE::Cluster
+    (
+        500,
+        "unable to destroy CT 200 - container is running",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "can't remove CT 200 drive 'mp0' - protection mode enabled",
+        Kind::Protected,
+    ), // PVE::LXC::Config
+    (
+        0,
+        "you can't start a CT if it's a template",
+        Kind::PowerState,
+    ), // PVE::API2::LXC::Status
+    (
+        500,
+        "you can't convert a CT to template if the CT is running",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "unable to create template, because CT contains snapshots",
+        Kind::InUse,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "can't migrate running container without --online or --restart",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "Full clone of a running container is only possible from a snapshot",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "cannot move volumes of a running container",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "you can't move a volume with snapshots and delete the source",
+        Kind::InUse,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "Cannot move volume used by a snapshot to another container",
+        Kind::InUse,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "Cannot move in-use volume while the source CT is running - detach or shutdown first",
+        Kind::PowerState,
+    ), // PVE::API2::LXC
+    (
+        500,
+        "Target volume key 'mp0' is already in use for container '201'",
+        Kind::AlreadyExists,
+    ), // PVE::API2::LXC
+    (500, "could not find CT 201", Kind::NotFound), // PVE::API2::LXC
+    (500, "unable to shrink disk size", Kind::Parameter), // PVE::API2::LXC
+    (
+        403,
+        "Permission check failed (changing feature flags for privileged container is only allowed for root@pam)",
+        Kind::RootOnly,
+    ), // PVE::LXC
+    (0, "container did not stop", Kind::TaskFailed), // PVE::LXC
     (500, "a text nobody knows", Kind::Server),
     (0, "a task's text nobody knows", Kind::TaskFailed),
 ];

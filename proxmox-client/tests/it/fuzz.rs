@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use proxmox_client::config_file::{ConfigFile, GuestKind};
 use proxmox_client::firewall_file::{FileRule, FirewallFile, Level, Section};
-use proxmox_client::property::{Drive, IpConfig, Nic, PropertyString};
+use proxmox_client::property::{
+    ContainerNic, Device, Drive, Features, IpConfig, MountPoint, Nic, PropertyString,
+};
 use proxmox_client::wire::{Answer, escape, unescape};
-use proxmox_client::{QemuConfig, Size, Upid};
+use proxmox_client::{LxcConfig, QemuConfig, Size, Upid};
 
 /// Runs a target on seeds and on what comes of them by cutting, doubling, swapping and changing bytes.
 fn fuzz(seeds: &[&str], target: impl Fn(&[u8])) {
@@ -79,6 +81,48 @@ fn property_strings() {
             .with("scsi0", text.as_ref())
             .with("net0", text.as_ref());
         assert!(config.patch_to(&config).is_empty());
+    });
+}
+
+#[test]
+fn property_strings_of_containers() {
+    let seeds = [
+        "local-lvm:vm-200-disk-1,mp=/data,backup=1,mountoptions=noatime;nodev,size=8G",
+        "/srv/media,mp=/media,ro=1,shared=1",
+        "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp,ip6=auto,type=veth",
+        "nesting=1,keyctl=on,mount=nfs;cifs",
+        "/dev/ttyUSB0,mode=0660,uid=100000,deny-write=0",
+        "local-lvm:8",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        if let Ok(volume) = text.parse::<MountPoint>() {
+            assert_eq!(volume.to_string().parse::<MountPoint>().unwrap(), volume);
+            let _ = (volume.storage(), volume.size(), volume.path());
+            assert_eq!(volume.with_read_only(true).read_only(), Some(true));
+        }
+        if let Ok(card) = text.parse::<ContainerNic>() {
+            assert_eq!(card.to_string().parse::<ContainerNic>().unwrap(), card);
+            assert!(card.satisfies(&card));
+        }
+        if let Ok(device) = text.parse::<Device>() {
+            assert_eq!(device.to_string().parse::<Device>().unwrap(), device);
+        }
+        if let Ok(features) = text.parse::<Features>() {
+            assert_eq!(features.with_nesting(true).nesting(), Some(true));
+        }
+        let keys = [
+            "rootfs", "mp0", "net0", "dev0", "features", "tags", "cpulimit",
+        ];
+        let config = keys.iter().fold(LxcConfig::new(), |config, key| {
+            config.with(key, text.as_ref())
+        });
+        assert!(config.patch_to(&config).is_empty());
+        let other = LxcConfig::new()
+            .with("rootfs", "local-lvm:vm-200-disk-0,size=4G")
+            .with("net0", "name=eth0,hwaddr=BC:24:11:00:00:01");
+        let _ = (other.patch_to(&config), config.patch_to(&other));
+        let _ = (config.disk_total(), config.free_mount_point());
     });
 }
 

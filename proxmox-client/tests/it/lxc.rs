@@ -629,6 +629,84 @@ async fn secrets_of_a_container_show_up_nowhere() {
     assert!(!format!("{:?} {:?}", simulator.journal(), simulator.snapshot()).contains(secret));
 }
 
+/// The fields that a 9.1 server gives for a container that is off, and the forms of its values.
+#[tokio::test(start_paused = true)]
+async fn a_container_is_told_as_the_recorded_server_tells_it() {
+    let simulator = Simulator::new(world());
+    let client = simulator.connect();
+    let node = client.node("pve1");
+    let config = LxcConfig::new()
+        .with_hostname("ct1")
+        .with_memory_mib(64)
+        .with_swap_mib(0)
+        .with_os_type("unmanaged")
+        .with_unprivileged(false)
+        .with_rootfs(&MountPoint::allocate("local", 1))
+        .with_mount_point(0, &MountPoint::allocate("local", 1).with_path("/data"))
+        .with_net(
+            0,
+            &ContainerNic::new("eth0", "vmbr0").with_ip("192.0.2.88/24"),
+        );
+    let new = NewLxc::new(TEMPLATE, config).with_password("ctsecret1");
+    let ct = node.create_lxc(200, new).await.unwrap().lxc;
+    let entry = node.lxcs().await.unwrap()[0].to_json();
+    let mut keys: Vec<&String> = entry.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(
+        keys,
+        [
+            "cpu",
+            "cpus",
+            "disk",
+            "diskread",
+            "diskwrite",
+            "maxdisk",
+            "maxmem",
+            "maxswap",
+            "mem",
+            "name",
+            "netin",
+            "netout",
+            "status",
+            "swap",
+            "type",
+            "uptime",
+            "vmid"
+        ]
+    );
+    assert_eq!(entry["maxdisk"], 1_073_741_824u64);
+    assert_eq!(entry["maxmem"], 67_108_864);
+    let patch = LxcPatch::new().set("memory", 96).set("description", "d");
+    let read = ct.config().await.unwrap();
+    ct.apply(&read, &patch).await.unwrap();
+    let stale = ct.apply(&read, &LxcPatch::new().set("memory", 96)).await;
+    assert_eq!(
+        stale.unwrap_err().message(),
+        "detected modified configuration - file changed by other user? Try again."
+    );
+    ct.grow_volume("rootfs", Size::mib(1152)).await.unwrap();
+    ct.detach_volume("mp0").await.unwrap();
+    let config = ct.config().await.unwrap();
+    let mac = config.net(0).unwrap().unwrap().mac().unwrap();
+    let expected = serde_json::json!({
+        "arch": "amd64", "unused0": "local:200/vm-200-disk-1.raw", "hostname": "ct1",
+        "rootfs": "local:200/vm-200-disk-0.raw,size=1152M", "ostype": "unmanaged", "memory": 96,
+        "swap": 0, "description": "d\n",
+        "net0": format!("name=eth0,bridge=vmbr0,hwaddr={mac},ip=192.0.2.88/24,type=veth"),
+    });
+    assert_eq!(serde_json::Value::Object(config.values().clone()), expected);
+    let log = ct.delete().submit().await.unwrap();
+    let proxmox_client::task::Submitted::Task(task) = log else {
+        panic!("a removal is a task");
+    };
+    assert_eq!(task.upid().kind(), "vzdestroy");
+    let gone = node.lxc(999).config().await.unwrap_err();
+    assert_eq!(
+        gone.message(),
+        "Configuration file 'nodes/pve1/lxc/999.conf' does not exist"
+    );
+}
+
 #[test]
 fn cards_and_volumes_that_are_there_satisfy_the_wish_to_make_them() {
     let have = LxcConfig::new()

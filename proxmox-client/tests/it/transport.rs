@@ -1,7 +1,7 @@
 //! HTTPS, certificates and credentials, against the simulator on loopback.
 
 use proxmox_client::simulator::{Clock, Fault, Simulator, World};
-use proxmox_client::{Client, Kind, Login, QemuConfig, Trust};
+use proxmox_client::{Client, Kind, Login, LxcConfig, NewLxc, QemuConfig, Trust};
 
 fn fast() -> Simulator {
     let world = World::lab().with_user("root@pam", "correct horse");
@@ -190,7 +190,9 @@ fn secrets_show_up_nowhere() {
         &[],
     )
     .with("password", secret);
-    let shown = format!("{token:?} {login:?} {config:?} {request:?} {simulator:?}");
+    let container = LxcConfig::new().with("password", secret);
+    let container = NewLxc::new("local:vztmpl/x.tar.zst", container).with_password(secret);
+    let shown = format!("{token:?} {login:?} {config:?} {container:?} {request:?} {simulator:?}");
     let shown = format!("{shown} {:?}", token.build());
     assert!(!shown.contains(secret), "{shown}");
     let bad = Client::builder()
