@@ -30,6 +30,7 @@ mod http;
 mod multipart;
 mod operation;
 mod route;
+mod schema;
 mod serve;
 mod task;
 mod volume;

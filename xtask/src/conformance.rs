@@ -106,6 +106,7 @@ const TABLE: &[Entry] = &[
         &["proxmox"],
     ),
     entry("proxmox-flow", &["proxmox"], &["proxmox"]),
+    entry("proxmox-parameters", &["proxmox"], &["proxmox"]),
     entry("proxmox-contention", &["proxmox"], &["proxmox"]),
     entry("talos", &["talos"], &["talos"]),
     entry("talos-tables", &["talos"], &["talos"]),
@@ -115,7 +116,12 @@ const TABLE: &[Entry] = &[
 
 /// Suites that are not answered wholly yet, with how many differences are known: more of them fail the check,
 /// fewer lower the number here.
-const OPEN: &[(&str, usize)] = &[("talos", 2), ("talos-tables", 1)];
+const OPEN: &[(&str, usize)] = &[
+    ("talos", 2),
+    ("talos-tables", 1),
+    // One schedule that is none was accepted on a change; the same server refuses it elsewhere by the same schema.
+    ("proxmox-parameters", 1),
+];
 
 fn known_open(suite: &str) -> usize {
     let known = OPEN.iter().find(|(name, _)| *name == suite);

@@ -248,7 +248,7 @@ impl Call for GetControllers {
 pub struct PostControllers(Builder);
 
 impl PostControllers {
-    /// The call with what it needs: `controller`: format `pve-sdn-controller-id`; `type`: `bgp`, `evpn`, `faucet`, `isis`; format `pve-configid`.
+    /// The call with what it needs: `controller`: 2 to 64 bytes; `type`: `bgp`, `evpn`, `faucet`, `isis`; format `pve-configid`.
     pub fn new(controller: &str, type_: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/controllers", &[])
@@ -533,7 +533,7 @@ impl Call for GetDns {
 pub struct PostDns(Builder);
 
 impl PostDns {
-    /// The call with what it needs: `dns`: format `pve-sdn-dns-id`; `key`; `type`: `powerdns`; format `pve-configid`; `url`.
+    /// The call with what it needs: `dns`: 2 bytes or more; `key`; `type`: `powerdns`; format `pve-configid`; `url`.
     pub fn new(dns: &str, key: &str, type_: &str, url: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/dns", &[])
@@ -1365,7 +1365,7 @@ impl Call for GetIpams {
 pub struct PostIpams(Builder);
 
 impl PostIpams {
-    /// The call with what it needs: `ipam`: format `pve-sdn-ipam-id`; `type`: `netbox`, `phpipam`, `pve`; format `pve-configid`.
+    /// The call with what it needs: `ipam`: 2 bytes or more; `type`: `netbox`, `phpipam`, `pve`; format `pve-configid`.
     pub fn new(ipam: &str, type_: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/ipams", &[])
@@ -1757,7 +1757,7 @@ impl Call for GetVnets {
 pub struct PostVnets(Builder);
 
 impl PostVnets {
-    /// The call with what it needs: `vnet`: format `pve-sdn-vnet-id`; `zone`.
+    /// The call with what it needs: `vnet`: 2 to 8 bytes; `zone`.
     pub fn new(vnet: &str, zone: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/vnets", &[])
@@ -2417,7 +2417,7 @@ impl Call for PutVnetsFirewallRulesByPos {
 pub struct DeleteVnetsIps(Builder);
 
 impl DeleteVnetsIps {
-    /// The call with what it needs: `ip`: format `ip`; `zone`: format `pve-sdn-zone-id`.
+    /// The call with what it needs: `ip`: format `ip`; `zone`: 2 to 8 bytes.
     pub fn new(vnet: &str, ip: &str, zone: &str) -> Self {
         Self(
             Builder::new(Method::Delete, "/cluster/sdn/vnets/{vnet}/ips", &[vnet])
@@ -2447,7 +2447,7 @@ impl Call for DeleteVnetsIps {
 pub struct PostVnetsIps(Builder);
 
 impl PostVnetsIps {
-    /// The call with what it needs: `ip`: format `ip`; `zone`: format `pve-sdn-zone-id`.
+    /// The call with what it needs: `ip`: format `ip`; `zone`: 2 to 8 bytes.
     pub fn new(vnet: &str, ip: &str, zone: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/vnets/{vnet}/ips", &[vnet])
@@ -2477,7 +2477,7 @@ impl Call for PostVnetsIps {
 pub struct PutVnetsIps(Builder);
 
 impl PutVnetsIps {
-    /// The call with what it needs: `ip`: format `ip`; `zone`: format `pve-sdn-zone-id`.
+    /// The call with what it needs: `ip`: format `ip`; `zone`: 2 to 8 bytes.
     pub fn new(vnet: &str, ip: &str, zone: &str) -> Self {
         Self(
             Builder::new(Method::Put, "/cluster/sdn/vnets/{vnet}/ips", &[vnet])
@@ -3021,7 +3021,7 @@ impl Call for GetClusterSdnZones {
 pub struct PostZones(Builder);
 
 impl PostZones {
-    /// The call with what it needs: `type`: `evpn`, `faucet`, `qinq`, `simple`, `vlan`, `vxlan`; format `pve-configid`; `zone`: format `pve-sdn-zone-id`.
+    /// The call with what it needs: `type`: `evpn`, `faucet`, `qinq`, `simple`, `vlan`, `vxlan`; format `pve-configid`; `zone`: 2 to 8 bytes.
     pub fn new(type_: &str, zone: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/zones", &[])

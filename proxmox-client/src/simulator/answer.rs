@@ -46,7 +46,7 @@ impl Reply {
         let body = json!({ "data": null, "message": format!("{text}\n") });
         Self {
             status,
-            reason: text.replace('\n', " "),
+            reason: text.lines().next().unwrap_or_default().to_owned(),
             body: body.to_string().into_bytes(),
             json: true,
         }

@@ -25,6 +25,7 @@ use super::answer::Reply;
 use super::guest::Species;
 use super::http::Call;
 use super::operation::Caller;
+use super::schema;
 use super::world::World;
 
 pub use agent::GuestCommand;
@@ -59,19 +60,39 @@ impl World {
     ) -> Handled {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        match (method, segments.as_slice()) {
-            ("POST", ["access", "ticket"]) => return self.log_in(call).into(),
-            ("POST", ["access", "openid", what @ ("auth-url" | "login")]) => {
-                return self.openid(what, call).into();
-            }
-            ("GET", ["access", "domains"]) => return Handled::Now(self.realms()),
-            _ => {}
+        let found = schema::find(call);
+        let known_node = |node: &str| self.nodes.contains_key(node);
+        // What may be asked before a login.
+        if let ("POST", ["access", "ticket"] | ["access", "openid", "auth-url" | "login"])
+        | ("GET", ["access", "domains"]) = (method, segments.as_slice())
+        {
+            let admitted = found.and_then(|found| found.admit(known_node));
+            return admitted
+                .and_then(|call| match segments.as_slice() {
+                    [_, "ticket"] => self.log_in(&call),
+                    [_, "openid", what] => self.openid(what, &call),
+                    _ => Ok(self.realms()),
+                })
+                .into();
         }
         let caller = match self.authenticate(method, headers) {
             Ok(caller) => caller,
             Err(refusal) => return Handled::Now(refusal),
         };
-        self.dispatch(method, &segments, call, &caller)
+        let admitted = found.and_then(|found| {
+            if caller.token.is_some() {
+                found.refuse_token()?;
+            }
+            found.refuse_conflict()?;
+            if !caller.is_root() {
+                found.refuse_subject(|user| self.users.contains_key(user))?;
+            }
+            found.admit(known_node)
+        });
+        match admitted {
+            Ok(call) => self.dispatch(method, &segments, &call, &caller),
+            Err(refusal) => Handled::Now(refusal),
+        }
     }
 
     fn dispatch(

@@ -37,7 +37,7 @@ pub(super) fn generators() -> Vec<Generator> {
 fn compact_schema(dumps: &Path) -> anyhow::Result<Files> {
     let reference = compact::read(&dumps.join("api.json.gz"))?;
     let newer = compact::read(&dumps.join("api-9.2.json.gz"))?;
-    let text = compact::print(&compact::merge(reference, newer, "9.2"));
+    let text = compact::print(&compact::merge(reference, newer, "9.2"))?;
     Ok(vec![(PathBuf::from("api.json"), text)])
 }
 

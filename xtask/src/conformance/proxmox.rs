@@ -4,6 +4,7 @@ mod configs;
 mod contention;
 mod exchange;
 mod flow;
+mod parameters;
 mod recorded;
 
 use super::{Folder, Outputs, Report, Runner, Suite};
@@ -13,5 +14,6 @@ pub(super) const SUITES: &[&dyn Suite] = &[
     &recorded::Recorded,
     &configs::Configs,
     &flow::Flow,
+    &parameters::Parameters,
     &contention::Contention,
 ];

@@ -130,15 +130,6 @@ impl World {
         params: &Map<String, Value>,
         caller: &Caller,
     ) -> Result<(), Reply> {
-        let mut errors = Map::new();
-        for (key, text) in Self::config_params(params) {
-            if let Err(why) = check_value(key, &text) {
-                errors.insert(key.to_owned(), why.into());
-            }
-        }
-        if !errors.is_empty() {
-            return Err(Reply::parameters(errors));
-        }
         for (key, text) in Self::config_params(params) {
             if matches!(key, "args" | "lock" | "hookscript") && !caller.is_root() {
                 return Err(Reply::failed(format!("only root can set '{key}' config")));
@@ -452,56 +443,6 @@ fn goes_at_once(guest: &Guest, key: &str) -> bool {
         Species::Machine => LIVE.contains(&key) || is_drive(key) || is_indexed(key, "net"),
         Species::Container => container::goes_at_once(key),
     }
-}
-
-/// Checks that do not depend on the world.
-fn check_value(key: &str, text: &str) -> Result<(), String> {
-    let number = key == "cpuunits" || NUMBERS.contains(&key);
-    if number && text.parse::<i64>().is_err() {
-        let kind = if [
-            "onboot",
-            "protection",
-            "numa",
-            "tablet",
-            "acpi",
-            "kvm",
-            "localtime",
-            "freeze",
-            "template",
-            "autostart",
-            "reboot",
-            "ciupgrade",
-            "tdf",
-        ]
-        .contains(&key)
-        {
-            "boolean"
-        } else {
-            "integer"
-        };
-        return Err(format!("type check ('{kind}') failed - got '{text}'"));
-    }
-    if is_indexed(key, "net") {
-        for part in text.split(',').filter(|part| !part.is_empty()) {
-            if let Some(("macaddr", mac)) = part.split_once('=')
-                && !is_unicast(mac)
-            {
-                return Err(format!(
-                    "invalid format - format error\n{key}.macaddr: invalid format - value does not look like a valid unicast MAC address\n\n"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn is_unicast(mac: &str) -> bool {
-    let bytes: Vec<&str> = mac.split(':').collect();
-    bytes.len() == 6
-        && bytes
-            .iter()
-            .all(|byte| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok())
-        && u8::from_str_radix(bytes[0], 16).is_ok_and(|first| first & 1 == 0)
 }
 
 /// Keys of a machine, which come percent-encoded.

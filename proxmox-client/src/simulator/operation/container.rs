@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::config::{check_ssh_keys, is_indexed, is_unicast};
+use super::config::{check_ssh_keys, is_indexed};
 use super::disk::read_size;
 use super::{Caller, DriveText, is_drive};
 use crate::simulator::answer::Reply;
@@ -69,36 +69,6 @@ pub(super) fn goes_at_once(key: &str) -> bool {
     LIVE.contains(&key) || ["cpulimit", "cpuunits", "swap"].contains(&key) || is_indexed(key, "net")
 }
 
-/// What a parameter's text is refused for, whatever the world is like.
-fn check_value(key: &str, text: &str) -> Result<(), String> {
-    let bad = |problems: String| Err(format!("invalid format - format error\n{problems}\n"));
-    let parts = || {
-        text.split(',')
-            .filter(|part| !part.is_empty())
-            .filter_map(|part| part.split_once('='))
-    };
-    if is_indexed(key, "net") {
-        if !parts().any(|(sub, _)| sub == "name") {
-            return bad(format!(
-                "{key}.name: property is missing and it is not optional"
-            ));
-        }
-        if let Some((_, mac)) = parts().find(|(sub, _)| *sub == "hwaddr")
-            && !is_unicast(mac)
-        {
-            return bad(format!(
-                "{key}.hwaddr: invalid format - value does not look like a valid unicast MAC address\n"
-            ));
-        }
-    }
-    if is_indexed(key, "mp") && !parts().any(|(sub, _)| sub == "mp") {
-        return bad(format!(
-            "{key}.mp: property is missing and it is not optional"
-        ));
-    }
-    Ok(())
-}
-
 /// Whether only nesting differs between two values of `features`.
 fn only_nesting(before: Option<&str>, after: &str) -> bool {
     let others = |text: &str| {
@@ -118,23 +88,13 @@ fn forbidden(what: &str) -> Reply {
 }
 
 impl World {
-    /// What a caller may not set in a container, and what the server refuses before any work begins. `old` is the
-    /// container that is changed.
+    /// What a caller may not set in a container. `old` is the container that is changed.
     pub(in super::super) fn refuse_container_config(
         &self,
         params: &Map<String, Value>,
         caller: &Caller,
         old: Option<&Guest>,
     ) -> Result<(), Reply> {
-        let mut errors = Map::new();
-        for (key, text) in Self::config_params(params) {
-            if let Err(why) = check_value(key, &text) {
-                errors.insert(key.to_owned(), why.into());
-            }
-        }
-        if !errors.is_empty() {
-            return Err(Reply::parameters(errors));
-        }
         let flag = |key: &str| params.get(key).map(|value| text_of(value) == "1");
         let unprivileged = match old {
             Some(guest) => guest.text("unprivileged").as_deref() == Some("1"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shared::require;
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
 use crate::simulator::operation::Caller;
@@ -78,7 +77,6 @@ impl World {
     }
 
     pub(super) fn log_in(&mut self, call: &Call) -> Result<Reply, Reply> {
-        require(call, &["username", "password"])?;
         let (Some(mut user), Some(password)) = (call.text("username"), call.text("password"))
         else {
             return Err(Reply::refusal(401, "authentication failure"));

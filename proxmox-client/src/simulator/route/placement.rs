@@ -52,7 +52,11 @@ impl World {
         vmid: u32,
         call: &Call,
     ) -> Result<(Move, Option<u64>), Reply> {
-        require(call, &["disk", "storage"])?;
+        if call.text("storage").is_none() {
+            let why = "both 'storage' and 'target-vmid' missing, either needs to be set";
+            let errors = ["storage", "target-vmid"].map(|name| (name.to_owned(), why.into()));
+            return Err(Reply::parameters(errors.into_iter().collect()));
+        }
         let work = Move {
             vmid,
             slot: call.text("disk").unwrap_or_default(),

@@ -1,12 +1,15 @@
 //! From upstream's dump to the compact schema.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
+
+use super::overlay;
 
 /// Where the two descriptions come from.
 const PROVENANCE: &str = "Names, types, ranges, formats, privileges and routing of the Proxmox VE 9.1.3 API as pve-docs \
@@ -113,6 +116,7 @@ fn compact(schema: &Value) -> Value {
                 {
                     Some(number) if number.fract() == 0.0 => json!(number as i64),
                     Some(number) => json!(number),
+                    None if key == "pattern" && value.is_string() => portable(value),
                     None => compact(value),
                 };
                 (key.clone(), value)
@@ -121,6 +125,18 @@ fn compact(schema: &Value) -> Value {
         Value::Array(items) => items.iter().map(compact).collect(),
         other => other.clone(),
     }
+}
+
+/// A pattern as more than Perl reads it: groups printed with their flags, repetitions without a lower bound, NUL.
+fn portable(pattern: &Value) -> Value {
+    let text = pattern.as_str().unwrap_or_default();
+    text.replace("(?^:", "(?:")
+        .replace("(?>", "(?:")
+        .replace("(?^u:", "(?:")
+        .replace("(?^i:", "(?i:")
+        .replace("{,", "{0,")
+        .replace("\\0", "\\x00")
+        .into()
 }
 
 /// The reference with what a newer version adds, marked with that version.
@@ -136,10 +152,21 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
             }
             Some(known) => {
                 for (name, mut schema) in method.params {
-                    known.params.entry(name).or_insert_with(|| {
-                        schema["since"] = since.into();
-                        schema
-                    });
+                    match known.params.entry(name) {
+                        Entry::Vacant(entry) => {
+                            schema["since"] = since.into();
+                            entry.insert(schema);
+                        }
+                        // What was only named and is spelled out now: servers of 9.1 answer by it already.
+                        Entry::Occupied(mut entry) => {
+                            let named = entry.get().get("format").is_some();
+                            let spelled_out =
+                                schema.get("format").is_none() && schema.get("pattern").is_some();
+                            if named && spelled_out {
+                                entry.insert(schema);
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -149,7 +176,19 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
 }
 
 /// As text: equal schemas stand once, each on a line of its own.
-pub(super) fn print(methods: &[Method]) -> String {
+pub(super) fn print(methods: &[Method]) -> anyhow::Result<String> {
+    let mut formats: Map<String, Value> =
+        serde_json::from_str(overlay::FORMATS).context("the named formats are not JSON")?;
+    // What the dump names for `cdrom` is what it spells out for the drives of that kind.
+    let drive = methods
+        .iter()
+        .find_map(|method| method.params.get("ide[n]"));
+    let drive = drive.context("no parameter ide[n]")?["format"].clone();
+    formats.insert("pve-qm-ide".to_owned(), drive);
+    let formats: Vec<String> = formats
+        .iter()
+        .map(|(name, keys)| format!("{}:{keys}", Value::from(name.as_str())))
+        .collect();
     let mut shapes = Table::default();
     let mut lines = Vec::new();
     for method in methods {
@@ -166,12 +205,14 @@ pub(super) fn print(methods: &[Method]) -> String {
         line["returns"] = shapes.number(&method.returns).into();
         lines.push(line.to_string());
     }
-    format!(
-        "{{\"about\": {},\n\"shapes\": [\n{}\n],\n\"methods\": [\n{}\n]}}\n",
+    Ok(format!(
+        "{{\"about\": {},\n\"bounds\": {},\n\"formats\": {{\n{}\n}},\n\"shapes\": [\n{}\n],\n\"methods\": [\n{}\n]}}\n",
         Value::from(PROVENANCE),
+        overlay::bounds(),
+        formats.join(",\n"),
         shapes.lines.join(",\n"),
         lines.join(",\n")
-    )
+    ))
 }
 
 #[derive(Default)]
@@ -208,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn patterns_lose_what_only_perl_reads() {
+        let schema = json!({ "pattern": "(?^i:[a-z]{,8})(?^:\\0)" });
+        assert_eq!(
+            compact(&schema),
+            json!({ "pattern": "(?i:[a-z]{0,8})(?:\\x00)" })
+        );
+    }
+
+    #[test]
     fn what_is_new_is_marked() {
         let method = |verb: &str, params: &[&str]| Method {
             path: "/x".to_owned(),
@@ -227,5 +277,26 @@ mod tests {
         assert_eq!(merged[0].params["b"], json!({ "since": "9" }));
         assert_eq!(merged[0].params["a"], json!({}));
         assert_eq!(merged[1].info["since"], "9");
+    }
+
+    #[test]
+    fn a_format_that_was_spelled_out_since_is_replaced() {
+        let method = |schema: Value| Method {
+            path: "/x".to_owned(),
+            verb: "GET".to_owned(),
+            info: Map::new(),
+            params: [("a".to_owned(), schema)].into(),
+            returns: Value::Null,
+        };
+        let named = json!({ "format": "pve-x" });
+        let spelled = json!({ "pattern": "[a-z]+", "maxLength": 8 });
+        let merged = merge(
+            vec![method(named.clone())],
+            vec![method(spelled.clone())],
+            "9",
+        );
+        assert_eq!(merged[0].params["a"], spelled);
+        let merged = merge(vec![method(spelled.clone())], vec![method(named)], "9");
+        assert_eq!(merged[0].params["a"], spelled);
     }
 }

@@ -29,6 +29,19 @@ pub(super) fn bound(stem: &str) -> u16 {
         .map_or(255, |(_, bound)| *bound)
 }
 
+/// The bounds as an object, for the compact schema.
+pub(super) fn bounds() -> serde_json::Value {
+    BOUNDS
+        .iter()
+        .map(|(stem, last)| ((*stem).to_owned(), serde_json::Value::from(*last)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Property strings that the dump only names: their keys, as pve-common 9.2.1, qemu-server 9.2.6, pve-storage 9.1.7,
+/// pve-guest-common, pve-network and pve-access-control 9.1.1 register them.
+pub(super) const FORMATS: &str = include_str!("formats.json");
+
 /// Writes that answer a text that is no task.
 const TEXTS: &[(&str, &str)] = &[
     ("POST", "/access/openid/auth-url"),

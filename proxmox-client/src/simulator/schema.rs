@@ -1,0 +1,156 @@
+//! Calls held against the upstream schema before anything else looks at them: the path, then every parameter.
+//!
+//! The table is the compact schema that the low-level calls are generated from; what is done with it here is
+//! written from the real server's answers alone.
+
+mod address;
+mod calendar;
+mod check;
+mod format;
+mod pattern;
+mod property;
+mod table;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::answer::Reply;
+use super::http::Call;
+use table::{Method, TABLE};
+
+/// Refusals by the place that they are about.
+type Errors = BTreeMap<String, String>;
+
+/// A call whose path is known.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    call: &'a Call,
+    method: &'static Method,
+    of_path: Vec<(&'static str, String)>,
+}
+
+/// Looks the path up.
+pub(super) fn find(call: &Call) -> Result<Found<'_>, Reply> {
+    match TABLE.find(&call.method, &call.segments) {
+        Some((method, of_path)) => Ok(Found {
+            call,
+            method,
+            of_path,
+        }),
+        None => Err(Reply::refusal(
+            501,
+            format!("Method '{} {}' not implemented", call.method, call.path),
+        )),
+    }
+}
+
+impl Found<'_> {
+    /// Refuses a token where only a ticket is accepted.
+    pub(super) fn refuse_token(&self) -> Result<(), Reply> {
+        if self.method.token {
+            return Ok(());
+        }
+        Err(Reply::refusal(
+            403,
+            format!(
+                "Permission check failed (URI '{}' not available with API token, need proper ticket.\n)",
+                self.call.path
+            ),
+        ))
+    }
+
+    /// Checks all parameters; gives the call with lists as one text. A call that is handed on to a node that is
+    /// not known is left to whoever looks for the node.
+    pub(super) fn admit(&self, known_node: impl Fn(&str) -> bool) -> Result<Call, Reply> {
+        let mut call = self.call.clone();
+        let mut nodes = self.of_path.iter().filter(|(name, _)| *name == "node");
+        if self.method.routed && nodes.any(|(_, node)| !known_node(node)) {
+            return Ok(call);
+        }
+        join_lists(self.method, &mut call.params);
+        let errors = check::parameters(self.method, &all(&call, &self.of_path));
+        if errors.is_empty() {
+            return Ok(call);
+        }
+        let errors = errors.into_iter().map(|(place, why)| (place, why.into()));
+        Err(Reply::parameters(errors.collect()))
+    }
+
+    /// Refuses a parameter that says something else than the path.
+    pub(super) fn refuse_conflict(&self) -> Result<(), Reply> {
+        for (name, value) in &self.of_path {
+            if self.call.text(name).is_some_and(|given| given != *value) {
+                let why = "duplicate parameter (already defined in URI) with conflicting values!";
+                return Err(Reply::parameter(name, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server's check of rights stumbles over, which comes before all parameters are looked at: a user
+    /// that it cannot look up, an object whose name it cannot make a path of.
+    pub(super) fn refuse_subject(&self, known_user: impl Fn(&str) -> bool) -> Result<(), Reply> {
+        let value = |name: &str| {
+            let of_path = self.of_path.iter().find(|(known, _)| *known == name);
+            of_path
+                .map(|(_, value)| value.clone())
+                .or_else(|| self.call.text(name))
+        };
+        if let Some(user) = value("userid") {
+            let asks = |test: &str| self.method.checks(test);
+            if asks("userid-param") {
+                format::check("pve-userid", &user).map_err(Reply::failed)?;
+            }
+            if asks("userid-group") && !self.method.creates_user() && !known_user(&user) {
+                return Err(Reply::failed(format!("no such user ('{user}')")));
+            }
+        }
+        if let Some((path, rights)) = self.method.right() {
+            let open = |(before, after): (&str, &str)| {
+                let name = after.split_once('}').map_or(after, |(name, _)| name);
+                let odd = |c: char| !c.is_ascii_alphanumeric() && !"._-/@:".contains(c);
+                !before.is_empty() && value(name).is_some_and(|value| value.contains(odd))
+            };
+            if path.split_once('{').is_some_and(open) {
+                let text = format!("Permission check failed (, {rights})");
+                return Err(Reply::refusal(403, text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that counts as a parameter.
+fn all(call: &Call, of_path: &[(&str, String)]) -> Map<String, Value> {
+    let mut params = call.params.clone();
+    for (name, value) in of_path {
+        params.insert((*name).to_owned(), value.as_str().into());
+    }
+    if let Some(file) = &call.file {
+        params.insert("filename".to_owned(), file.name.as_str().into());
+    }
+    params
+}
+
+/// An array stands for a list that is one text.
+fn join_lists(method: &Method, params: &mut Map<String, Value>) {
+    for (name, value) in params {
+        let Value::Array(items) = value else {
+            continue;
+        };
+        let list = method.shape(name).is_some_and(|shape| {
+            shape["type"] == "string"
+                && shape["format"]
+                    .as_str()
+                    .is_some_and(|format| format.ends_with("-list"))
+        });
+        if list {
+            let texts: Vec<String> = items.iter().map(check::scalar).collect();
+            *value = texts.join(",").into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
