@@ -35,6 +35,8 @@ pub(crate) mod about {
         pub(crate) kind_again: bool,
         /// Settings that every change must repeat.
         pub(crate) always: &'static [&'static str],
+        /// Whether a change replaces the whole object: what it leaves out is gone, and it takes no `delete`.
+        pub(crate) whole: bool,
         /// Where an object is found in the list of all: the member that holds its name, and the one that paths use.
         pub(crate) found_by: Option<(&'static str, &'static str)>,
         /// Whether there are several kinds, one of which a new object must name.
@@ -57,6 +59,7 @@ pub(crate) mod about {
                 kind: None,
                 kind_again: false,
                 always: &[],
+                whole: false,
                 found_by: None,
                 secrets: &[],
                 has_kinds: false,
@@ -335,7 +338,12 @@ impl<N: Noun> Named<N> {
                 params.push_value(name, value);
             }
         }
-        wanted.push_change(&changed, params);
+        match N::ABOUT.whole {
+            true => {
+                wanted.push_whole(&changed, params);
+            }
+            false => wanted.push_change(&changed, params),
+        }
         let read = have.get("digest").and_then(Value::as_str);
         if let Some(digest) = wanted.digest.as_deref().or(read) {
             params.push("digest", digest);

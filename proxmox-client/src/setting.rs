@@ -200,6 +200,14 @@ impl Settings {
 
     /// Adds the named settings as a change: what is not to be set goes into `delete`.
     pub(crate) fn push_change(&self, names: &[String], params: &mut Params) {
+        let gone = self.push_whole(names, params);
+        if !gone.is_empty() {
+            params.push("delete", gone.join(","));
+        }
+    }
+
+    /// Adds the named settings to a change that replaces the whole object; gives what it leaves out.
+    pub(crate) fn push_whole(&self, names: &[String], params: &mut Params) -> Vec<&str> {
         let mut gone = Vec::new();
         for (name, wanted) in self.entries.iter().filter(|(name, _)| names.contains(name)) {
             match wanted {
@@ -207,9 +215,7 @@ impl Settings {
                 other => other.push_to(name, params),
             }
         }
-        if !gone.is_empty() {
-            params.push("delete", gone.join(","));
-        }
+        gone
     }
 }
 

@@ -50,8 +50,8 @@ impl about::Sealed for AliasNoun {
     const ABOUT: About = About {
         // Only the list tells a digest, and removing one that is not there succeeds.
         found_by: Some(("name", "name")),
-        // A change replaces the whole alias.
         always: &["cidr", "comment"],
+        whole: true,
         ..About::new("alias", "/aliases", "name")
     };
 }

@@ -93,22 +93,22 @@ async fn what_is_not_there_is_found_when_a_node_checks() {
     let mappings = client.mappings();
     let cases = [
         (
-            "a",
+            "aa",
             PciMap::new("pve1", "0000:09:00.0", "10de:2684"),
             "pci device '0000:09:00.0' not found",
         ),
         (
-            "b",
+            "bb",
             PciMap::new("pve1", "0000:02:00", "8086:1572"),
             "missing expected property 'iommugroup' for device '0000:02:00.0'",
         ),
         (
-            "c",
+            "cc",
             PciMap::new("pve1", "0000:02:00.0", "8086:1573").with_iommu_group(15u32),
-            "'id' does not match for 'c' (8086:1572 != 8086:1573)",
+            "'id' does not match for 'cc' (8086:1572 != 8086:1573)",
         ),
         (
-            "d",
+            "dd",
             PciMap::new("pve2", "0000:02:00.0", "8086:1572"),
             "No mapping for node pve1.",
         ),

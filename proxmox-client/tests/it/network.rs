@@ -205,9 +205,12 @@ async fn vnets_are_bridges_of_their_nodes_once_they_are_applied() {
     let (_simulator, client) = lab();
     let node = client.node("pve1");
     let sdn = client.sdn();
-    sdn.zone("s").ensure(&ZoneSettings::simple()).await.unwrap();
+    sdn.zone("ss")
+        .ensure(&ZoneSettings::simple())
+        .await
+        .unwrap();
     sdn.vnet("n1")
-        .ensure(&VnetSettings::in_zone("s"))
+        .ensure(&VnetSettings::in_zone("ss"))
         .await
         .unwrap();
     // A change of the node's own goes into effect with them.
