@@ -279,6 +279,10 @@ fn list(text: Option<&str>) -> BTreeSet<String> {
 }
 
 impl Access {
+    pub(crate) fn client(&self) -> &Client {
+        &self.0
+    }
+
     async fn change(&self, request: Request, doing: String) -> Result<()> {
         let done = self.0.request(request).await;
         done.map(|_| ()).map_err(|error| error.doing(doing))

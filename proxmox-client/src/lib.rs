@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
+mod datacenter;
 pub mod error;
 mod firewall;
 #[cfg(feature = "config-files")]
@@ -17,6 +18,7 @@ mod guest;
 mod limits;
 mod lxc;
 pub mod mapping;
+pub mod metrics;
 mod named;
 pub mod network;
 mod nocloud;
@@ -27,6 +29,7 @@ pub mod property;
 mod proxy;
 mod qemu;
 mod random;
+mod realm;
 pub mod retry;
 mod scalar;
 pub mod sdn;
@@ -52,6 +55,7 @@ pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
 pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};
+pub use datacenter::{ClusterLogEntry, ClusterOptions, ClusterSettings};
 pub use error::{Error, Kind, Result, Sent};
 pub use firewall::{
     Alias, AliasInfo, AliasSettings, Firewall, FirewallMacro, FirewallOptions, FirewallReference,
@@ -75,6 +79,7 @@ pub use qemu::{
     PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus, RemoteEndpoint,
     RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped, Suspended, Volumes,
 };
+pub use realm::{Realm, RealmInfo, RealmKind, RealmSettings, SyncOptions, SyncScope};
 pub use size::Size;
 pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
 pub use trust::{ClientCertificate, Trust};

@@ -39,6 +39,8 @@ pub(crate) mod about {
         pub(crate) whole: bool,
         /// Where an object is found in the list of all: the member that holds its name, and the one that paths use.
         pub(crate) found_by: Option<(&'static str, &'static str)>,
+        /// Whether removing one that is not there is no usual refusal, so that it must be looked for first.
+        pub(crate) looks_first: bool,
         /// Whether there are several kinds, one of which a new object must name.
         pub(crate) has_kinds: bool,
         /// Members of answers that are secret.
@@ -62,6 +64,7 @@ pub(crate) mod about {
                 whole: false,
                 found_by: None,
                 secrets: &[],
+                looks_first: false,
                 has_kinds: false,
             }
         }
@@ -359,8 +362,8 @@ impl<N: Noun> Named<N> {
     /// [`Kind::InUse`] if something needs it.
     pub async fn delete(&self) -> Result<Removed> {
         let id = match N::ABOUT.found_by {
-            None => self.id.clone(),
-            Some(_) => match self.read().await? {
+            None if !N::ABOUT.looks_first => self.id.clone(),
+            _ => match self.read().await? {
                 Some((id, _)) => id,
                 None => return Ok(Removed::Absent),
             },
@@ -392,7 +395,8 @@ pub(crate) fn list<N: Noun>(places: &[&str]) -> Request {
     Request::new(Method::Get, N::ABOUT.collection, places)
 }
 
-fn hide(members: &mut Map<String, Value>, secrets: &[&str]) {
+/// Takes secrets out of an answer.
+pub(crate) fn hide(members: &mut Map<String, Value>, secrets: &[&str]) {
     for name in secrets {
         if let Some(Value::String(mut text)) = members.shift_remove(*name) {
             secrecy::zeroize::Zeroize::zeroize(&mut text);
@@ -400,7 +404,8 @@ fn hide(members: &mut Map<String, Value>, secrets: &[&str]) {
     }
 }
 
-fn decode<T: DeserializeOwned>(members: Value) -> Result<T> {
+/// Reads an answer that was taken apart.
+pub(crate) fn decode<T: DeserializeOwned>(members: Value) -> Result<T> {
     serde_json::from_value(members).map_err(|error| {
         Error::new(Kind::Decode, "the answer does not have the promised form")
             .with_sent(crate::Sent::Answered)

@@ -7,12 +7,15 @@ mod cluster;
 mod firewall;
 mod lxc;
 mod mapping;
+mod metrics;
 mod network;
 mod node;
 mod openid;
+mod options;
 mod placement;
 mod pool;
 mod qemu;
+mod realm;
 mod sdn;
 mod shared;
 mod storage;
@@ -33,9 +36,11 @@ pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
 pub(super) use mapping::Mappings;
 pub use mapping::{PciSpec, UsbSpec};
+pub(super) use metrics::MetricServers;
 pub(super) use network::NodeNetwork;
 pub(super) use openid::Providers;
 pub(super) use pool::Pool;
+pub(super) use realm::Realms;
 pub(super) use sdn::Sdn;
 pub(super) use user::Grant;
 
@@ -71,7 +76,7 @@ impl World {
                 .and_then(|call| match segments.as_slice() {
                     [_, "ticket"] => self.log_in(&call),
                     [_, "openid", what] => self.openid(what, &call),
-                    _ => Ok(self.realms()),
+                    _ => Ok(self.realm_list()),
                 })
                 .into();
         }
@@ -106,6 +111,9 @@ impl World {
             return handled;
         }
         match (method, segments) {
+            ("POST", ["access", "domains", realm, "sync"]) => self.sync_realm(realm, call).into(),
+            ("GET", ["access", "domains", realm]) => self.read_realm(realm).into(),
+            ("PUT", ["access", "password"]) => self.set_password(call, caller).into(),
             ("GET", ["access", rest @ ..]) => self.read_access(rest, call).into(),
             ("GET", ["cluster", "firewall", rest @ ..]) => {
                 self.read_firewall("cluster", rest, call).into()
@@ -113,6 +121,7 @@ impl World {
             ("GET", ["version"]) => Handled::Now(Self::version()),
             ("GET", ["cluster", "sdn", rest @ ..]) => self.read_sdn(rest, call).into(),
             ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
+            ("GET", ["cluster", "metrics", rest @ ..]) => self.read_metrics(rest, call).into(),
             ("GET", ["cluster", "mapping", rest @ ..]) => self.read_mappings(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),

@@ -10,7 +10,8 @@ use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power, Species};
 use super::route::{
-    Firewall, Grant, GuestCommand, Mappings, NodeNetwork, PciSpec, Pool, Providers, Sdn, UsbSpec,
+    Firewall, Grant, GuestCommand, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
+    Realms, Sdn, UsbSpec,
 };
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
@@ -57,6 +58,12 @@ pub struct World {
     pub(super) sdn: Sdn,
     #[serde(default)]
     pub(super) mappings: Mappings,
+    #[serde(default)]
+    pub(super) realms: Realms,
+    #[serde(default)]
+    pub(super) metric_servers: MetricServers,
+    #[serde(default)]
+    pub(super) options: BTreeMap<String, String>,
     pub(super) engine: Engine,
 }
 
@@ -405,6 +412,9 @@ impl World {
             firewalls: BTreeMap::new(),
             sdn: Sdn::default(),
             mappings: Mappings::default(),
+            realms: Realms::new(),
+            metric_servers: MetricServers::new(),
+            options: BTreeMap::new(),
             engine: Engine::default(),
         }
     }
@@ -507,7 +517,8 @@ impl World {
         self
     }
 
-    /// Takes over users, rights, pools, firewalls, software-defined networks and mappings of another world.
+    /// Takes over what all nodes share but for storages and guests of another world: users, rights, realms, pools,
+    /// firewalls, software-defined networks, mappings, metric servers, options.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -518,6 +529,9 @@ impl World {
         self.firewalls.clone_from(&other.firewalls);
         self.sdn.clone_from(&other.sdn);
         self.mappings.clone_from(&other.mappings);
+        self.realms.clone_from(&other.realms);
+        self.metric_servers.clone_from(&other.metric_servers);
+        self.options.clone_from(&other.options);
         self
     }
 

@@ -17,6 +17,8 @@ mod cluster_files;
 mod config_files;
 #[cfg(feature = "simulator")]
 mod contention;
+#[cfg(feature = "simulator")]
+mod datacenter;
 mod decode;
 #[cfg(feature = "simulator")]
 mod disks;
@@ -38,6 +40,8 @@ mod lxc;
 #[cfg(feature = "simulator")]
 mod mappings;
 #[cfg(feature = "simulator")]
+mod metrics;
+#[cfg(feature = "simulator")]
 mod network;
 mod nocloud;
 #[cfg(feature = "simulator")]
@@ -55,6 +59,8 @@ mod proxies;
 mod proxmoxer;
 #[cfg(all(feature = "ssh", feature = "simulator"))]
 mod real_ssh;
+#[cfg(feature = "simulator")]
+mod realms;
 #[cfg(feature = "simulator")]
 mod sdn;
 #[cfg(feature = "simulator")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
@@ -15,16 +15,6 @@ use crate::simulator::world::World;
 const TICKET_LIFE: Duration = Duration::from_secs(7200);
 
 impl World {
-    pub(super) fn realms(&self) -> Reply {
-        let mut realms = vec![
-            json!({ "realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication" }),
-            json!({ "realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server" }),
-        ];
-        let providers = self.providers.realms();
-        realms.extend(providers.map(|realm| json!({ "realm": realm, "type": "openid" })));
-        Reply::data(Value::Array(realms))
-    }
-
     pub(super) fn authenticate(
         &self,
         method: &str,

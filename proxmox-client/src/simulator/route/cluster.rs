@@ -19,9 +19,7 @@ impl World {
             ("GET", ["resources"]) => self.resources(call),
             ("GET", ["nextid"]) => self.next_id(call),
             ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
-            ("GET", ["options"]) => Ok(Reply::data(
-                json!({ "mac_prefix": "BC:24:11", "keyboard": "en-us" }),
-            )),
+            ("GET", ["options"]) => Ok(self.cluster_options()),
             _ => Err(not_simulated(call)),
         }
     }

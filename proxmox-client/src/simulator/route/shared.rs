@@ -34,6 +34,10 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["access", "users" | "groups" | "roles" | "acl", ..] | ["pools", ..] => {
             Some("user_cfg".to_owned())
         }
+        ["access", "domains", _, "sync"] => None,
+        ["access", "domains", ..] => Some("domains_cfg".to_owned()),
+        ["cluster", "metrics", ..] => Some("status_cfg".to_owned()),
+        ["cluster", "options"] => Some("datacenter_cfg".to_owned()),
         ["cluster", "mapping", kind, ..] => Some(format!("mapping_{kind}_cfg")),
         ["storage", ..] => Some("storage_cfg".to_owned()),
         ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
@@ -75,6 +79,9 @@ impl World {
     pub(in super::super) fn write(&mut self, call: &Call, caller: &Caller) -> Outcome {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         match (call.method.as_str(), segments.as_slice()) {
+            (method, ["access", "domains", rest @ ..]) => self.write_realm(method, rest, call),
+            (method, ["cluster", "metrics", rest @ ..]) => self.write_metrics(method, rest, call),
+            (_, ["cluster", "options"]) => self.set_cluster_options(call),
             (method, ["access", rest @ ..]) => self.write_access(method, rest, call),
             (method, ["pools", rest @ ..]) => self.write_pool(method, rest, call),
             (method, ["storage", rest @ ..]) => self.write_storage(method, rest, call),
