@@ -4,6 +4,7 @@ mod access;
 #[cfg(feature = "api-base")]
 pub mod api;
 mod auth;
+pub mod ceph;
 mod change_set;
 mod client;
 mod cluster;
@@ -33,6 +34,7 @@ mod realm;
 pub mod retry;
 mod scalar;
 pub mod sdn;
+pub mod service;
 mod setting;
 #[cfg(feature = "simulator")]
 pub mod simulator;

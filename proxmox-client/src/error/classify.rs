@@ -173,6 +173,13 @@ const TEXTS: &[(Find, Kind)] = &[
     (Then("could not find ", "VM "), Kind::NotFound),
     (In("hostname lookup '"), Kind::NotFound),
     (In("not in a cluster"), Kind::NotConfigured),
+    // `PVE::Ceph::Tools`.
+    (Start("binary not installed: "), Kind::NotConfigured),
+    (
+        Start("pveceph configuration not initialized"),
+        Kind::NotConfigured,
+    ),
+    (Start("ceph not fully configured"), Kind::NotConfigured),
     (End(" not found"), Kind::NotFound),
     (In("not found"), Kind::NotFound),
     // Authentication as texts of nested calls.

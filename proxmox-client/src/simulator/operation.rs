@@ -173,6 +173,12 @@ pub(super) enum Operation {
     ReloadNetwork {
         node: String,
     },
+    /// A service of a node runs from now on, or does not.
+    Service {
+        node: String,
+        service: String,
+        on: bool,
+    },
 }
 
 /// A request in the hands of the daemon.
@@ -440,6 +446,7 @@ impl World {
             | Operation::Told { .. }
             | Operation::ReloadNetworks { .. }
             | Operation::ReloadNetwork { .. }
+            | Operation::Service { .. }
             | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
         }
@@ -478,6 +485,11 @@ impl World {
             Operation::Told { line } => self.log(job, line.clone()),
             Operation::ReloadNetworks { caller } => self.reload_networks(job, caller),
             Operation::ReloadNetwork { node } => self.reload_network(node),
+            Operation::Service { node, service, on } => {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.services.insert(service.clone(), *on);
+                }
+            }
             Operation::Start { vmid } => {
                 let pid = self.next_pid;
                 self.next_pid += 9;

@@ -17,6 +17,7 @@ mod pool;
 mod qemu;
 mod realm;
 mod sdn;
+mod service;
 mod shared;
 mod storage;
 mod task;
@@ -161,6 +162,7 @@ impl World {
                     ["network", rest @ ..] => {
                         self.node_network(method, node, rest, call, caller).into()
                     }
+                    ["services", rest @ ..] => self.node_services(node, rest, call, caller).into(),
                     ["hardware", rest @ ..] => self.node_hardware(node, rest, call).into(),
                     ["sdn", rest @ ..] => self.node_sdn(node, rest, call).into(),
                     ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),

@@ -114,6 +114,9 @@ pub(super) struct NodeState {
     pub(super) usb: Vec<UsbSpec>,
     #[serde(default)]
     pub(super) network: NodeNetwork,
+    /// Services that were started or stopped, and whether they run.
+    #[serde(default)]
+    pub(super) services: BTreeMap<String, bool>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
@@ -451,6 +454,7 @@ impl World {
             pci: node.pci,
             usb: node.usb,
             network: NodeNetwork::default(),
+            services: BTreeMap::new(),
         };
         self.nodes.insert(node.name, state);
         self

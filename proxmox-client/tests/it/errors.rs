@@ -37,6 +37,36 @@ const TEXTS: &[(u16, &str, Kind)] = &[
     (500, "VM is locked (backup)", Kind::Locked), // PVE::AbstractConfig
     (
         500,
+        "create sdn zone object failed: invalid lock token provided! at /usr/share/perl5/PVE/Network/SDN.pm line 291.",
+        Kind::Locked,
+    ), // PVE::Network::SDN
+    (
+        500,
+        "could not acquire lock for SDN config: configuration has pending changes at /usr/share/perl5/PVE/API2/Network/SDN.pm line 150.",
+        Kind::InUse,
+    ), // PVE::API2::Network::SDN
+    (
+        500,
+        "delete sdn vnet object failed: 400 Parameter verification failed.\nvnet: Can't delete vnet if subnets exists",
+        Kind::InUse,
+    ), // PVE::Network::SDN::VnetPlugin
+    (
+        500,
+        "binary not installed: /usr/bin/ceph-mon",
+        Kind::NotConfigured,
+    ), // PVE::Ceph::Tools
+    (
+        500,
+        "pveceph configuration not initialized - missing '/etc/pve/ceph.conf'",
+        Kind::NotConfigured,
+    ), // PVE::Ceph::Tools
+    (
+        500,
+        "ceph not fully configured - missing '/etc/pve/priv/ceph.client.admin.keyring'",
+        Kind::NotConfigured,
+    ), // PVE::Ceph::Tools
+    (
+        500,
         "checksum mismatch (file change by other user?)",
         Kind::Conflict,
     ), // PVE::API2::Qemu

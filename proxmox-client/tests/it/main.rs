@@ -9,6 +9,7 @@
 mod agent;
 #[cfg(feature = "api")]
 mod calls;
+mod ceph;
 #[cfg(feature = "simulator")]
 mod cloud_init;
 #[cfg(feature = "simulator")]
@@ -63,6 +64,8 @@ mod real_ssh;
 mod realms;
 #[cfg(feature = "simulator")]
 mod sdn;
+#[cfg(feature = "simulator")]
+mod services;
 #[cfg(feature = "simulator")]
 mod spans;
 #[cfg(feature = "simulator")]

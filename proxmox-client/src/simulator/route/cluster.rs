@@ -19,6 +19,7 @@ impl World {
             ("GET", ["resources"]) => self.resources(call),
             ("GET", ["nextid"]) => self.next_id(call),
             ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
+            ("GET", ["ceph", "status"]) => Err(super::node::no_ceph()),
             ("GET", ["options"]) => Ok(self.cluster_options()),
             _ => Err(not_simulated(call)),
         }

@@ -62,6 +62,7 @@ impl World {
             (_, [what @ ("dns" | "hosts" | "time")]) => {
                 self.node_settings(method, name, what, call)
             }
+            ("GET", ["ceph", "status" | "pool" | "osd"]) => Err(no_ceph()),
             ("GET", ["version"]) => Ok(Self::version()),
             _ => Err(not_simulated(call)),
         }
@@ -94,4 +95,9 @@ impl World {
             "current-kernel": { "sysname": "Linux", "release": "6.x", "version": "#1 SMP", "machine": "x86_64" },
         })
     }
+}
+
+/// Modelled nodes have no Ceph.
+pub(super) fn no_ceph() -> Reply {
+    Reply::failed("binary not installed: /usr/bin/ceph-mon")
 }
