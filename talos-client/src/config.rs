@@ -154,8 +154,33 @@ impl MachineConfig {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`] with every problem found: broken YAML, unknown document kinds and keys, wrong types,
-    /// documents that exist twice. Each has line and column.
+    /// documents that exist twice. Each has line and column, and an unknown key [what stands below
+    /// it](crate::Problem::subtree).
     pub fn load(text: &str) -> Result<Self, Error> {
+        Self::load_as(text, None)
+    }
+
+    /// Reads a configuration as a node of this Talos version does: kinds, keys and values that came later are unknown too, and
+    /// say [when they came](crate::Problem::introduced).
+    ///
+    /// ```
+    /// use talos_client::{MachineConfig, VersionContract};
+    ///
+    /// let text = "machine:\n  install:\n    disk: /dev/sda\n    grubUseUKICmdline: true\n";
+    /// let error = MachineConfig::load_for(text, VersionContract::new(1, 11)).unwrap_err();
+    /// let problem = &error.problems()[0];
+    /// assert_eq!((problem.line, problem.column), (Some(4), Some(5)));
+    /// assert_eq!(problem.introduced, Some(VersionContract::new(1, 12)));
+    /// assert_eq!(problem.subtree(), Some("grubUseUKICmdline: true\n"));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for(text: &str, version: VersionContract) -> Result<Self, Error> {
+        Self::load_as(text, Some(version))
+    }
+
+    fn load_as(text: &str, version: Option<VersionContract>) -> Result<Self, Error> {
         let nodes = parse::documents(text).map_err(|syntax| {
             let problem = Problem::at(syntax.line, syntax.column, "", syntax.message);
             Error::new(
@@ -164,14 +189,17 @@ impl MachineConfig {
             )
             .with_problems(vec![problem])
         })?;
-        Self::from_nodes(nodes)
+        Self::from_nodes(nodes, version)
     }
 
-    pub(crate) fn from_nodes(nodes: Vec<Node>) -> Result<Self, Error> {
+    pub(crate) fn from_nodes(
+        nodes: Vec<Node>,
+        version: Option<VersionContract>,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut documents: Vec<Document> = Vec::new();
         for node in nodes.iter().filter(|node| !node.is_null()) {
-            let Some(document) = read_document(node, &mut problems) else {
+            let Some(document) = read_document(node, version, &mut problems) else {
                 continue;
             };
             if documents.iter().any(|other| other.same_identity(&document)) {
@@ -345,7 +373,12 @@ impl fmt::Debug for MachineConfig {
     }
 }
 
-pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
+/// Reads a document, as a node of a version does where one is given.
+pub(crate) fn read_document(
+    node: &Node,
+    version: Option<VersionContract>,
+    problems: &mut Vec<Problem>,
+) -> Option<Document> {
     let NodeKind::Mapping(_) = &node.kind else {
         problems.push(Problem::at(
             node.line,
@@ -368,12 +401,13 @@ pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<
         }
     };
     let schema = Schema::get();
+    let at = version;
     let message = match found {
         Header {
             kind: "",
             by_key: true,
             ..
-        } => return read_main(node, problems),
+        } => return read_main(node, at, problems),
         Header { kind: "", .. } => {
             "missing kind (a document without `kind` needs `machine` or `cluster`)".to_owned()
         }
@@ -389,9 +423,17 @@ pub(crate) fn read_document(node: &Node, problems: &mut Vec<Problem>) -> Option<
             by_key,
             version,
         } => match schema.kind(kind) {
+            Some(kind) if at.is_some_and(|at| !at.at_least(kind.since)) => {
+                let message = decode::introduced(kind.since);
+                let problem = Problem::at(node.line, node.column, kind.kind, message)
+                    .with_introduced(kind.since)
+                    .with_subtree(decode::subtree(node));
+                problems.push(problem);
+                return None;
+            }
             Some(kind) if by_key => {
                 let version = text_of(node, "apiVersion").to_owned();
-                return read_kind(kind, version, node, problems);
+                return read_kind(kind, version, node, at, problems);
             }
             Some(kind) => format!(
                 "{}: apiVersion must be {API_VERSION}, not `{version}`",
@@ -461,9 +503,13 @@ fn header(node: &Node) -> Result<Header<'_>, String> {
     Ok(found)
 }
 
-fn read_main(node: &Node, problems: &mut Vec<Problem>) -> Option<Document> {
+fn read_main(
+    node: &Node,
+    at: Option<VersionContract>,
+    problems: &mut Vec<Problem>,
+) -> Option<Document> {
     let shape = Schema::get().main();
-    let (values, blank) = decode(shape, node, &[], API_VERSION, problems)?;
+    let (values, blank) = decode(shape, node, &[], (API_VERSION, at), problems)?;
     Some(Document {
         values,
         blank,
@@ -475,10 +521,12 @@ fn read_kind(
     kind: &'static DocumentKind,
     version: String,
     node: &Node,
+    at: Option<VersionContract>,
     problems: &mut Vec<Problem>,
 ) -> Option<Document> {
     let shape = Schema::get().structure(kind.id);
-    let (values, blank) = decode(shape, node, &["apiVersion", "kind"], kind.kind, problems)?;
+    let skip = ["apiVersion", "kind"];
+    let (values, blank) = decode(shape, node, &skip, (kind.kind, at), problems)?;
     Some(Document {
         kind: Some(kind.kind),
         version: if version == API_VERSION {
@@ -495,11 +543,13 @@ fn decode(
     shape: &Struct,
     node: &Node,
     skip: &[&str],
-    title: &str,
+    (title, at): (&str, Option<VersionContract>),
     problems: &mut Vec<Problem>,
 ) -> Option<(Map, Vec<String>)> {
     let mut findings = decode::Findings::default();
-    let values = decode::Decoder::new(&mut findings).structure(shape, node, skip);
+    let values = decode::Decoder::new(&mut findings)
+        .for_version(at)
+        .structure(shape, node, skip);
     let clean = findings.problems.is_empty() && findings.unknown.is_empty();
     let place = |path: &str| {
         if title == API_VERSION {
@@ -509,17 +559,17 @@ fn decode(
         }
     };
     for mut problem in findings.problems {
-        problem.path = place(&problem.path);
+        problem.path = place(&problem.path.replace(".[", "["));
         problems.push(problem);
     }
     for unknown in findings.unknown {
         let path = unknown.path.join(".").replace(".[", "[");
-        problems.push(Problem::at(
-            unknown.line,
-            unknown.column,
-            place(&path),
-            "unknown key",
-        ));
+        let at = |message: &str| Problem::at(unknown.line, unknown.column, place(&path), message);
+        let problem = match unknown.since {
+            0 => at("unknown key"),
+            since => at(&decode::introduced(since)).with_introduced(since),
+        };
+        problems.push(problem.with_subtree(unknown.subtree));
     }
     clean.then_some((values, findings.blank))
 }

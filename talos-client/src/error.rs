@@ -3,6 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::version::VersionContract;
+
 /// What went wrong, coarse enough to decide on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -55,6 +59,19 @@ pub struct Problem {
     pub path: String,
     /// What is wrong, without the place.
     pub message: String,
+    /// The first Talos version that knows the key, kind or value, where that is what is wrong: the one at hand is older.
+    pub introduced: Option<VersionContract>,
+    subtree: Option<Subtree>,
+}
+
+/// Part of a text that may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+struct Subtree(Zeroizing<String>);
+
+impl fmt::Debug for Subtree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 impl Problem {
@@ -64,6 +81,8 @@ impl Problem {
             column: None,
             path: path.into(),
             message: message.into(),
+            introduced: None,
+            subtree: None,
         }
     }
 
@@ -78,7 +97,27 @@ impl Problem {
             column: Some(column),
             path: path.into(),
             message: message.into(),
+            introduced: None,
+            subtree: None,
         }
+    }
+}
+
+impl Problem {
+    pub(crate) fn with_introduced(mut self, minor: u32) -> Self {
+        self.introduced = Some(VersionContract::new(1, minor));
+        self
+    }
+
+    pub(crate) fn with_subtree(mut self, yaml: String) -> Self {
+        self.subtree = Some(Subtree(Zeroizing::new(yaml)));
+        self
+    }
+
+    /// What was refused, as YAML: the unknown key with all that is below it. It may hold secrets, so neither `Display` nor
+    /// `Debug` shows it.
+    pub fn subtree(&self) -> Option<&str> {
+        self.subtree.as_ref().map(|subtree| subtree.0.as_str())
     }
 }
 

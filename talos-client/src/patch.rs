@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Document, MachineConfig};
 use crate::error::{Error, ErrorKind, Problem};
+use crate::version::VersionContract;
 use crate::yaml::{Node, NodeKind, parse};
 
 mod build;
@@ -72,6 +73,19 @@ impl Patch {
     /// # Errors
     /// [`ErrorKind::InvalidPatch`] with line and column of everything that does not fit the documents' schema.
     pub fn load(text: &str) -> Result<Self, Error> {
+        Self::load_as(text, None)
+    }
+
+    /// Reads a patch as strictly as a node of this Talos version reads a configuration: kinds, keys and values that came later
+    /// are unknown. JSON patches name no keys of the schema, so nothing is known of theirs.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for(text: &str, version: VersionContract) -> Result<Self, Error> {
+        Self::load_as(text, Some(version))
+    }
+
+    fn load_as(text: &str, version: Option<VersionContract>) -> Result<Self, Error> {
         let refused = |problems| {
             Error::new(ErrorKind::InvalidPatch, "the patch does not load").with_problems(problems)
         };
@@ -116,7 +130,7 @@ impl Patch {
                 Err(problem) => problems.push(problem),
             }
             if !node.is_null() {
-                let document = crate::config::read_document(node, &mut problems);
+                let document = crate::config::read_document(node, version, &mut problems);
                 steps.extend(document.map(Step::Merge));
             }
         }
@@ -132,6 +146,39 @@ impl Patch {
             steps,
             text: Some(Zeroizing::new(text.to_owned())),
         })
+    }
+
+    /// The documents that are merged, in order.
+    pub(crate) fn merged(&self) -> impl Iterator<Item = &Document> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Merge(document) => Some(document),
+            Step::Delete(_) | Step::DeleteKind(_) | Step::Json(_) => None,
+        })
+    }
+
+    /// A patch of documents that name only what is to change: what is absent in them stays as it is.
+    ///
+    /// ```
+    /// use talos_client::documents::v1alpha1::{Config, Install, Machine};
+    /// use talos_client::{MachineConfig, Patch};
+    ///
+    /// let install = Install::new().with_disk("/dev/vda");
+    /// let patch = Patch::from_documents([Config::default().with_machine(Machine::new().with_install(install))]);
+    /// let config = MachineConfig::load("machine:\n  type: worker\n")?.patched(&patch)?;
+    /// assert_eq!(config.install_disk(), Some("/dev/vda"));
+    /// # Ok::<(), talos_client::Error>(())
+    /// ```
+    pub fn from_documents(
+        documents: impl IntoIterator<Item = impl Into<crate::documents::Document>>,
+    ) -> Self {
+        let step = |document: crate::documents::Document| Step::Merge(Document::from(&document));
+        Self {
+            steps: documents
+                .into_iter()
+                .map(|document| step(document.into()))
+                .collect(),
+            text: None,
+        }
     }
 
     /// The text that the patch was read from, with all secrets in it; `None` for one that a builder made.
@@ -200,7 +247,7 @@ impl Patch {
     }
 
     /// A builder for the settings of a version contract.
-    pub fn builder(contract: crate::VersionContract) -> PatchBuilder {
+    pub fn builder(contract: VersionContract) -> PatchBuilder {
         PatchBuilder::new(contract)
     }
 }

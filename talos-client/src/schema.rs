@@ -6,7 +6,9 @@
 //!   presence matters even when empty; a trailing `?` marks a scalar whose zero differs from absence
 //! - `!` printed even when empty; `replace` patches replace instead of merging; `key=F` list elements merge by field F,
 //!   with `whole` they take each other's place; `trimmed` line breaks and tabs that the text begins with are dropped;
-//!   `secret` redacted in `Debug` and on request; `since=1.N` the first version that reads the field
+//!   `secret` redacted in `Debug` and on request; `since=1.N` the first version of which every release reads the field,
+//!   `value:V=1.N` the same for one of its values
+//! - `as=Name` and `known=a|b` are for the Rust types alone, which `cargo xtask codegen talos` makes from these tables
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -76,6 +78,16 @@ pub(crate) struct Field {
     pub(crate) whole: bool,
     /// First Talos minor version (1.x) that reads it, where that is later than its structure; 0 otherwise.
     pub(crate) since: u32,
+    /// Values that came later than the field, with the first minor version that reads them.
+    pub(crate) later: Vec<(&'static str, u32)>,
+}
+
+impl Field {
+    /// The first minor version that reads this value, where that is later than the field.
+    pub(crate) fn value_since(&self, value: &str) -> u32 {
+        let later = self.later.iter().find(|(known, _)| *known == value);
+        later.map_or(0, |(_, since)| *since)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +189,12 @@ fn minor(since: &str) -> u32 {
         .unwrap_or_default()
 }
 
+/// The value and its minor version of `value:btrfs=1.14`.
+fn later(flag: &'static str) -> Option<(&'static str, u32)> {
+    let (value, since) = flag.strip_prefix("value:")?.split_once('=')?;
+    Some((value, minor(since)))
+}
+
 #[derive(Default)]
 struct Reader {
     structs: Vec<Struct>,
@@ -220,6 +238,7 @@ impl Reader {
                             .iter()
                             .find(|flag| flag.starts_with("since="))
                             .map_or(0, |flag| minor(flag)),
+                        later: flags.iter().filter_map(|flag| later(flag)).collect(),
                     };
                     self.structs[current].fields.push(field);
                 }

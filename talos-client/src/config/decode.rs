@@ -9,10 +9,12 @@ use crate::duration;
 use crate::encoding;
 use crate::error::Problem;
 use crate::quote::quote;
-use crate::schema::{Scalar, Schema, Struct, Type};
+use crate::schema::{Field, Scalar, Schema, Struct, Type};
 use crate::size;
 use crate::uri;
 use crate::value::{Map, Value};
+use crate::version::VersionContract;
+use crate::yaml::print;
 use crate::yaml::scalar::{self, Resolved};
 use crate::yaml::{Node, NodeKind};
 
@@ -33,6 +35,10 @@ pub(crate) struct Unknown {
     pub(crate) path: Vec<String>,
     pub(crate) line: usize,
     pub(crate) column: usize,
+    /// The key with all that is below it, as YAML.
+    pub(crate) subtree: String,
+    /// The minor version that knows it; 0 when none does.
+    pub(crate) since: u32,
 }
 
 /// Most problems of a kind that are told about one document.
@@ -41,6 +47,8 @@ const MAX_FINDINGS: usize = 10_000;
 pub(crate) struct Decoder<'a> {
     schema: &'static Schema,
     pub(crate) findings: &'a mut Findings,
+    /// Keys and values of later versions are unknown.
+    version: Option<VersionContract>,
     path: Vec<String>,
     /// What is read now is a secret, or all of a secret section.
     secret: bool,
@@ -53,6 +61,7 @@ impl<'a> Decoder<'a> {
         Self {
             schema: Schema::get(),
             findings,
+            version: None,
             path: Vec::new(),
             secret: false,
             hidden: false,
@@ -69,6 +78,31 @@ impl<'a> Decoder<'a> {
             NodeKind::Sequence(_) => "a list".to_owned(),
             NodeKind::Mapping(_) => "a mapping".to_owned(),
         }
+    }
+
+    /// Reads as strictly as a node of this version does.
+    pub(crate) fn for_version(mut self, version: Option<VersionContract>) -> Self {
+        self.version = version;
+        self
+    }
+
+    fn too_new(&self, since: u32) -> bool {
+        self.version.is_some_and(|version| !version.at_least(since))
+    }
+
+    fn unknown(&mut self, key: &Node, value: &Node, since: u32) {
+        if self.findings.unknown.len() >= MAX_FINDINGS {
+            return;
+        }
+        let name = key.as_text().unwrap_or_default().to_owned();
+        let tree = Value::map([(name, Value::free(value))]);
+        self.findings.unknown.push(Unknown {
+            path: self.path.clone(),
+            line: key.line,
+            column: key.column,
+            subtree: yaml(&tree),
+            since,
+        });
     }
 
     fn problem(&mut self, node: &Node, message: impl Into<String>) {
@@ -105,15 +139,8 @@ impl<'a> Decoder<'a> {
                 self.hidden = self.secret || field.private;
             }
             match shape.field(name) {
-                None if self.findings.unknown.len() >= MAX_FINDINGS => {}
-                None => {
-                    let unknown = Unknown {
-                        path: self.path.clone(),
-                        line: key.line,
-                        column: key.column,
-                    };
-                    self.findings.unknown.push(unknown);
-                }
+                None => self.unknown(key, value, 0),
+                Some(field) if self.too_new(field.since) => self.unknown(key, value, field.since),
                 // An empty list in the place of one that patches replace empties it.
                 Some(field)
                     if field.replace
@@ -121,7 +148,7 @@ impl<'a> Decoder<'a> {
                 {
                     map.set(field.name, Value::List(Vec::new()));
                 }
-                Some(field) => match self.value(&field.ty, value, false) {
+                Some(field) => match self.dated(field, value) {
                     Some(Value::Text(text)) if field.trimmed => {
                         let text = text.trim_start_matches(BLANKS);
                         if !text.is_empty() {
@@ -149,6 +176,18 @@ impl<'a> Decoder<'a> {
         if blank && !nested && self.findings.blank.len() < MAX_FINDINGS {
             self.findings.blank.push(self.path.join("."));
         }
+    }
+
+    /// A field's value, unless it is one that came later.
+    fn dated(&mut self, field: &Field, node: &Node) -> Option<Value> {
+        let value = self.value(&field.ty, node, false)?;
+        let since = value.as_text().map_or(0, |text| field.value_since(text));
+        if self.too_new(since) && self.findings.problems.len() < MAX_FINDINGS {
+            let path = self.path.join(".");
+            let problem = Problem::at(node.line, node.column, path, introduced(since));
+            self.findings.problems.push(problem.with_introduced(since));
+        }
+        Some(value)
     }
 
     /// `None` when the value equals absence.
@@ -401,6 +440,22 @@ impl<'a> Decoder<'a> {
             }
         }
     }
+}
+
+/// A node as YAML of its own.
+pub(crate) fn subtree(node: &Node) -> String {
+    yaml(&Value::free(node))
+}
+
+fn yaml(value: &Value) -> String {
+    let mut text = String::new();
+    print::document(&mut text, &super::encode::free(value));
+    text
+}
+
+/// What is said of a key, kind or value that the version at hand does not have.
+pub(crate) fn introduced(since: u32) -> String {
+    format!("introduced in v1.{since}")
 }
 
 /// The first choice of an enumeration is its zero.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::schema::{Scalar, Schema, Struct, Type};
+use crate::schema::{Field, Scalar, Schema, Struct, Type};
 use crate::value::{Map, Value};
 use crate::yaml::print::{self, Out};
 
@@ -20,9 +20,8 @@ pub(crate) fn structure<'v>(
     let mut pairs = Vec::with_capacity(map.0.len());
     for field in &shape.fields {
         let out = match map.get(field.name) {
-            Some(Value::List(items)) if items.is_empty() && !field.always => continue,
+            Some(value) if !is_printed(field, value) => continue,
             Some(value) if field.secret && redact.is_some() => redacted(&field.ty, value, redact),
-            Some(value) if !field.always && is_unset_encryption(&field.ty, value) => continue,
             Some(value) => self::value(&field.ty, value, redact),
             None if field.always => zero(&field.ty),
             None => continue,
@@ -30,6 +29,12 @@ pub(crate) fn structure<'v>(
         pairs.push((Cow::Borrowed(field.name), out));
     }
     pairs
+}
+
+/// Whether a field that is there is written down.
+pub(crate) fn is_printed(field: &Field, value: &Value) -> bool {
+    let empty = matches!(value, Value::List(items) if items.is_empty());
+    field.always || !(empty || is_unset_encryption(&field.ty, value))
 }
 
 /// An encryption section that names neither provider nor keys counts as absent, whatever else it says.

@@ -61,7 +61,7 @@ impl Dice {
                 "1500000000",
                 "512MiB",
                 "7",
-                "18446744073709551614"
+                "9000000000000000000"
             ])),
             Scalar::Cel => json!(self.pick(&["", "system_disk", "disk.size > 6u * GiB"])),
             Scalar::Url => json!(self.pick(&[
@@ -202,6 +202,25 @@ proptest! {
             prop_assert_eq!(&*again.to_yaml(), &*config.to_yaml(), "{}", text);
             prop_assert!(again.means_the_same(&config));
             prop_assert_eq!(again.typed_documents().unwrap(), typed);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_a_version_refuses_of_a_text_is_what_the_check_before_sending_says(seed in any::<u64>()) {
+        let mut dice = Dice(seed);
+        for kind in all_kinds() {
+            let config = MachineConfig::load(&dice.document(kind)).unwrap();
+            let text = config.to_yaml();
+            for version in [6, 8, 11, 12, 13, 14].map(|minor| VersionContract::new(1, minor)) {
+                let read = MachineConfig::load_for(&text, version);
+                let refused = config.preflight(version);
+                let told = read.as_ref().err().map_or(0, |error| error.problems().len());
+                prop_assert_eq!(told, refused.len(), "{}: {:?} {:?}", version, read, refused);
+            }
         }
     }
 }

@@ -25,3 +25,4 @@ mod properties;
 mod reading;
 mod rotation;
 mod secrets;
+mod strict;
