@@ -27,13 +27,14 @@
 mod address;
 mod amount;
 pub(crate) mod codec;
+mod encryption;
 mod free;
 #[path = "generated/documents/kinds.rs"]
 mod kinds;
 #[cfg(test)]
 mod samples;
 mod secret;
-mod text;
+pub(crate) mod text;
 
 pub use address::{Address, HexBytes, PortRange, Prefix, RoutingTable};
 pub use amount::{DiskSize, FileMode, GoDuration};

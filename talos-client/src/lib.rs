@@ -81,7 +81,10 @@ pub use node::{
     AnswerStream, Applied, Apply, ApplyMode, Bootstrapped, Disk, EtcdMember, Extension, Kubeconfig,
     MemoryInfo, Node, NodeVersion, Reset, Resource, Service, Upgraded,
 };
-pub use patch::{Compatibility, Interface, Patch, PatchBuilder, UserVolume};
+pub use patch::{
+    Compatibility, Interface, Patch, PatchBuilder, RegistryMirror, SystemVolume, UserVolume,
+    WireguardPeer,
+};
 #[cfg(feature = "pki")]
 pub use renewal::{Renewal, Renewed};
 pub use rotation::{

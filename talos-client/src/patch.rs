@@ -12,7 +12,7 @@ mod delete;
 mod json;
 mod merge;
 
-pub use build::{Interface, PatchBuilder, UserVolume};
+pub use build::{Interface, PatchBuilder, RegistryMirror, SystemVolume, UserVolume, WireguardPeer};
 
 /// Whether a patch treats quirks of the reference as facts or as mistakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

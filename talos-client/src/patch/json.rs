@@ -144,7 +144,7 @@ pub(super) fn apply(
         one(&mut root, operation, &mut copied)
             .map_err(|why| invalid(format!("the JSON patch does not apply: {why}")))?;
     }
-    MachineConfig::from_nodes(vec![to_node(&root)]).map_err(|error| {
+    MachineConfig::from_nodes(vec![to_node(&root)], None).map_err(|error| {
         let problems = error.problems().to_vec();
         invalid("the patched configuration does not load again").with_problems(problems)
     })

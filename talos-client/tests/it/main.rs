@@ -7,6 +7,7 @@
 
 mod support;
 
+mod builders;
 mod changes;
 mod conflicts;
 mod contexts;

@@ -61,10 +61,11 @@ fn settings_go_where_the_contract_keeps_them() {
 
 #[test]
 fn a_setting_without_a_place_is_named() {
-    let error = Patch::builder(VersionContract::new(1, 11))
+    let error = Patch::builder(VersionContract::new(1, 9))
         .user_volume(UserVolume::new("longhorn", "!system_disk"))
         .build();
-    assert_eq!(error.unwrap_err().problems()[0].path, "user volume");
+    let error = error.unwrap_err();
+    assert_eq!(error.problems()[0].path, "UserVolumeConfig/longhorn");
 }
 
 #[test]
