@@ -8,7 +8,8 @@
 //!   with `whole` they take each other's place; `trimmed` line breaks and tabs that the text begins with are dropped;
 //!   `secret` redacted in `Debug` and on request; `since=1.N` the first version of which every release reads the field,
 //!   `value:V=1.N` the same for one of its values
-//! - `as=Name` and `known=a|b` are for the Rust types alone, which `cargo xtask codegen talos` makes from these tables
+//! - `as=Name` and `known=a|b` are for the Rust types alone, which `cargo xtask codegen talos` makes from these tables; comments
+//!   directly above a structure or field are their documentation
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

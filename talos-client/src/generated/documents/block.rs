@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `ExistingVolumeConfig`.
+/// A volume that is on a disk already and is only mounted.
 ///
 /// `kind: ExistingVolumeConfig`, since Talos 1.11.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,7 +98,7 @@ impl TypedDocument for ExistingVolumeConfig {
     }
 }
 
-/// The document `ExternalVolumeConfig`.
+/// A volume that comes from outside of the machine, such as a shared folder of a hypervisor.
 ///
 /// `kind: ExternalVolumeConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,7 +171,7 @@ impl TypedDocument for ExternalVolumeConfig {
     }
 }
 
-/// The document `FilesystemScrubConfig`.
+/// How often mounted filesystems are checked.
 ///
 /// `kind: FilesystemScrubConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -217,7 +217,7 @@ impl TypedDocument for FilesystemScrubConfig {
     }
 }
 
-/// The document `FilesystemTrimConfig`.
+/// How often unused blocks of mounted filesystems are given back.
 ///
 /// `kind: FilesystemTrimConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -263,7 +263,7 @@ impl TypedDocument for FilesystemTrimConfig {
     }
 }
 
-/// The document `RawVolumeConfig`.
+/// A partition without a filesystem, for programs that want the bare device.
 ///
 /// `kind: RawVolumeConfig`, since Talos 1.11.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -339,7 +339,7 @@ impl TypedDocument for RawVolumeConfig {
     }
 }
 
-/// The document `SwapVolumeConfig`.
+/// A partition for swap.
 ///
 /// `kind: SwapVolumeConfig`, since Talos 1.11.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -415,7 +415,7 @@ impl TypedDocument for SwapVolumeConfig {
     }
 }
 
-/// The document `UserVolumeConfig`.
+/// A volume for workloads, mounted at `/var/mnt/<name>`.
 ///
 /// `kind: UserVolumeConfig`, since Talos 1.10.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -544,7 +544,7 @@ impl TypedDocument for UserVolumeConfig {
     }
 }
 
-/// The document `VolumeConfig`.
+/// Where a volume of the system lies, how large it is and how it is encrypted: `EPHEMERAL`, `STATE`, `IMAGECACHE`.
 ///
 /// `kind: VolumeConfig`, since Talos 1.8.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -663,7 +663,7 @@ impl TypedDocument for VolumeConfig {
     }
 }
 
-/// The document `ZswapConfig`.
+/// Compressed memory in front of swap.
 ///
 /// `kind: ZswapConfig`, since Talos 1.11.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -719,7 +719,7 @@ impl TypedDocument for ZswapConfig {
     }
 }
 
-/// A section, `block.DiskSelector`.
+/// The expression that selects a disk: `system_disk`, or of `disk` for example `dev_path`, `size`, `model`, `transport`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -753,7 +753,7 @@ impl Structure for DiskSelector {
     }
 }
 
-/// A section, `block.EncryptionKey`.
+/// A key of an encrypted volume, in a slot.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1018,7 +1018,7 @@ impl Structure for EncryptionKeyTPMOptions {
     }
 }
 
-/// A section, `block.EncryptionSpec`.
+/// How a volume is encrypted.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1334,7 +1334,7 @@ impl Structure for MountSpec {
     }
 }
 
-/// A section, `block.ProvisioningSpec`.
+/// The disk of a volume, and its sizes.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `DiscoveryIdentityConfig`.
+/// By what the members of a cluster find each other: its id, and the secret that their data is encrypted with.
 ///
 /// `kind: DiscoveryIdentityConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +61,7 @@ impl TypedDocument for DiscoveryIdentityConfig {
     }
 }
 
-/// The document `DiscoveryServiceConfig`.
+/// A service by which the members of a cluster find each other.
 ///
 /// `kind: DiscoveryServiceConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `ContainerConfig`.
+/// A container that the node runs beside Kubernetes.
 ///
 /// `kind: ContainerConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]

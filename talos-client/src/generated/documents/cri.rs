@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `CRIBaseRuntimeSpecConfig`.
+/// Changes of the container runtime's base specification.
 ///
 /// `kind: CRIBaseRuntimeSpecConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,7 +51,7 @@ impl TypedDocument for CRIBaseRuntimeSpecConfig {
     }
 }
 
-/// The document `CRICustomizationConfig`.
+/// A part of the configuration of containerd for Kubernetes.
 ///
 /// `kind: CRICustomizationConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,7 +111,7 @@ impl TypedDocument for CRICustomizationConfig {
     }
 }
 
-/// The document `ImageCacheConfig`.
+/// Whether images come from the cache that the installation medium brought.
 ///
 /// `kind: ImageCacheConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -157,7 +157,7 @@ impl TypedDocument for ImageCacheConfig {
     }
 }
 
-/// The document `RegistryAuthConfig`.
+/// Credentials for an image registry; the name is the registry.
 ///
 /// `kind: RegistryAuthConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -247,7 +247,7 @@ impl TypedDocument for RegistryAuthConfig {
     }
 }
 
-/// The document `RegistryMirrorConfig`.
+/// Where images of a registry are pulled from instead; the name is the registry.
 ///
 /// `kind: RegistryMirrorConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -320,7 +320,7 @@ impl TypedDocument for RegistryMirrorConfig {
     }
 }
 
-/// The document `RegistryTLSConfig`.
+/// How the connection to an image registry is secured; the name is the registry.
 ///
 /// `kind: RegistryTLSConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `ExtensionServiceConfig`.
+/// Files and environment of a service that a system extension brings.
 ///
 /// `kind: ExtensionServiceConfig`, since Talos 1.7.
 #[derive(Clone, Debug, Default, PartialEq)]

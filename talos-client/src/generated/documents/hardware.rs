@@ -4,7 +4,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `PCIDriverRebindConfig`.
+/// The driver that a PCI device is bound to; the name is its address.
 ///
 /// `kind: PCIDriverRebindConfig`, since Talos 1.10.
 #[derive(Clone, Debug, Default, PartialEq)]

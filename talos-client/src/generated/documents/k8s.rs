@@ -7,7 +7,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `KubeAPIServerCAConfig`.
+/// The authority of the Kubernetes API, and further ones that are accepted.
 ///
 /// `kind: KubeAPIServerCAConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,7 +66,7 @@ impl TypedDocument for KubeAPIServerCAConfig {
     }
 }
 
-/// The document `KubeAPIServerConfig`.
+/// The API server.
 ///
 /// `kind: KubeAPIServerConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -187,7 +187,7 @@ impl TypedDocument for KubeAPIServerConfig {
     }
 }
 
-/// The document `KubeAdmissionControlConfig`.
+/// The configuration of an admission plugin of the API server.
 ///
 /// `kind: KubeAdmissionControlConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -247,7 +247,7 @@ impl TypedDocument for KubeAdmissionControlConfig {
     }
 }
 
-/// The document `KubeAggregatorCAConfig`.
+/// The authority of aggregated APIs.
 ///
 /// `kind: KubeAggregatorCAConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -306,7 +306,7 @@ impl TypedDocument for KubeAggregatorCAConfig {
     }
 }
 
-/// The document `KubeAuditPolicyConfig`.
+/// What the API server writes to its audit log.
 ///
 /// `kind: KubeAuditPolicyConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -352,7 +352,7 @@ impl TypedDocument for KubeAuditPolicyConfig {
     }
 }
 
-/// The document `KubeAuthenticationConfig`.
+/// How the API server knows who asks.
 ///
 /// `kind: KubeAuthenticationConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -398,7 +398,7 @@ impl TypedDocument for KubeAuthenticationConfig {
     }
 }
 
-/// The document `KubeAuthorizerConfig`.
+/// One of the authorizers of the API server, in the order of the documents.
 ///
 /// `kind: KubeAuthorizerConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -468,7 +468,7 @@ impl TypedDocument for KubeAuthorizerConfig {
     }
 }
 
-/// The document `KubeClusterConfig`.
+/// The name of the Kubernetes cluster and the URL of its API.
 ///
 /// `kind: KubeClusterConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -524,7 +524,7 @@ impl TypedDocument for KubeClusterConfig {
     }
 }
 
-/// The document `KubeControllerManagerConfig`.
+/// The controller manager.
 ///
 /// `kind: KubeControllerManagerConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -622,7 +622,7 @@ impl TypedDocument for KubeControllerManagerConfig {
     }
 }
 
-/// The document `KubeCoreDNSConfig`.
+/// Whether CoreDNS is deployed, and from which image.
 ///
 /// `kind: KubeCoreDNSConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -678,7 +678,7 @@ impl TypedDocument for KubeCoreDNSConfig {
     }
 }
 
-/// The document `KubeCredentialProviderConfig`.
+/// Programs from which the kubelet gets credentials for image registries.
 ///
 /// `kind: KubeCredentialProviderConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -724,7 +724,7 @@ impl TypedDocument for KubeCredentialProviderConfig {
     }
 }
 
-/// The document `KubeEtcdEncryptionConfig`.
+/// How the API server encrypts what it stores.
 ///
 /// `kind: KubeEtcdEncryptionConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -770,7 +770,7 @@ impl TypedDocument for KubeEtcdEncryptionConfig {
     }
 }
 
-/// The document `KubeExternalManifestConfig`.
+/// Kubernetes objects by URL that the control plane applies.
 ///
 /// `kind: KubeExternalManifestConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -846,7 +846,7 @@ impl TypedDocument for KubeExternalManifestConfig {
     }
 }
 
-/// The document `KubeFlannelCNIConfig`.
+/// Flannel as the network of pods.
 ///
 /// `kind: KubeFlannelCNIConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -964,7 +964,7 @@ impl TypedDocument for KubeFlannelCNIConfig {
     }
 }
 
-/// The document `KubeInlineManifestConfig`.
+/// Kubernetes objects that the control plane applies.
 ///
 /// `kind: KubeInlineManifestConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1024,7 +1024,7 @@ impl TypedDocument for KubeInlineManifestConfig {
     }
 }
 
-/// The document `KubeNetworkConfig`.
+/// The networks of pods and services, and the domain of the cluster.
 ///
 /// `kind: KubeNetworkConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1116,7 +1116,7 @@ impl TypedDocument for KubeNetworkConfig {
     }
 }
 
-/// The document `KubeNodeConfig`.
+/// How the node registers itself with Kubernetes: address, labels, annotations, taints.
 ///
 /// `kind: KubeNodeConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1230,7 +1230,7 @@ impl TypedDocument for KubeNodeConfig {
     }
 }
 
-/// The document `KubePrismConfig`.
+/// The proxy in front of the API servers that every node has on its loopback.
 ///
 /// `kind: KubePrismConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1286,7 +1286,7 @@ impl TypedDocument for KubePrismConfig {
     }
 }
 
-/// The document `KubeProxyConfig`.
+/// Whether kube-proxy is deployed, and how.
 ///
 /// `kind: KubeProxyConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1388,7 +1388,7 @@ impl TypedDocument for KubeProxyConfig {
     }
 }
 
-/// The document `KubeSchedulerConfig`.
+/// The scheduler.
 ///
 /// `kind: KubeSchedulerConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1496,7 +1496,7 @@ impl TypedDocument for KubeSchedulerConfig {
     }
 }
 
-/// The document `KubeServiceAccountConfig`.
+/// The key that signs tokens of service accounts, and further ones that are accepted.
 ///
 /// `kind: KubeServiceAccountConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1558,7 +1558,7 @@ impl TypedDocument for KubeServiceAccountConfig {
     }
 }
 
-/// The document `KubeStaticPodConfig`.
+/// A pod that the kubelet runs without asking the API.
 ///
 /// `kind: KubeStaticPodConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1618,7 +1618,7 @@ impl TypedDocument for KubeStaticPodConfig {
     }
 }
 
-/// The document `KubeTalosAPIAccessConfig`.
+/// Which roles of the Talos API pods may ask for, and in which namespaces.
 ///
 /// `kind: KubeTalosAPIAccessConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1686,7 +1686,7 @@ impl TypedDocument for KubeTalosAPIAccessConfig {
     }
 }
 
-/// The document `KubeletConfig`.
+/// The kubelet.
 ///
 /// `kind: KubeletConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `BGPInstanceConfig`.
+/// A BGP speaker: its neighbours, what it announces and what it takes.
 ///
 /// `kind: BGPInstanceConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -166,7 +166,7 @@ impl TypedDocument for BGPInstanceConfig {
     }
 }
 
-/// The document `BlackholeRouteConfig`.
+/// A network whose packets are dropped; the name is the network.
 ///
 /// `kind: BlackholeRouteConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -226,7 +226,7 @@ impl TypedDocument for BlackholeRouteConfig {
     }
 }
 
-/// The document `BondConfig`.
+/// Several links as one.
 ///
 /// `kind: BondConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -650,7 +650,7 @@ impl TypedDocument for BondConfig {
     }
 }
 
-/// The document `BridgeConfig`.
+/// A switch of several links.
 ///
 /// `kind: BridgeConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -796,7 +796,7 @@ impl TypedDocument for BridgeConfig {
     }
 }
 
-/// The document `DHCPv4Config`.
+/// A DHCP client on a link; the name is the link.
 ///
 /// `kind: DHCPv4Config`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -899,7 +899,7 @@ impl TypedDocument for DHCPv4Config {
     }
 }
 
-/// The document `DHCPv6Config`.
+/// A DHCPv6 client on a link; the name is the link.
 ///
 /// `kind: DHCPv6Config`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -992,7 +992,7 @@ impl TypedDocument for DHCPv6Config {
     }
 }
 
-/// The document `NetworkDefaultActionConfig`.
+/// What happens to packets that no rule of the ingress firewall names.
 ///
 /// `kind: NetworkDefaultActionConfig`, since Talos 1.6.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1038,7 +1038,7 @@ impl TypedDocument for NetworkDefaultActionConfig {
     }
 }
 
-/// The document `DummyLinkConfig`.
+/// A link that leads nowhere, to carry addresses.
 ///
 /// `kind: DummyLinkConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1154,7 +1154,7 @@ impl TypedDocument for DummyLinkConfig {
     }
 }
 
-/// The document `EthernetConfig`.
+/// Rings, channels and features of a network card; the name is the link.
 ///
 /// `kind: EthernetConfig`, since Talos 1.10.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1256,7 +1256,7 @@ impl TypedDocument for EthernetConfig {
     }
 }
 
-/// The document `HCloudVIPConfig`.
+/// A shared address that Hetzner Cloud's API moves; the name is the address.
 ///
 /// `kind: HCloudVIPConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1326,7 +1326,7 @@ impl TypedDocument for HCloudVIPConfig {
     }
 }
 
-/// The document `HTTPProbeConfig`.
+/// A URL that is asked from time to time, to know whether the network works.
 ///
 /// `kind: HTTPProbeConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1416,7 +1416,7 @@ impl TypedDocument for HTTPProbeConfig {
     }
 }
 
-/// The document `HostnameConfig`.
+/// The host name: a static one, or how to make one.
 ///
 /// `kind: HostnameConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1472,7 +1472,7 @@ impl TypedDocument for HostnameConfig {
     }
 }
 
-/// The document `KubeSpanConfig`.
+/// KubeSpan, the WireGuard mesh between the nodes of a cluster.
 ///
 /// `kind: KubeSpanConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1577,7 +1577,7 @@ impl TypedDocument for KubeSpanConfig {
     }
 }
 
-/// The document `KubeSpanEndpointsConfig`.
+/// Further addresses at which other nodes may reach this one by KubeSpan.
 ///
 /// `kind: KubeSpanEndpointsConfig`, since Talos 1.8.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1629,7 +1629,7 @@ impl TypedDocument for KubeSpanEndpointsConfig {
     }
 }
 
-/// The document `Layer2VIPConfig`.
+/// An address that control plane nodes share on one network; the name is the address.
 ///
 /// `kind: Layer2VIPConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1689,7 +1689,7 @@ impl TypedDocument for Layer2VIPConfig {
     }
 }
 
-/// The document `LinkAliasConfig`.
+/// Another name for the link that an expression selects.
 ///
 /// `kind: LinkAliasConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1749,7 +1749,7 @@ impl TypedDocument for LinkAliasConfig {
     }
 }
 
-/// The document `LinkConfig`.
+/// Addresses and routes of a link that is there already.
 ///
 /// `kind: LinkConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1855,7 +1855,7 @@ impl TypedDocument for LinkConfig {
     }
 }
 
-/// The document `ResolverConfig`.
+/// DNS servers, search domains and the resolver on the node itself.
 ///
 /// `kind: ResolverConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -1927,7 +1927,7 @@ impl TypedDocument for ResolverConfig {
     }
 }
 
-/// The document `RoutingRuleConfig`.
+/// Which routing table holds for which packets; the name is the priority.
 ///
 /// `kind: RoutingRuleConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2057,7 +2057,7 @@ impl TypedDocument for RoutingRuleConfig {
     }
 }
 
-/// The document `NetworkRuleConfig`.
+/// A rule of the ingress firewall.
 ///
 /// `kind: NetworkRuleConfig`, since Talos 1.6.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2133,7 +2133,7 @@ impl TypedDocument for NetworkRuleConfig {
     }
 }
 
-/// The document `StaticHostConfig`.
+/// Names that the node resolves by itself; the name is the address.
 ///
 /// `kind: StaticHostConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2196,7 +2196,7 @@ impl TypedDocument for StaticHostConfig {
     }
 }
 
-/// The document `TCPProbeConfig`.
+/// A port that is tried from time to time, to know whether the network works.
 ///
 /// `kind: TCPProbeConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2286,7 +2286,7 @@ impl TypedDocument for TCPProbeConfig {
     }
 }
 
-/// The document `TimeSyncConfig`.
+/// How the node keeps its clock right.
 ///
 /// `kind: TimeSyncConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2362,7 +2362,7 @@ impl TypedDocument for TimeSyncConfig {
     }
 }
 
-/// The document `VLANConfig`.
+/// A VLAN on another link.
 ///
 /// `kind: VLANConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2498,7 +2498,7 @@ impl TypedDocument for VLANConfig {
     }
 }
 
-/// The document `VRFConfig`.
+/// Links with a routing table of their own.
 ///
 /// `kind: VRFConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2634,7 +2634,7 @@ impl TypedDocument for VRFConfig {
     }
 }
 
-/// The document `VethConfig`.
+/// A pair of links that are connected to each other.
 ///
 /// `kind: VethConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2750,7 +2750,7 @@ impl TypedDocument for VethConfig {
     }
 }
 
-/// The document `WireguardConfig`.
+/// A WireGuard tunnel.
 ///
 /// `kind: WireguardConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -2899,7 +2899,7 @@ impl TypedDocument for WireguardConfig {
     }
 }
 
-/// A section, `network.AddressConfig`.
+/// An address of a link.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3454,7 +3454,7 @@ impl Structure for HostDNSConfig {
     }
 }
 
-/// A section, `network.IngressRule`.
+/// Where packets may come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3632,7 +3632,7 @@ impl Structure for NTPConfig {
     }
 }
 
-/// A section, `network.NameserverConfig`.
+/// A DNS server.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3720,7 +3720,7 @@ impl Structure for PTPConfig {
     }
 }
 
-/// A section, `network.RouteConfig`.
+/// A route of a link; without a destination it is the default route.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3985,7 +3985,7 @@ impl Structure for VethPeerConfig {
     }
 }
 
-/// A section, `network.WireguardPeer`.
+/// The other end of a tunnel.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]

@@ -7,7 +7,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `EnvironmentConfig`.
+/// Variables in the environment of the node's services.
 ///
 /// `kind: EnvironmentConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,7 +59,7 @@ impl TypedDocument for EnvironmentConfig {
     }
 }
 
-/// The document `EtcFileConfig`.
+/// A file below `/etc`.
 ///
 /// `kind: EtcFileConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,7 +129,7 @@ impl TypedDocument for EtcFileConfig {
     }
 }
 
-/// The document `EventSinkConfig`.
+/// Where the node sends its events.
 ///
 /// `kind: EventSinkConfig`, since Talos 1.5.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -175,7 +175,7 @@ impl TypedDocument for EventSinkConfig {
     }
 }
 
-/// The document `KernelModuleConfig`.
+/// A kernel module to load.
 ///
 /// `kind: KernelModuleConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -238,7 +238,7 @@ impl TypedDocument for KernelModuleConfig {
     }
 }
 
-/// The document `KmsgLogConfig`.
+/// Where the log of the kernel is sent.
 ///
 /// `kind: KmsgLogConfig`, since Talos 1.5.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -298,7 +298,7 @@ impl TypedDocument for KmsgLogConfig {
     }
 }
 
-/// The document `OOMConfig`.
+/// What is ended first when memory runs out.
 ///
 /// `kind: OOMConfig`, since Talos 1.12.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -386,7 +386,7 @@ impl TypedDocument for OOMConfig {
     }
 }
 
-/// The document `SecurityProfileConfig`.
+/// How strictly workloads are kept apart from the system.
 ///
 /// `kind: SecurityProfileConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -432,7 +432,7 @@ impl TypedDocument for SecurityProfileConfig {
     }
 }
 
-/// The document `SysctlConfig`.
+/// Kernel parameters.
 ///
 /// `kind: SysctlConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -484,7 +484,7 @@ impl TypedDocument for SysctlConfig {
     }
 }
 
-/// The document `SysfsConfig`.
+/// Values below `/sys`, by path with dots.
 ///
 /// `kind: SysfsConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -536,7 +536,7 @@ impl TypedDocument for SysfsConfig {
     }
 }
 
-/// The document `UdevRulesConfig`.
+/// Rules of udev.
 ///
 /// `kind: UdevRulesConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -582,7 +582,7 @@ impl TypedDocument for UdevRulesConfig {
     }
 }
 
-/// The document `UnattendedInstallConfig`.
+/// The disk and image that the node installs itself to and from.
 ///
 /// `kind: UnattendedInstallConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -654,7 +654,7 @@ impl TypedDocument for UnattendedInstallConfig {
     }
 }
 
-/// The document `WatchdogTimerConfig`.
+/// The hardware watchdog that restarts the machine when the node no longer answers it.
 ///
 /// `kind: WatchdogTimerConfig`, since Talos 1.7.
 #[derive(Clone, Debug, Default, PartialEq)]

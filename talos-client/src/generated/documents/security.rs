@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `TrustedRootsConfig`.
+/// Further authorities, PEM, that the node trusts.
 ///
 /// `kind: TrustedRootsConfig`, since Talos 1.8.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +65,7 @@ impl TypedDocument for TrustedRootsConfig {
     }
 }
 
-/// A section, `security.PemPair`.
+/// A certificate with its key, PEM.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -109,7 +109,7 @@ impl Structure for PemPair {
     }
 }
 
-/// The document `ImageVerificationConfig`.
+/// Which signatures images need.
 ///
 /// `kind: ImageVerificationConfig`, since Talos 1.13.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `SideroLinkConfig`.
+/// The tunnel by which a management service reaches the node.
 ///
 /// `kind: SideroLinkConfig`, since Talos 1.5.
 #[derive(Clone, Debug, Default, PartialEq)]

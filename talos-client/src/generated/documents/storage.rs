@@ -5,7 +5,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// The document `LVMLogicalVolumeConfig`.
+/// A logical volume of LVM.
 ///
 /// `kind: LVMLogicalVolumeConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,7 +98,7 @@ impl TypedDocument for LVMLogicalVolumeConfig {
     }
 }
 
-/// The document `LVMVolumeGroupConfig`.
+/// A volume group of LVM.
 ///
 /// `kind: LVMVolumeGroupConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,7 +161,7 @@ impl TypedDocument for LVMVolumeGroupConfig {
     }
 }
 
-/// The document `RAIDArrayConfig`.
+/// A software RAID.
 ///
 /// `kind: RAIDArrayConfig`, since Talos 1.14.
 #[derive(Clone, Debug, Default, PartialEq)]

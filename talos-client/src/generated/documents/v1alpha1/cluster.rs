@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::documents;
 use crate::documents::codec::{Reader, Structure, Writer};
 
-/// A section, `Cluster`.
+/// Settings of the cluster, `cluster`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -343,7 +343,7 @@ impl Structure for Cluster {
     }
 }
 
-/// A section, `ControlPlane`.
+/// The URL of the Kubernetes API, `cluster.controlPlane`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -387,7 +387,7 @@ impl Structure for ControlPlane {
     }
 }
 
-/// A section, `ClusterNetwork`.
+/// Networks of the cluster, `cluster.network`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -564,7 +564,7 @@ impl Structure for FlannelCni {
     }
 }
 
-/// A section, `ApiServer`.
+/// The API server, `cluster.apiServer`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -769,7 +769,7 @@ impl Structure for VolumeMount {
     }
 }
 
-/// A section, `AdmissionPlugin`.
+/// The configuration of an admission plugin.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -813,7 +813,7 @@ impl Structure for AdmissionPlugin {
     }
 }
 
-/// A section, `Resources`.
+/// Requests and limits of a static pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -857,7 +857,7 @@ impl Structure for Resources {
     }
 }
 
-/// A section, `Authorizer`.
+/// An authorizer of the API server.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -911,7 +911,7 @@ impl Structure for Authorizer {
     }
 }
 
-/// A section, `ControllerManager`.
+/// The controller manager, `cluster.controllerManager`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1000,7 +1000,7 @@ impl Structure for ControllerManager {
     }
 }
 
-/// A section, `Proxy`.
+/// kube-proxy, `cluster.proxy`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1070,7 +1070,7 @@ impl Structure for Proxy {
     }
 }
 
-/// A section, `Scheduler`.
+/// The scheduler, `cluster.scheduler`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1169,7 +1169,7 @@ impl Structure for Scheduler {
     }
 }
 
-/// A section, `Discovery`.
+/// How members find each other, `cluster.discovery`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1307,7 +1307,7 @@ impl Structure for DiscoveryService {
     }
 }
 
-/// A section, `Etcd`.
+/// etcd, `cluster.etcd`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1494,7 +1494,7 @@ impl Structure for ExternalCloudProvider {
     }
 }
 
-/// A section, `InlineManifest`.
+/// Kubernetes objects in the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]

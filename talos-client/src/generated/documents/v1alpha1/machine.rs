@@ -7,7 +7,7 @@ use crate::documents::codec::{Reader, Structure, Writer};
 use crate::documents::{TypedDocument, sealed};
 use crate::version::VersionContract;
 
-/// A section, `Config`.
+/// The main document: the settings of the machine and, up to contract 1.13, of the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -91,7 +91,7 @@ impl TypedDocument for Config {
     }
 }
 
-/// A section, `Machine`.
+/// Settings of the machine, `machine`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -454,7 +454,7 @@ impl Structure for Machine {
     }
 }
 
-/// A section, `CertKey`.
+/// A certificate with its key.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -498,7 +498,7 @@ impl Structure for CertKey {
     }
 }
 
-/// A section, `Cert`.
+/// A certificate.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -532,7 +532,7 @@ impl Structure for Cert {
     }
 }
 
-/// A section, `Key`.
+/// A key.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -681,7 +681,7 @@ impl Structure for Enabled {
     }
 }
 
-/// A section, `Kubelet`.
+/// The kubelet, `machine.kubelet`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -878,7 +878,7 @@ impl Structure for ValidSubnets {
     }
 }
 
-/// A section, `ExtraMount`.
+/// A path of the host inside the kubelet.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1022,7 +1022,7 @@ impl Structure for IdMapping {
     }
 }
 
-/// A section, `MachineNetwork`.
+/// Names and interfaces, `machine.network`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1128,7 +1128,7 @@ impl Structure for MachineNetwork {
     }
 }
 
-/// A section, `Device`.
+/// A network interface, by name or by selector.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1333,7 +1333,7 @@ impl Structure for Device {
     }
 }
 
-/// A section, `DeviceSelector`.
+/// Which network card an interface stands for; all that is set must fit, and texts may hold `*`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1481,7 +1481,7 @@ impl Structure for DhcpOptions {
     }
 }
 
-/// A section, `DeviceWireguard`.
+/// A WireGuard tunnel.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1621,7 +1621,7 @@ impl Structure for DeviceWireguardPeer {
     }
 }
 
-/// A section, `DeviceVip`.
+/// An address that control plane nodes share.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -1712,7 +1712,7 @@ impl Structure for VipToken {
     }
 }
 
-/// A section, `Bond`.
+/// Several links as one.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2025,7 +2025,7 @@ impl Structure for Bond {
     }
 }
 
-/// A section, `Bridge`.
+/// A switch of several links.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2150,7 +2150,7 @@ impl Structure for BridgePort {
     }
 }
 
-/// A section, `Vlan`.
+/// A VLAN of an interface.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2263,7 +2263,7 @@ impl Structure for Vlan {
     }
 }
 
-/// A section, `Route`.
+/// A route of an interface.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2337,7 +2337,7 @@ impl Structure for Route {
     }
 }
 
-/// A section, `ExtraHost`.
+/// Names for an address.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2381,7 +2381,7 @@ impl Structure for ExtraHost {
     }
 }
 
-/// A section, `KubeSpan`.
+/// KubeSpan, the WireGuard mesh between the nodes of a cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2621,7 +2621,7 @@ impl Structure for DiskPartition {
     }
 }
 
-/// A section, `Install`.
+/// Where and what to install, `machine.install`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2778,7 +2778,7 @@ impl Structure for InstallExtension {
     }
 }
 
-/// A section, `InstallDiskSelector`.
+/// Which disk to install to; all that is set must fit, and texts may hold `*`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2892,7 +2892,7 @@ impl Structure for InstallDiskSelector {
     }
 }
 
-/// A section, `MachineFile`.
+/// A file that is written at boot.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -2956,7 +2956,7 @@ impl Structure for MachineFile {
     }
 }
 
-/// A section, `Time`.
+/// Time servers, `machine.time`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3010,7 +3010,7 @@ impl Structure for Time {
     }
 }
 
-/// A section, `Registries`.
+/// Image registries, `machine.registries`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3076,7 +3076,7 @@ impl Structure for Registries {
     }
 }
 
-/// A section, `RegistryMirror`.
+/// Where images of a registry are pulled from instead.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3133,7 +3133,7 @@ impl Structure for RegistryMirror {
     }
 }
 
-/// A section, `RegistryConfig`.
+/// How a registry is spoken to.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3298,7 +3298,7 @@ impl Structure for RegistryAuth {
     }
 }
 
-/// A section, `SystemDiskEncryption`.
+/// Encryption of the volumes of the system, up to contract 1.10.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3342,7 +3342,7 @@ impl Structure for SystemDiskEncryption {
     }
 }
 
-/// A section, `Encryption`.
+/// How a volume is encrypted.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3432,7 +3432,7 @@ impl Structure for Encryption {
     }
 }
 
-/// A section, `EncryptionKey`.
+/// A key of an encrypted volume, in a slot.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -3637,7 +3637,7 @@ impl Structure for EncryptionKeyTpm {
     }
 }
 
-/// A section, `Features`.
+/// Switches of the machine, `machine.features`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -4001,7 +4001,7 @@ impl Structure for Udev {
     }
 }
 
-/// A section, `Logging`.
+/// Where logs are sent, `machine.logging`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -4098,7 +4098,7 @@ impl Structure for LoggingDestination {
     }
 }
 
-/// A section, `Kernel`.
+/// The kernel, `machine.kernel`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
