@@ -209,3 +209,32 @@ fn values_in_wrong_places_are_not_shown_where_secrets_belong() {
     let error = TalosConfig::from_yaml("contexts: {a: {auth: {basic: SECRET}}}\n").unwrap_err();
     assert!(!format!("{error:?}").contains("SECRET"));
 }
+
+#[test]
+fn no_secret_of_a_typed_document_is_shown() {
+    use talos_client::{Generator, MachineType, VersionContract};
+    let bundle = SecretsBundle::fixed_for_tests();
+    let text = bundle.to_yaml();
+    let values = text.lines().filter_map(|line| line.split_once(": "));
+    let public = |value: &str| value.starts_with("LS0tLS1CRUdJTiBDRVJU");
+    let values: Vec<&str> = values.map(|(_, value)| value).collect();
+    for contract in [VersionContract::V1_13, VersionContract::V1_14] {
+        let generator = Generator::new("c", "https://10.0.0.1:6443", "1.36.1", bundle.clone());
+        let generator = generator.unwrap().contract(contract);
+        let config = generator.generate(MachineType::ControlPlane).unwrap();
+        let typed = config.typed_documents().unwrap();
+        let shown = format!("{typed:?}");
+        assert!(shown.contains("[redacted]"));
+        let id = config.cluster_id().unwrap();
+        for value in values
+            .iter()
+            .filter(|value| !public(value) && **value != id)
+        {
+            assert!(!shown.contains(value), "{contract} shows {}", &value[..8]);
+        }
+        // Keys stand as PEM in the newer documents.
+        for marker in ["PRIVATE KEY", "LS0tLS1CRUdJTiBFRDI1NTE5IFBSSVZBVEU"] {
+            assert!(!shown.contains(marker), "{contract} shows {marker}");
+        }
+    }
+}
