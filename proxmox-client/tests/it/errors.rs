@@ -239,8 +239,8 @@ fn every_known_text_has_its_kind() {
         if *status != 0 {
             let by_reason = Answer::new(*status, *text, "").failure().unwrap();
             assert_eq!(by_reason.kind(), *kind);
-            let body = format!(r#"{{"data":null,"message":"{text}\n"}}"#);
-            let by_body = Answer::new(*status, "rewritten by a proxy", body)
+            let body = serde_json::json!({ "data": null, "message": format!("{text}\n") });
+            let by_body = Answer::new(*status, "rewritten by a proxy", body.to_string())
                 .failure()
                 .unwrap();
             if !(500..600).contains(status) || *status == 500 {
