@@ -100,7 +100,8 @@ impl Ssh {
             .await
     }
 
-    /// Does something with a session that is logged in; once more with a new one if a kept one turns out to be dead.
+    /// Does something with a session that is logged in; once more with a new one if a kept one turns out to be dead,
+    /// or does not answer any more. Whatever is done may be done twice.
     async fn with_session<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Live, &SshTarget) -> Result<T, Fault> + Send + 'static,
@@ -111,7 +112,7 @@ impl Ssh {
             let kept = slot.take();
             if let Some(mut live) = kept.filter(|live| live.used.elapsed() < target.keep) {
                 match work(&mut live, &target) {
-                    Err(Fault::Lost(_)) => {}
+                    Err(Fault::Lost(_) | Fault::Timeout(_)) => {}
                     other => {
                         live.used = Instant::now();
                         *slot = Some(live);

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::known_hosts::{self, Known, Verdict};
+use super::session;
+use super::target::SshTarget;
 use crate::error::{Error, Kind, Result};
 
 /// Which key of an SSH server is accepted. There is no way to accept any key.
@@ -75,6 +77,29 @@ impl HostKey {
         }
     }
 
+    /// The fingerprint of the key that a server presents now, to be shown to a person and, once accepted, given to
+    /// [`pinned`](Self::pinned). Nobody logs in.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// let seen = proxmox_client::ssh::HostKey::probe("192.0.2.10", 22).await?;
+    /// println!("the node presents {seen}");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] if nothing answers there, [`Kind::Deadline`].
+    pub async fn probe(host: &str, port: u16) -> Result<String> {
+        let key = Self(Rule::Pinned([0; 32]));
+        let target = SshTarget::new(host, key).with_port(port);
+        let doing = format!("asking {host} for its host key");
+        let asked = tokio::task::spawn_blocking(move || session::presented(&target)).await;
+        let asked = asked.unwrap_or_else(|error| {
+            Err(Error::new(Kind::Interrupted, "the asking thread ended").with_source(error))
+        });
+        asked.map_err(|error| error.doing(doing))
+    }
+
     /// A key that the file has for the server or, if it has none at all, the one that the server presents, which is
     /// added to the file. `report` is called with every key that is added.
     ///
@@ -118,6 +143,11 @@ const SIGNATURES: [(&str, &str); 5] = [
     ("ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"),
     ("ssh-rsa", "rsa-sha2-512,rsa-sha2-256"),
 ];
+
+/// All signature algorithms, the preferred first.
+pub(super) fn all_signatures() -> String {
+    signatures(|_| true)
+}
 
 fn signatures<'a>(wanted: impl Fn(&str) -> bool + 'a) -> String {
     let names = SIGNATURES.iter().filter(|(kind, _)| wanted(kind));
@@ -168,7 +198,7 @@ impl Expected {
         let known = signatures(has);
         // Keys of kinds that nobody can check leave the choice to the server, and end in a refusal.
         vec![if known.is_empty() {
-            signatures(|_| true)
+            all_signatures()
         } else {
             known
         }]

@@ -149,6 +149,18 @@ impl Live {
     }
 }
 
+/// The fingerprint of the key that a server presents; nobody logs in.
+pub(super) fn presented(target: &SshTarget) -> Result<String> {
+    let session = shake(target, &host_key::all_signatures())?;
+    let key = session.as_ref().and_then(ssh2::Session::host_key);
+    match key {
+        Some((key, _)) => Ok(host_key::fingerprint(key)),
+        None => Err(host_key::refused(
+            "the server has no key of a kind that is known",
+        )),
+    }
+}
+
 /// What the file of a rule holds.
 fn known_text(rule: &Rule) -> Result<String> {
     let (Rule::KnownHosts(file) | Rule::AcceptNew { file, .. }) = rule else {

@@ -319,6 +319,18 @@ async fn a_pinned_key_may_be_any_of_the_servers_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_host_key_is_asked_for_without_logging_in() {
+    let server = server_or_skip!(Setup::default());
+    let seen = HostKey::probe("127.0.0.1", server.port).await.unwrap();
+    assert_eq!(seen, server.fingerprint("host"));
+    assert_eq!(server.logins(), 0);
+    let port = server.port;
+    drop(server);
+    let gone = HostKey::probe("127.0.0.1", port).await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::Connect);
+}
+
+#[tokio::test]
 async fn known_hosts_decide() {
     let server = server_or_skip!(Setup::default().with_every_kind_of_key());
     let known = server.file("known");
@@ -421,6 +433,18 @@ async fn a_session_is_kept_and_a_dead_one_is_replaced() {
     ssh.connect().await.unwrap();
     assert_eq!(server.logins(), 4);
     ssh.disconnect().await;
+}
+
+#[tokio::test]
+async fn a_session_that_falls_silent_is_replaced() {
+    let server = server_or_skip!(Setup::default());
+    let target = with_key(&server).with_timeout(Duration::from_secs(3));
+    let snippets = snippets(&server, target);
+    snippets.put("one", "before").await.unwrap();
+    server.signal_sessions("STOP");
+    let put = snippets.put("one", "after").await.unwrap();
+    assert_eq!(put, SnippetPut::Updated("files:snippets/one".into()));
+    assert_eq!(server.logins(), 2);
 }
 
 #[tokio::test]

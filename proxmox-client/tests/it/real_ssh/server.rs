@@ -181,11 +181,15 @@ impl Server {
 
     /// The processes of the sessions end; the server goes on.
     pub(crate) fn end_sessions(&self) {
+        self.signal_sessions("KILL");
+    }
+
+    pub(crate) fn signal_sessions(&self, signal: &str) {
         let parent = self.child.id();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         for process in processes.filter(|process| parent_of(&process.path()) == Some(parent)) {
             let pid = process.file_name().into_string().unwrap();
-            let kill = format!("kill {pid}");
+            let kill = format!("kill -{signal} {pid}");
             let _ = Command::new("sh").args(["-c", &kill]).status();
         }
     }
