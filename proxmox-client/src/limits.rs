@@ -103,6 +103,8 @@ struct Subject {
     node: Option<String>,
     /// The guest that is changed.
     guest: Option<u32>,
+    /// Another guest that is changed, because it is given something.
+    other: Option<u32>,
     /// The guest that is copied.
     source: Option<u32>,
     /// Never waits for a guest or a node.
@@ -122,6 +124,7 @@ impl Subject {
                 _ => None,
             },
             guest: None,
+            other: None,
             source: None,
             urgent: matches!(segments.as_slice(), [.., "status", "stop" | "reset"]),
         };
@@ -132,7 +135,10 @@ impl Subject {
                     subject.source = source.parse().ok();
                     subject.guest = number("newid");
                 }
-                [guest, ..] => subject.guest = guest.parse().ok(),
+                [guest, ..] => {
+                    subject.guest = guest.parse().ok();
+                    subject.other = number("target-vmid").filter(|_| rest[1..] == ["move_disk"]);
+                }
             }
         }
         subject
@@ -260,7 +266,8 @@ impl Gate {
         }
         let lock = |guest| self.guests.get(guest, || RwLock::new(()));
         let shared = subject.source.map(|guest| (guest, true));
-        let own = subject.guest.map(|guest| (guest, false));
+        let own = [subject.guest, subject.other].into_iter().flatten();
+        let own = own.map(|guest| (guest, false));
         let mut wanted: Vec<(u32, bool)> = shared.into_iter().chain(own).collect();
         wanted.sort_unstable();
         wanted.dedup_by_key(|(guest, _)| *guest);
@@ -298,6 +305,11 @@ mod tests {
         assert_eq!((create.source, create.guest), (None, Some(102)));
         let start = subject(Method::Post, "/nodes/pve1/qemu/103/status/start", &[]);
         assert_eq!((start.guest, start.urgent), (Some(103), false));
+        let given = [("target-vmid", "104")];
+        let reassign = subject(Method::Post, "/nodes/pve1/qemu/103/move_disk", &given);
+        assert_eq!((reassign.guest, reassign.other), (Some(103), Some(104)));
+        let away = subject(Method::Post, "/nodes/pve1/qemu/103/remote_migrate", &given);
+        assert_eq!(away.other, None, "that one is in another cluster");
         let stop = subject(Method::Post, "/nodes/pve1/qemu/103/status/stop", &[]);
         assert!(stop.urgent);
         let download = subject(Method::Post, "/nodes/pve2/storage/local/download-url", &[]);
