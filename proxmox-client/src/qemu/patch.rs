@@ -152,3 +152,73 @@ impl Qemu {
         guest::revert(self, keys).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Values that a configuration may have, and that may be wanted of it.
+    fn config() -> impl Strategy<Value = QemuConfig> {
+        let pools: [(&'static str, &'static [&'static str]); 6] = [
+            ("cores", &["1", "2"]),
+            ("tags", &["a;b", "b,a", "c"]),
+            ("description", &["x", "x\n", "y"]),
+            (
+                "net0",
+                &[
+                    "virtio=BC:24:11:00:00:01,bridge=vmbr0",
+                    "virtio,bridge=vmbr0",
+                    "virtio,bridge=vmbr1,tag=7",
+                    "e1000,bridge=vmbr0",
+                ],
+            ),
+            (
+                "scsi0",
+                &[
+                    "local-lvm:vm-100-disk-0,size=8G",
+                    "local-lvm:8",
+                    "local-lvm:8,iothread=1,discard=on",
+                    "local:4,format=qcow2",
+                    "local-lvm:0,import-from=local:import/x.qcow2",
+                ],
+            ),
+            ("ide2", &["local:cloudinit", "none,media=cdrom"]),
+        ];
+        let values: Vec<_> = pools
+            .into_iter()
+            .map(|(key, values)| {
+                (
+                    Just(key),
+                    proptest::option::of(proptest::sample::select(values)),
+                )
+            })
+            .collect();
+        values.prop_map(|values| {
+            let set = values
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?)));
+            set.fold(QemuConfig::new(), |config, (key, value)| {
+                config.with(key, value)
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_patched_needs_no_patch(have in config(), wanted in config()) {
+            let patch = have.patch_to(&wanted);
+            let set = patch.set.values().iter();
+            let after = set.fold(have, |config, (key, value)| config.with(key, value.clone()));
+            prop_assert!(after.patch_to(&wanted).is_empty());
+        }
+
+        #[test]
+        fn a_volume_is_never_asked_for_again(wanted in config()) {
+            let have = QemuConfig::new().with("scsi0", "local-lvm:vm-100-disk-0,size=8G");
+            let drive = have.patch_to(&wanted).set.text("scsi0").unwrap_or_default();
+            prop_assert!(!drive.starts_with("local-lvm:8") && !drive.contains("import-from"), "{}", drive);
+        }
+    }
+}
