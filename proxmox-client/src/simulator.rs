@@ -20,6 +20,7 @@
 //! real 9.1 server. A path that is not modelled answers `501 not simulated`.
 
 mod answer;
+mod calendar;
 mod clock;
 mod engine;
 mod factor;
@@ -29,9 +30,12 @@ mod handle;
 mod http;
 mod multipart;
 mod operation;
+mod retention;
 mod route;
 mod schema;
+mod section;
 mod serve;
+mod surroundings;
 mod task;
 mod volume;
 mod world;

@@ -77,12 +77,15 @@ impl Reply {
 
     /// A refusal of parameters.
     pub(super) fn parameters(errors: Map<String, Value>) -> Self {
-        let body = json!({
-            "data": null, "message": "Parameter verification failed.\n", "errors": errors,
-        });
+        Self::invalid("Parameter verification failed.".to_owned(), errors)
+    }
+
+    /// A refusal of parameters with a text of its own.
+    pub(super) fn invalid(text: String, errors: Map<String, Value>) -> Self {
+        let body = json!({ "data": null, "message": format!("{text}\n"), "errors": errors });
         Self {
             status: 400,
-            reason: "Parameter verification failed.".to_owned(),
+            reason: text,
             body: body.to_string().into_bytes(),
             json: true,
         }

@@ -26,6 +26,8 @@ pub(super) enum Key {
     SharedStorage(String),
     /// The cluster lock of a file that all nodes share, which is polled.
     ClusterFile(String),
+    /// A node's lock of backups.
+    Backups(String),
     /// A cluster lock of its own name, which is polled.
     ClusterDomain(String),
 }
@@ -55,6 +57,9 @@ impl Key {
             }
             Self::ClusterFile(name) => {
                 format!("cfs-lock 'file-{name}' error: got lock request timeout")
+            }
+            Self::Backups(_) => {
+                "can't acquire lock '/var/run/vzdump.lock' - got timeout".to_owned()
             }
             Self::ClusterDomain(name) => {
                 format!("cfs-lock 'domain-{name}' error: got lock request timeout")
@@ -558,6 +563,10 @@ impl World {
                     format!("trying to acquire cfs lock 'storage-{name}' ...")
                 }
                 Key::ClusterFile(name) => format!("trying to acquire cfs lock 'file-{name}' ..."),
+                Key::ClusterDomain(name) => {
+                    format!("trying to acquire cfs lock 'domain-{name}' ...")
+                }
+                Key::Backups(_) => "INFO: trying to get global lock - waiting...".to_owned(),
                 _ => "trying to acquire lock...".to_owned(),
             };
             let log = &mut self.tasks[task].log;
@@ -628,6 +637,8 @@ impl World {
             let reply = result.unwrap_or_else(|refusal| refusal);
             match self.engine.nested.remove(&id) {
                 Some(outer) => self.answer_of(outer, reply),
+                // Nobody asked for what the manager does by itself.
+                None if matches!(operation, Operation::HaRound { .. }) => {}
                 None => {
                     self.engine.answers.insert(id, reply);
                 }

@@ -368,7 +368,6 @@ impl Guest {
             }
             .into(),
         );
-        put("ha", json!({ "managed": 0 }));
         put("clipboard", Value::Null);
         if self
             .text("agent")

@@ -1,5 +1,6 @@
 //! What requests and tasks do to the world: when they may, what they change, what they undo.
 
+mod backup;
 mod config;
 mod container;
 mod disk;
@@ -19,6 +20,7 @@ use super::http::{Arrival, Call};
 use super::task::{SimTask, seconds};
 use super::world::World;
 
+pub(super) use backup::{Dump, Restore, read_name};
 pub(super) use config::is_drive;
 pub(super) use disk::{DriveText, read_size};
 pub(super) use reassign::Reassign;
@@ -88,6 +90,21 @@ pub(super) enum Operation {
     Stop {
         vmid: u32,
     },
+    /// Backs up guests.
+    Dump(Box<Dump>),
+    /// Makes a guest out of a backup.
+    Restore(Box<Restore>),
+    /// Removes backups that no rule keeps.
+    Prune {
+        storage: String,
+        keep: Option<String>,
+        vmid: Option<u32>,
+        kind: Option<String>,
+    },
+    /// A round of the HA manager for one resource.
+    HaRound {
+        sid: String,
+    },
     /// Moves a disk to another storage.
     MoveDisk(Box<Move>),
     /// Gives a disk to another guest.
@@ -124,6 +141,7 @@ pub(super) enum Operation {
         vmid: u32,
         /// A container that runs is stopped first.
         force: bool,
+        /// Whether its traces in jobs and HA go too.
         purge: bool,
     },
     Resize {
@@ -406,7 +424,7 @@ impl World {
             Operation::Reboot { vmid }
             | Operation::Reset { vmid }
             | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
-            Operation::Delete { vmid, force, .. } => self.check_delete(*vmid, *force),
+            Operation::Delete { vmid, force, purge } => self.check_delete(*vmid, *force, *purge),
             Operation::MoveDisk(work) => self.check_move(job, work),
             Operation::Reassign(work) => self.check_reassign(work).map(|_| ()),
             Operation::Resize { vmid, digest, .. } => {
@@ -436,7 +454,11 @@ impl World {
             }
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
+            Operation::Dump(dump) => self.check_dump(job, dump, stage),
+            Operation::Restore(work) => self.check_restore(work),
             Operation::Serve(_)
+            | Operation::Prune { .. }
+            | Operation::HaRound { .. }
             | Operation::ClaimId { .. }
             | Operation::ClaimClone { .. }
             | Operation::Create { .. }
@@ -457,6 +479,16 @@ impl World {
         let now = self.now;
         match operation {
             Operation::Serve(_) => {}
+            Operation::HaRound { sid } => self.ha_round(sid),
+            Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
+            Operation::Dump(_) => {}
+            Operation::Restore(work) => self.restore(job, work)?,
+            Operation::Prune {
+                storage,
+                keep,
+                vmid,
+                kind,
+            } => self.prune(job, storage, keep.as_deref(), *vmid, kind.as_deref())?,
             Operation::ClaimId {
                 species,
                 vmid,
@@ -565,12 +597,9 @@ impl World {
                 self.finish_upload(job, volid, content, file, checksum.as_ref())?;
             }
             Operation::DeleteVolume { volid } => {
-                let removed = self
-                    .storages
-                    .get_mut(volid.split(':').next().unwrap_or(""))
-                    .and_then(|storage| storage.volumes.remove(volid));
+                self.refuse_protected(volid)?;
                 // Removing what is not there is a success, told as such.
-                if removed.is_some() {
+                if self.drop_volume(volid) {
                     self.log(job, format!("Removed volume '{volid}'"));
                 }
             }
@@ -621,6 +650,8 @@ impl World {
             .is_some_and(|job| job.cleanup_owned);
         match operation {
             Operation::Create { vmid, .. } => self.forget_guest(*vmid),
+            Operation::Dump(dump) => self.abandon_dump(dump),
+            Operation::Restore(work) => self.abandon_restore(work.vmid()),
             // Only the clone that made the configuration removes it.
             Operation::Clone(work) if owned => {
                 self.forget_guest(work.target);
@@ -702,9 +733,10 @@ impl World {
             pool.vms.remove(&vmid);
         }
         for storage in self.storages.values_mut() {
+            // Backups outlive what they are of.
             storage
                 .volumes
-                .retain(|_, volume| volume.vmid != Some(vmid));
+                .retain(|_, volume| volume.vmid != Some(vmid) || volume.content == "backup");
         }
     }
 }

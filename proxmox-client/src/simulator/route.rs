@@ -2,9 +2,11 @@
 
 mod access;
 mod agent;
+mod backup;
 mod cloud_init;
 mod cluster;
 mod firewall;
+mod ha;
 mod lxc;
 mod mapping;
 mod metrics;
@@ -16,6 +18,7 @@ mod placement;
 mod pool;
 mod qemu;
 mod realm;
+mod replication;
 mod sdn;
 mod service;
 mod shared;
@@ -35,6 +38,7 @@ use super::world::World;
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
 pub(super) use firewall::Firewall;
+pub(super) use ha::Ha;
 pub(super) use mapping::Mappings;
 pub use mapping::{PciSpec, UsbSpec};
 pub(super) use metrics::MetricServers;
@@ -42,6 +46,7 @@ pub(super) use network::NodeNetwork;
 pub(super) use openid::Providers;
 pub(super) use pool::Pool;
 pub(super) use realm::Realms;
+pub(super) use replication::Replication;
 pub(super) use sdn::Sdn;
 pub(super) use user::Grant;
 
@@ -119,13 +124,20 @@ impl World {
             ("GET", ["cluster", "firewall", rest @ ..]) => {
                 self.read_firewall("cluster", rest, call).into()
             }
-            ("GET", ["version"]) => Handled::Now(Self::version()),
+            ("GET", ["cluster", "backup" | "backup-info", ..]) => {
+                self.read_backup(&segments[1..], call).into()
+            }
+            ("GET", ["cluster", "replication", rest @ ..]) => {
+                self.read_replication(rest, call).into()
+            }
+            ("GET", ["cluster", "ha", rest @ ..]) => self.read_ha(rest, call).into(),
+            ("GET", ["version"]) => Handled::Now(self.version_answer()),
             ("GET", ["cluster", "sdn", rest @ ..]) => self.read_sdn(rest, call).into(),
             ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
             ("GET", ["cluster", "metrics", rest @ ..]) => self.read_metrics(rest, call).into(),
             ("GET", ["cluster", "mapping", rest @ ..]) => self.read_mappings(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
-            ("GET", ["storage"]) => Handled::Now(self.storage_definitions()),
+            ("GET", ["storage"]) => self.storage_definitions(call).into(),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
             ("GET", ["pools", rest @ ..]) => self.read_pools(rest, call).into(),
             ("GET", ["nodes"]) => Handled::Now(self.node_list()),
@@ -165,6 +177,11 @@ impl World {
                     ["services", rest @ ..] => self.node_services(node, rest, call, caller).into(),
                     ["hardware", rest @ ..] => self.node_hardware(node, rest, call).into(),
                     ["sdn", rest @ ..] => self.node_sdn(node, rest, call).into(),
+                    ["vzdump", rest @ ..] => self.vzdump(method, node, rest, call, caller).into(),
+                    ["replication", rest @ ..] => {
+                        self.node_replication(method, node, rest, call).into()
+                    }
+                    ["scan", what] => self.scan(method, what, call).into(),
                     ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),
                     _ => self.node(method, node, rest, call).into(),
                 }

@@ -17,6 +17,12 @@ pub(super) struct Storage {
     pub(super) total: u64,
     pub(super) base_used: u64,
     pub(super) volumes: BTreeMap<String, Volume>,
+    /// What is in the backups among them, and what is said about these.
+    #[serde(default)]
+    pub(super) archives: BTreeMap<String, Archive>,
+    /// Settings without a field of their own.
+    #[serde(default)]
+    pub(super) more: Map<String, Value>,
     /// How long an allocation holds the storage's lock.
     pub(super) hold: std::time::Duration,
 }
@@ -91,14 +97,30 @@ impl Storage {
                 }
                 Some(("import", file)) => format!("{path}/import/{file}"),
                 Some(("snippets", file)) => format!("{path}/snippets/{file}"),
+                Some(("backup", file)) => format!("{path}/dump/{file}"),
                 _ => format!("{path}/images/{name}"),
             },
             None => format!("/dev/{}/{name}", self.name),
         }
     }
 
-    pub(super) fn entry(&self) -> Map<String, Value> {
-        let mut entry = self.status();
+    /// Why a node may not use it now.
+    pub(super) fn refuse(&self, node: &str) -> Result<(), String> {
+        let name = &self.name;
+        if self.more.get("disable") == Some(&1.into()) {
+            return Err(format!("storage '{name}' is disabled"));
+        }
+        let nodes = self.more.get("nodes").and_then(Value::as_str);
+        match nodes {
+            Some(nodes) if !nodes.split(',').any(|allowed| allowed == node) => Err(format!(
+                "storage '{name}' is not available on node '{node}'"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn entry(&self, node: &str) -> Map<String, Value> {
+        let mut entry = self.status(node);
         entry.insert("storage".to_owned(), self.name.as_str().into());
         entry.insert(
             "used_fraction".to_owned(),
@@ -107,27 +129,34 @@ impl Storage {
         entry
     }
 
-    pub(super) fn status(&self) -> Map<String, Value> {
+    pub(super) fn status(&self, node: &str) -> Map<String, Value> {
+        let on = self.refuse(node).is_ok();
+        let bytes = |bytes: u64| Value::from(if on { bytes } else { 0 });
         let mut entry = Map::new();
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
         put("type", self.kind.as_str().into());
         put("content", self.content.join(",").into());
         put("shared", u8::from(self.shared).into());
-        put("enabled", 1.into());
-        put("active", 1.into());
-        put("total", self.total.into());
-        put("used", self.used().into());
-        put("avail", self.available().into());
+        put("enabled", u8::from(on).into());
+        put("active", u8::from(on).into());
+        put("total", bytes(self.total));
+        put("used", bytes(self.used()));
+        put("avail", bytes(self.available()));
         entry
     }
 
-    /// The entry of `GET /storage`.
-    pub(super) fn definition(&self, digest: &str) -> Map<String, Value> {
-        let mut entry = Map::new();
+    /// Its settings as the file keeps them.
+    pub(super) fn settings(&self) -> Map<String, Value> {
+        let mut entry = self.more.clone();
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
-        put("storage", self.name.as_str().into());
-        put("type", self.kind.as_str().into());
-        put("content", self.content.join(",").into());
+        put(
+            "content",
+            match self.content.is_empty() {
+                true => "none".to_owned(),
+                false => self.content.join(","),
+            }
+            .into(),
+        );
         if let Some(path) = &self.path {
             put("path", path.as_str().into());
         }
@@ -137,9 +166,57 @@ impl Storage {
         if self.shared {
             put("shared", 1.into());
         }
-        put("digest", digest.into());
         entry
     }
+
+    /// Takes over settings as the file keeps them.
+    pub(super) fn take_settings(&mut self, mut settings: Map<String, Value>) {
+        let mut text = |key: &str| {
+            let value = settings.shift_remove(key)?;
+            value.as_str().map(str::to_owned)
+        };
+        let content = text("content").unwrap_or_default();
+        self.content = content
+            .split(',')
+            .filter(|kind| !matches!(*kind, "" | "none"))
+            .map(str::to_owned)
+            .collect();
+        self.path = text("path");
+        self.prune_backups = text("prune-backups");
+        self.shared = settings.shift_remove("shared") == Some(1.into());
+        self.more = settings;
+    }
+
+    /// The entry of `GET /storage`.
+    pub(super) fn definition(&self, digest: &str) -> Map<String, Value> {
+        let mut entry = self.settings();
+        let mut put = |key: &str, value: &str| entry.insert(key.to_owned(), value.into());
+        put("storage", &self.name);
+        put("type", &self.kind);
+        put("digest", digest);
+        entry
+    }
+}
+
+/// A backup: the guest as it was, and what is said about it.
+#[derive(Serialize, Deserialize, Debug, Clone, Default)]
+pub(super) struct Archive {
+    pub(super) notes: String,
+    pub(super) protected: bool,
+    /// The guest's configuration.
+    pub(super) config: Map<String, Value>,
+    /// Its disks by slot.
+    pub(super) disks: BTreeMap<String, ArchivedDisk>,
+}
+
+/// A disk in a backup.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct ArchivedDisk {
+    /// Where it was.
+    pub(super) storage: String,
+    pub(super) format: String,
+    pub(super) size: u64,
+    pub(super) used: u64,
 }
 
 impl Volume {

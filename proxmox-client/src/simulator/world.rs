@@ -10,9 +10,11 @@ use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power, Species};
 use super::route::{
-    Firewall, Grant, GuestCommand, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
-    Realms, Sdn, UsbSpec,
+    Firewall, Grant, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool,
+    Providers, Realms, Replication, Sdn, UsbSpec,
 };
+use super::section::Sections;
+use super::surroundings::Surroundings;
 use super::task::SimTask;
 use super::volume::{Storage, Volume};
 
@@ -64,6 +66,16 @@ pub struct World {
     pub(super) metric_servers: MetricServers,
     #[serde(default)]
     pub(super) options: BTreeMap<String, String>,
+    #[serde(default = "tested_version")]
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) ha: Ha,
+    #[serde(default)]
+    pub(super) backup_jobs: Sections,
+    #[serde(default)]
+    pub(super) replication: Replication,
+    #[serde(default)]
+    pub(super) around: Surroundings,
     pub(super) engine: Engine,
 }
 
@@ -221,8 +233,15 @@ impl StorageSpec {
             total,
             base_used: 0,
             volumes: BTreeMap::new(),
+            archives: BTreeMap::new(),
+            more: Map::new(),
             hold: Duration::ZERO,
         })
+    }
+
+    /// A storage of any kind that holds nothing yet.
+    pub(super) fn bare(name: &str, kind: &str, total: u64) -> Storage {
+        Self::new(name, kind, total, None, &[]).0
     }
 
     /// A directory that holds everything; size in bytes.
@@ -418,6 +437,11 @@ impl World {
             realms: Realms::new(),
             metric_servers: MetricServers::new(),
             options: BTreeMap::new(),
+            version: tested_version(),
+            ha: Ha::default(),
+            backup_jobs: Sections::default(),
+            replication: Replication::default(),
+            around: Surroundings::default(),
             engine: Engine::default(),
         }
     }
@@ -435,6 +459,21 @@ impl World {
             .with_token("root@pam!lab", "lab-secret");
         world.any_remote = Some(RemoteFile::new(64 << 20));
         world
+    }
+
+    /// The server's version, such as `8.4.5`. Default `9.1.9`, the one that the model was measured on. Of other versions
+    /// only what they say and whether they have HA groups or rules is modelled.
+    #[must_use]
+    pub fn with_version(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
+    pub(super) fn major_version(&self) -> u32 {
+        let major = self.version.split('.').next();
+        major
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Adds a node.
@@ -521,8 +560,8 @@ impl World {
         self
     }
 
-    /// Takes over what all nodes share but for storages and guests of another world: users, rights, realms, pools,
-    /// firewalls, software-defined networks, mappings, metric servers, options.
+    /// Takes over users, rights, realms, pools, firewalls, software-defined networks, mappings, metric servers, options, HA
+    /// and jobs of another world.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -536,6 +575,9 @@ impl World {
         self.realms.clone_from(&other.realms);
         self.metric_servers.clone_from(&other.metric_servers);
         self.options.clone_from(&other.options);
+        self.ha.clone_from(&other.ha);
+        self.backup_jobs.clone_from(&other.backup_jobs);
+        self.replication.clone_from(&other.replication);
         self
     }
 
@@ -809,6 +851,10 @@ impl World {
     pub(super) fn volume(&self, volid: &str) -> Option<&Volume> {
         self.storage_of(volid)?.volumes.get(volid)
     }
+}
+
+fn tested_version() -> String {
+    "9.1.9".to_owned()
 }
 
 /// The format that a file's name tells.

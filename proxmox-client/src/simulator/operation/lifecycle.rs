@@ -120,6 +120,22 @@ impl World {
         Some(format!("{noun} {vmid} already exists on node '{node}'"))
     }
 
+    /// What still names a guest and keeps it from being removed without its traces.
+    pub(in super::super) fn refuse_traces(&self, vmid: u32) -> Result<(), Reply> {
+        if self.is_ha_managed(vmid) {
+            let noun = self.require(vmid)?.species.noun();
+            return Err(Reply::failed(format!(
+                "unable to remove {noun} {vmid} - used in HA resources and purge parameter not set."
+            )));
+        }
+        if let Some(id) = self.replication_of(vmid) {
+            return Err(Reply::failed(format!(
+                "There is a replication job '{id}' for guest '{vmid}' - Please remove that first."
+            )));
+        }
+        Ok(())
+    }
+
     /// What forbids removing a guest, apart from its disks.
     pub(in super::super) fn refuse_delete(guest: &Guest, force: bool) -> Result<(), Reply> {
         let (noun, vmid) = (guest.species.noun(), guest.vmid);
@@ -139,7 +155,15 @@ impl World {
         }
     }
 
-    pub(super) fn check_delete(&mut self, vmid: u32, force: bool) -> Result<(), Reply> {
+    pub(super) fn check_delete(
+        &mut self,
+        vmid: u32,
+        force: bool,
+        purge: bool,
+    ) -> Result<(), Reply> {
+        if !purge {
+            self.refuse_traces(vmid)?;
+        }
         Self::refuse_delete(self.require_unlocked(vmid)?, force)?;
         for (volid, storage) in self.volumes_of(vmid) {
             let base = volid
@@ -166,7 +190,7 @@ impl World {
                 storage
                     .volumes
                     .iter()
-                    .filter(|(_, volume)| volume.vmid == Some(vmid))
+                    .filter(|(_, volume)| volume.vmid == Some(vmid) && volume.content != "backup")
                     .map(|(volid, _)| (volid.clone(), storage.name.clone()))
             })
             .collect()
@@ -179,9 +203,9 @@ impl World {
         force: bool,
         purge: bool,
     ) -> Result<(), Reply> {
-        self.check_delete(vmid, force)?;
+        self.check_delete(vmid, force, purge)?;
         let guest = self.require(vmid)?;
-        let noun = guest.species.noun();
+        let (species, noun) = (guest.species, guest.species.noun());
         if guest.is_on() {
             let line = format!("forced to stop CT {vmid} before destroying!");
             self.log(job, line);
@@ -190,6 +214,12 @@ impl World {
         if purge {
             let line = format!("purging {noun} {vmid} from related configurations..");
             self.log(job, line);
+            self.forget_replication(vmid);
+            self.forget_in_jobs(vmid);
+            if self.forget_resource(&Self::sid_of(species, vmid), true) {
+                let line = format!("NOTE: removed {noun} {vmid} from HA resource configuration.");
+                self.log(job, line);
+            }
         }
         Ok(())
     }

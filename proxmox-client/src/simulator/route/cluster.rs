@@ -9,8 +9,12 @@ use crate::simulator::http::Call;
 use crate::simulator::world::World;
 
 impl World {
-    pub(super) fn version() -> Reply {
-        Reply::data(json!({ "version": "9.1.9", "release": "9.1", "repoid": "f40095996bcb6bf7" }))
+    pub(super) fn version_answer(&self) -> Reply {
+        let mut numbers = self.version.splitn(3, '.');
+        let release: Vec<&str> = numbers.by_ref().take(2).collect();
+        Reply::data(json!({
+            "version": self.version, "release": release.join("."), "repoid": "f40095996bcb6bf7",
+        }))
     }
 
     pub(super) fn cluster(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
@@ -93,6 +97,9 @@ impl World {
         put("template", u8::from(guest.is_template()).into());
         put("diskread", 0.into());
         put("diskwrite", 0.into());
+        if self.is_ha_managed(guest.vmid()) {
+            put("hastate", self.ha_of(guest.vmid())["state"].clone());
+        }
         let pool = self
             .pools
             .iter()

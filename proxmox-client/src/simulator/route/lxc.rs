@@ -121,7 +121,7 @@ impl World {
             ["pending"] => self.pending(Species::Container, node, vmid),
             ["status", "current"] => {
                 let mut entry = self.container_entry(guest);
-                entry.insert("ha".to_owned(), json!({ "managed": 0 }));
+                entry.insert("ha".to_owned(), self.ha_of(vmid));
                 Ok(Reply::data(Value::Object(entry)))
             }
             ["snapshot"] => self.snapshots(Species::Container, node, vmid),

@@ -63,7 +63,7 @@ impl World {
                 self.node_settings(method, name, what, call)
             }
             ("GET", ["ceph", "status" | "pool" | "osd"]) => Err(no_ceph()),
-            ("GET", ["version"]) => Ok(Self::version()),
+            ("GET", ["version"]) => Ok(self.version_answer()),
             _ => Err(not_simulated(call)),
         }
     }

@@ -28,11 +28,13 @@ impl World {
         if guest.is_on() && !call.flag("online") {
             return Err(Reply::failed("can't migrate running VM without --online"));
         }
-        let memory = if guest.is_on() {
-            guest.memory_bytes() / 4
-        } else {
-            0
-        };
+        Ok((target, self.migration_time(vmid)))
+    }
+
+    /// How long a guest's way to another node takes.
+    pub(super) fn migration_time(&self, vmid: u32) -> Duration {
+        let running = self.guests.get(&vmid).filter(|guest| guest.is_on());
+        let memory = running.map_or(0, |guest| guest.memory_bytes() / 4);
         let local = self.drives_of(vmid).into_iter().filter_map(|(_, drive)| {
             let storage = self.storage_of(&drive.file)?;
             let volume = self.volume(&drive.file)?;
@@ -40,10 +42,7 @@ impl World {
         });
         let bytes = memory + local.sum::<u64>();
         let copy = bytes as f64 / self.durations.copy_speed.max(1) as f64;
-        Ok((
-            target,
-            Duration::from_secs(1) + Duration::from_secs_f64(copy),
-        ))
+        Duration::from_secs(1) + Duration::from_secs_f64(copy)
     }
 
     pub(super) fn move_request(

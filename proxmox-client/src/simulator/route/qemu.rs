@@ -51,6 +51,11 @@ impl World {
             Ok(vmid) => vmid,
             Err(refusal) => return Handled::Now(refusal),
         };
+        if let Some(archive) = call.text("archive") {
+            return self
+                .restore_request(node, vmid, &archive, call, caller)
+                .into();
+        }
         if let Err(refusal) = self.refuse_config(&call.params, caller) {
             return Handled::Now(refusal);
         }
@@ -100,7 +105,9 @@ impl World {
             ["status", "current"] => {
                 let size = self.boot_disk_size(vmid);
                 let guest = self.guest_or(vmid, node)?;
-                Ok(Reply::data(Value::Object(guest.current(self.now, size))))
+                let mut current = guest.current(self.now, size);
+                current.insert("ha".to_owned(), self.ha_of(vmid));
+                Ok(Reply::data(Value::Object(current)))
             }
             ["snapshot"] => self.snapshots(Species::Machine, node, vmid),
             ["cloudinit"] | ["cloudinit", "dump"] => {
@@ -318,6 +325,9 @@ impl World {
         call: &Call,
         caller: &Caller,
     ) -> Outcome {
+        if let Some(asked) = self.ask_manager(node, vmid, rest, call, caller) {
+            return asked;
+        }
         let id = vmid.to_string();
         let times = self.durations.clone();
         let worked = |time: Duration| {
@@ -332,10 +342,14 @@ impl World {
             ("DELETE", []) => {
                 let guest = self.guest_or(vmid, node)?;
                 Self::refuse_delete(guest, false)?;
+                let purge = call.flag("purge");
+                if !purge {
+                    self.refuse_traces(vmid)?;
+                }
                 let operation = Operation::Delete {
                     vmid,
                     force: false,
-                    purge: true,
+                    purge,
                 };
                 ("qmdestroy", operation, worked(times.delete))
             }

@@ -1,4 +1,5 @@
-//! Files that all nodes share: users and rights, pools, storages, firewalls. Whoever changes one holds its
+//! Files that all nodes share: users and rights, pools, storages, firewalls, jobs, HA.
+//! Whoever changes one holds its
 //! cluster lock meanwhile.
 
 use std::time::Duration;
@@ -25,6 +26,9 @@ fn lock_of(method: &str, segments: &[&str]) -> Option<Key> {
         // Applying, without a noun, is a task.
         return (*noun != "fabrics").then(|| Key::ClusterDomain("sdn".to_owned()));
     }
+    if let ["cluster", "ha", ..] = segments {
+        return Some(Key::ClusterDomain("ha".to_owned()));
+    }
     file_of(segments).map(Key::ClusterFile)
 }
 
@@ -41,6 +45,8 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["cluster", "mapping", kind, ..] => Some(format!("mapping_{kind}_cfg")),
         ["storage", ..] => Some("storage_cfg".to_owned()),
         ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
+        ["cluster", "replication", ..] => Some("replication_cfg".to_owned()),
+        ["cluster", "backup", ..] => Some("jobs_cfg".to_owned()),
         ["cluster", "firewall", ..] => Some("firewall_cluster_fw".to_owned()),
         ["nodes", node, "firewall", ..] => Some(format!("firewall_{node}_fw")),
         ["nodes", _, "qemu" | "lxc", vmid, "firewall", ..] => Some(format!("firewall_{vmid}_fw")),
@@ -91,6 +97,11 @@ impl World {
             }
             (method, ["cluster", "mapping", rest @ ..]) => self.write_mapping(method, rest, call),
             (method, ["cluster", "sdn", rest @ ..]) => self.write_sdn(method, rest, call),
+            (method, ["cluster", "backup", rest @ ..]) => self.write_backup_job(method, rest, call),
+            (method, ["cluster", "replication", rest @ ..]) => {
+                self.write_replication(method, rest, call)
+            }
+            (method, ["cluster", "ha", rest @ ..]) => self.write_ha(method, rest, call),
             (method, ["cluster", "firewall", rest @ ..]) => {
                 self.write_firewall(method, "cluster", rest, call)
             }

@@ -1,9 +1,12 @@
 //! Storages: definitions, state, content, downloads.
 
-use serde_json::Value;
-use sha1::{Digest, Sha1};
+mod backup;
+mod definition;
+mod kind;
 
-use super::shared::{names, require};
+use serde_json::Value;
+
+use super::shared::require;
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
@@ -12,72 +15,6 @@ use crate::simulator::operation::{Caller, Operation};
 use crate::simulator::world::World;
 
 impl World {
-    fn storage_digest(&self) -> String {
-        let mut hash = Sha1::new();
-        for storage in self.storages.values() {
-            hash.update(format!(
-                "{}: {}\n{}\n{:?}{}\n",
-                storage.kind,
-                storage.name,
-                storage.content.join(","),
-                storage.prune_backups,
-                storage.shared
-            ));
-        }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-
-    pub(super) fn storage_definitions(&self) -> Reply {
-        let digest = self.storage_digest();
-        Reply::data(list(
-            self.storages
-                .values()
-                .map(|storage| storage.definition(&digest)),
-        ))
-    }
-
-    pub(super) fn storage_definition(&self, name: &str) -> Outcome {
-        match self.storages.get(name) {
-            Some(storage) => Ok(Reply::data(Value::Object(
-                storage.definition(&self.storage_digest()),
-            ))),
-            None => Err(Reply::failed(format!("storage '{name}' does not exist"))),
-        }
-    }
-
-    /// Changes the settings of a storage that is there.
-    pub(super) fn write_storage(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
-        let ("PUT", [name]) = (method, rest) else {
-            return Err(not_simulated(call));
-        };
-        let refused = |why: String| Reply::failed(format!("update storage failed: {why}"));
-        let digest = self.storage_digest();
-        let Some(storage) = self.storages.get_mut(*name) else {
-            return Err(refused(format!("storage '{name}' does not exist")));
-        };
-        if call.text("digest").is_some_and(|asked| asked != digest) {
-            return Err(refused(
-                "detected modified configuration - file changed by other user? Try again."
-                    .to_owned(),
-            ));
-        }
-        if let Some(content) = call.text("content") {
-            storage.content = names(&content).map(str::to_owned).collect();
-        }
-        if let Some(keep) = call.text("prune-backups") {
-            storage.prune_backups = Some(keep);
-        }
-        if let Some(shared) = call.text("shared") {
-            storage.shared = shared == "1";
-        }
-        Ok(Reply::data(
-            serde_json::json!({ "storage": storage.name, "type": storage.kind }),
-        ))
-    }
-
     pub(super) fn node_storage(
         &mut self,
         method: &str,
@@ -94,19 +31,30 @@ impl World {
                 _ => Reply::failed(format!("storage '{name}' does not exist")),
             });
         }
+        if let [
+            name,
+            "content" | "upload" | "download-url" | "prunebackups",
+            ..,
+        ] = rest
+        {
+            self.storages[*name].refuse(node).map_err(Reply::failed)?;
+        }
         match (method, rest) {
             ("GET", []) => {
                 let wanted = call.text("content");
                 let storages = self.storages.values().filter(|storage| {
-                    wanted
-                        .as_ref()
-                        .is_none_or(|kind| storage.content.contains(kind))
+                    // A list by content leaves out what the node cannot use.
+                    wanted.as_ref().is_none_or(|kind| {
+                        storage.content.contains(kind) && storage.refuse(node).is_ok()
+                    })
                 });
-                Ok(Reply::data(list(storages.map(|storage| storage.entry()))))
+                Ok(Reply::data(list(
+                    storages.map(|storage| storage.entry(node)),
+                )))
             }
-            ("GET", [name, "status"]) => {
-                Ok(Reply::data(Value::Object(self.storages[*name].status())))
-            }
+            ("GET", [name, "status"]) => Ok(Reply::data(Value::Object(
+                self.storages[*name].status(node),
+            ))),
             ("GET", [name, "content"]) => Ok(Reply::data(self.content(name, call))),
             ("GET", [name, "content", volume @ ..]) => {
                 let volid = full_id(name, volume);
@@ -114,6 +62,9 @@ impl World {
                     Some(volume) => {
                         let mut entry = volume.entry(&volid);
                         entry.retain(|key, _| ["size", "used", "format"].contains(&key.as_str()));
+                        if volume.content == "backup" {
+                            self.backup_attributes(&volid, &mut entry);
+                        }
                         let path = self.storages[*name].path_of(&volid);
                         entry.insert("path".to_owned(), path.into());
                         Ok(Reply::data(Value::Object(entry)))
@@ -135,6 +86,10 @@ impl World {
                     steps,
                 ))
             }
+            ("PUT", [name, "content", volume @ ..]) => {
+                self.set_attributes(&full_id(name, volume), call)
+            }
+            (_, [name, "prunebackups"]) => self.prune_backups(method, node, name, call, caller),
             ("POST", [name, "upload"]) => self.upload(node, name, call, caller),
             ("POST", [name, "download-url"]) => self.download(node, name, call, caller),
             _ => Err(not_simulated(call)),
@@ -144,11 +99,16 @@ impl World {
     fn content(&self, name: &str, call: &Call) -> Value {
         let kind = call.text("content");
         let vmid = call.number("vmid");
-        let volumes = self.storages[name].volumes.iter().filter(|(_, volume)| {
-            kind.as_ref().is_none_or(|kind| *kind == volume.content)
-                && vmid.is_none_or(|vmid| volume.vmid.is_some_and(|of| u64::from(of) == vmid))
+        let volumes = self.storages[name].volumes.iter();
+        let entries = volumes.map(|(volid, volume)| match volume.content.as_str() {
+            "backup" => self.backup_entry(volid, volume),
+            _ => volume.entry(volid),
         });
-        list(volumes.map(|(volid, volume)| volume.entry(volid)))
+        list(entries.filter(|entry| {
+            kind.as_ref()
+                .is_none_or(|kind| entry["content"] == kind.as_str())
+                && vmid.is_none_or(|vmid| entry.get("vmid").and_then(Value::as_u64) == Some(vmid))
+        }))
     }
 
     fn download(&mut self, node: &str, name: &str, call: &Call, caller: &Caller) -> Outcome {

@@ -38,7 +38,7 @@ impl World {
             ("DELETE", [upid]) => {
                 let task = self.find_task(upid)?;
                 if let Some(job) = self.job_of(task) {
-                    match self.interrupted_copy(job) {
+                    match self.interrupted_work(job) {
                         Some(text) => self.interrupt(job, &text),
                         None => self.end_job(job, "unexpected status"),
                     }
@@ -49,10 +49,12 @@ impl World {
         }
     }
 
-    /// What a clone that is copying ends with when its task is stopped.
-    fn interrupted_copy(&self, job: u64) -> Option<String> {
-        let Operation::Clone(work) = &self.engine.jobs.get(&job)?.operation else {
-            return None;
+    /// What work that cleans up behind itself ends with when its task is stopped: a backup, a clone that is copying.
+    fn interrupted_work(&self, job: u64) -> Option<String> {
+        let work = match &self.engine.jobs.get(&job)?.operation {
+            Operation::Dump(_) => return Some("interrupted by signal".to_owned()),
+            Operation::Clone(work) => work,
+            _ => return None,
         };
         let mut drives = self.drives_of(work.source);
         drives.sort_by(|a, b| a.0.cmp(&b.0));

@@ -34,6 +34,9 @@ impl World {
         call: &Call,
         caller: &Caller,
     ) -> Outcome {
+        if let Some(asked) = self.ask_manager(node, vmid, rest, call, caller) {
+            return asked;
+        }
         let guest = self.guest_of(CONTAINER, vmid, node)?;
         let id = vmid.to_string();
         let times = self.durations.clone();
@@ -51,6 +54,9 @@ impl World {
                 Self::refuse_delete(guest, true)?;
                 guest.unlocked()?;
                 Self::refuse_delete(guest, force)?;
+                if !purge {
+                    self.refuse_traces(vmid)?;
+                }
                 let operation = Operation::Delete { vmid, force, purge };
                 ("vzdestroy", operation, worked(times.delete))
             }
