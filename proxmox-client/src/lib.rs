@@ -11,6 +11,7 @@ mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
 mod datacenter;
+mod entry;
 pub mod error;
 mod firewall;
 #[cfg(feature = "config-files")]
@@ -83,7 +84,11 @@ pub use qemu::{
 };
 pub use realm::{Realm, RealmInfo, RealmKind, RealmSettings, SyncOptions, SyncScope};
 pub use size::Size;
-pub use storage::{Download, Downloaded, NodeStorage, StorageStatus, Volume};
+pub use storage::{
+    CifsShare, Datastore, Download, Downloaded, EncryptionKey, IscsiTarget, NewStorage, NfsExport,
+    NodeStorage, Scan, ScanLogin, Storage, StorageDefinition, StorageKind, StorageMade,
+    StorageSettings, StorageStatus, ThinPool, Volume, VolumeGroup, ZfsPool,
+};
 pub use trust::{ClientCertificate, Trust};
 pub use upid::Upid;
 pub use upload::Upload;

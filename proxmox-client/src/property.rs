@@ -4,6 +4,7 @@
 //! quoting: a value cannot hold a comma. Unknown keys and their order survive; a typed view such as [`Drive`]
 //! changes one key without touching the others.
 
+mod backup;
 pub(crate) mod container;
 mod disk;
 mod guest;
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::scalar::parse_bool;
 use crate::size::Size;
 
+pub(crate) use backup::{BANDWIDTH, FLEECING, PERFORMANCE, PRUNE_BACKUPS};
+pub use backup::{BackupPerformance, BandwidthLimits, Fleecing, PruneBackups};
 pub use container::{ContainerNic, Device, Features, MountPoint};
 pub use disk::{Drive, EfiDisk, TpmState};
 pub use guest::{Agent, BootOrder, Cpu, Smbios, Startup};

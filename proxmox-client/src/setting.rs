@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::access::text;
+use crate::entry::property_of;
+use crate::property::{Format, PropertyString};
 use crate::scalar::parse_bool;
 use crate::wire::Params;
 
@@ -26,7 +28,14 @@ pub(crate) enum Wanted {
     },
     /// Property strings whose order does not matter, each a parameter of its own.
     Items(Vec<String>),
+    /// Sub-keys in any order and spelling; the server gives some of these as objects.
+    Property {
+        value: PropertyString,
+        format: &'static Format,
+    },
     Secret(SecretString),
+    /// A secret of which the server shows only that there is one.
+    Traced(SecretString),
     /// Not set.
     Absent,
 }
@@ -87,6 +96,10 @@ impl Wanted {
                 wanted == held
             }
             Self::Secret(secret) => have.is_none_or(|have| text(have) == secret.expose_secret()),
+            Self::Property { value, format } => {
+                have.is_some_and(|have| property_of(have).same_meaning(value, format))
+            }
+            Self::Traced(_) => have.is_some(),
             Self::Absent => have.is_none_or(is_empty),
         }
     }
@@ -102,7 +115,10 @@ impl Wanted {
             Self::Items(items) => items
                 .iter()
                 .for_each(|item| params.push(name, item.as_str())),
-            Self::Secret(secret) => params.push(name, secret.expose_secret()),
+            Self::Property { value, .. } => params.push(name, value.to_string()),
+            Self::Secret(secret) | Self::Traced(secret) => {
+                params.push(name, secret.expose_secret());
+            }
             Self::Absent => {}
         }
     }
@@ -117,7 +133,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// Names of a list, however the server writes it.
-fn names_of(value: &Value) -> BTreeSet<String> {
+pub(crate) fn names_of(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),
         other => text(other)
@@ -169,6 +185,62 @@ impl Settings {
     pub(crate) fn set(&mut self, name: &str, wanted: Wanted) {
         self.entries.retain(|(have, _)| have != name);
         self.entries.push((name.to_owned(), wanted));
+    }
+
+    /// Sets a text; an empty one drops the setting.
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
+        self.set(name, Wanted::text(value));
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: impl fmt::Display) {
+        self.set(name, Wanted::Text(value.to_string()));
+    }
+
+    pub(crate) fn flag(&mut self, name: &str, on: bool, otherwise: bool) {
+        self.set(name, Wanted::Flag { on, otherwise });
+    }
+
+    /// Sets names, separated by commas; none at all drops the setting.
+    pub(crate) fn list<S: Into<String>>(&mut self, name: &str, names: impl IntoIterator<Item = S>) {
+        self.set(name, Wanted::names(names, ","));
+    }
+
+    pub(crate) fn items<S: Into<String>>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = S>,
+    ) {
+        let items = items.into_iter().map(Into::into).collect();
+        self.set(name, Wanted::items(items));
+    }
+
+    pub(crate) fn property(&mut self, name: &str, value: &PropertyString, format: &'static Format) {
+        let value = value.clone();
+        self.set(name, Wanted::Property { value, format });
+    }
+
+    pub(crate) fn secret(&mut self, name: &str, value: SecretString) {
+        self.set(name, Wanted::Secret(value));
+    }
+
+    pub(crate) fn traced(&mut self, name: &str, value: SecretString) {
+        self.set(name, Wanted::Traced(value));
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.set(name, Wanted::Absent);
+    }
+
+    /// Takes over all settings of another, which win.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (name, wanted) in other.entries {
+            self.set(&name, wanted);
+        }
+    }
+
+    /// The names of all.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The names of what is not as wanted.
@@ -346,6 +418,13 @@ mod tests {
             .is_empty()
     }
 
+    fn property(text: &str) -> Wanted {
+        Wanted::Property {
+            value: PropertyString::parse(text),
+            format: &crate::property::FLEECING,
+        }
+    }
+
     #[test]
     fn what_the_server_writes_otherwise_is_not_a_difference() {
         let same = [
@@ -361,6 +440,12 @@ mod tests {
                 Wanted::items(vec!["start-address=192.0.2.1,end-address=192.0.2.9".into()]),
                 json!([{ "end-address": "192.0.2.9", "start-address": "192.0.2.1" }]),
             ),
+            (
+                property("1,storage=fast"),
+                json!({ "enabled": "1", "storage": "fast" }),
+            ),
+            (property("storage=fast,enabled=on"), json!("1,storage=fast")),
+            (Wanted::Traced("key".into()), json!("ab:cd")),
             (Wanted::text(""), json!(null)),
             (Wanted::Absent, json!([])),
         ];
@@ -375,6 +460,8 @@ mod tests {
                 json!(["node=a", "node=b"]),
             ),
             (Wanted::Absent, json!("x")),
+            (property("1,storage=fast"), json!("0,storage=fast")),
+            (Wanted::Traced("key".into()), json!(null)),
             (Wanted::Secret("new".into()), json!("old")),
         ];
         for (wanted, have) in others {

@@ -1,11 +1,21 @@
 //! Storages and what they hold.
 
+mod definition;
+mod scan;
+mod settings;
+
 use crate::error::{Error, Kind, Result};
 use crate::node::Node;
 use crate::qemu::Removed;
 use crate::scalar::record;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
+
+pub use definition::{EncryptionKey, Storage, StorageDefinition, StorageKind, StorageMade};
+pub use scan::{
+    CifsShare, Datastore, IscsiTarget, NfsExport, Scan, ScanLogin, ThinPool, VolumeGroup, ZfsPool,
+};
+pub use settings::{NewStorage, StorageSettings};
 
 record! {
     /// An entry of `GET /nodes/{node}/storage`.
@@ -70,8 +80,14 @@ record! {
             "vmid" vmid: u32,
             /// Base volume of a linked clone.
             "parent" parent: String,
-            /// Notes.
+            /// Notes; lists give their first line.
             "notes" notes: String,
+            /// Whether a backup is kept from being removed.
+            "protected" protected: bool,
+            /// Of a backup: `qemu` or `lxc`.
+            "subtype" subtype: String,
+            /// Of an encrypted backup: fingerprint of the key, or `1`.
+            "encrypted" encrypted: String,
         }
     }
 }

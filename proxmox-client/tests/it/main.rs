@@ -69,6 +69,8 @@ mod services;
 #[cfg(feature = "simulator")]
 mod spans;
 #[cfg(feature = "simulator")]
+mod storages;
+#[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]
 mod upload;
