@@ -17,6 +17,7 @@ mod firewall;
 #[cfg(feature = "config-files")]
 pub mod firewall_file;
 mod guest;
+mod ha;
 mod limits;
 mod lxc;
 pub mod mapping;
@@ -66,6 +67,10 @@ pub use firewall::{
     ReferenceKind, SecurityGroup, SecurityGroupInfo,
 };
 pub use guest::{ConfigUpdate, Patch};
+pub use ha::{
+    Affinity, AffinityKind, BlockingResource, Ha, HaManagerStatus, HaModel, HaMotion, HaResource,
+    HaSettings, HaSid, HaState, HaStatus, NodePriority,
+};
 pub use limits::Limits;
 pub use lxc::{Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc};
 pub use named::{Named, Noun};

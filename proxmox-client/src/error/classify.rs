@@ -93,6 +93,10 @@ const TEXTS: &[(Find, Kind)] = &[
         Then("Cannot move disk to another VM while", "is running"),
         Kind::PowerState,
     ),
+    (
+        Then("unable to restore ", "vm is running"),
+        Kind::PowerState,
+    ),
     (In("unexpected state change"), Kind::PowerState),
     (
         In("you can't start a vm if it's a template"),
@@ -140,12 +144,15 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("is used by"), Kind::InUse),
     (In("still in use"), Kind::InUse),
     (In("is already in use for VM"), Kind::InUse),
+    (In("purge parameter not set"), Kind::InUse),
+    (In("Please remove that first"), Kind::InUse),
     // Protection.
     (
         Then("can't remove ", "protection mode enabled"),
         Kind::Protected,
     ),
     (In("protection mode enabled"), Kind::Protected),
+    (In("cannot remove protected "), Kind::Protected),
     // Existing.
     (In("config file already exists"), Kind::AlreadyExists),
     (In("already exists"), Kind::AlreadyExists),
@@ -155,6 +162,11 @@ const TEXTS: &[(Find, Kind)] = &[
         Kind::AlreadyExists,
     ),
     (In("already HA managed"), Kind::AlreadyExists),
+    // What the manager cannot follow: `PVE::HA::Rules::NodeAffinity`.
+    (
+        In("already used in another node affinity rule"),
+        Kind::Parameter,
+    ),
     (In("already used"), Kind::AlreadyExists),
     (In("already assigned"), Kind::AlreadyExists),
     // Missing.
@@ -165,10 +177,14 @@ const TEXTS: &[(Find, Kind)] = &[
     ),
     (In("does not exist"), Kind::NotFound),
     (Start("no such "), Kind::NotFound),
+    (Start("No such job '"), Kind::NotFound),
+    (Start("unable to find VM '"), Kind::NotFound),
     (In("No such storage"), Kind::NotFound),
     (In(": no such "), Kind::NotFound),
     (In("No such file or directory"), Kind::NotFound),
     (In("not HA managed"), Kind::NotFound),
+    (In("cannot use unmanaged resource(s)"), Kind::NotFound),
+    (In("cannot use non-existent node(s)"), Kind::NotFound),
     (Then("unable to find ", " in"), Kind::NotFound),
     (Then("could not find ", "VM "), Kind::NotFound),
     (In("hostname lookup '"), Kind::NotFound),
@@ -188,6 +204,8 @@ const TEXTS: &[(Find, Kind)] = &[
     // Input refused by a handler rather than by the schema.
     (In("Parameter verification failed"), Kind::Parameter),
     (In("no options specified"), Kind::Parameter),
+    (In("unexpected property '"), Kind::Parameter),
+    (In("can't change value of fixed parameter"), Kind::Parameter),
     (In("missing value for required option"), Kind::Parameter),
     (Start("unable to parse "), Kind::Parameter),
     (In("does not look like a valid"), Kind::Parameter),
@@ -198,6 +216,7 @@ const TEXTS: &[(Find, Kind)] = &[
     (Start("invalid "), Kind::Parameter),
     (In("shrinking disks is not supported"), Kind::Parameter),
     (In("have been migrated to rules"), Kind::NotImplemented),
+    (In("have not been migrated yet"), Kind::NotImplemented),
     // Of the server itself.
     (Start("Timeout while waiting for"), Kind::ServerTimeout),
     (In("got timeout"), Kind::ServerTimeout),

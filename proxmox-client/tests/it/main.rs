@@ -31,6 +31,8 @@ mod firewall_objects;
 #[cfg(feature = "config-files")]
 mod fuzz;
 #[cfg(feature = "simulator")]
+mod ha;
+#[cfg(feature = "simulator")]
 mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;
