@@ -4,6 +4,7 @@ mod access;
 #[cfg(feature = "api-base")]
 pub mod api;
 mod auth;
+mod backup;
 pub mod ceph;
 mod change_set;
 mod client;
@@ -56,6 +57,11 @@ pub use access::{
     Access, AclEntry, Ensured, Grant, Group, NewToken, Role, TokenInfo, User, UserSettings,
 };
 pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
+pub use backup::{
+    BackupDefaults, BackupGuests, BackupJob, BackupJobInfo, BackupJobSettings, BackupMode,
+    BackupNotification, BackupOptions, ChangeDetection, Compression, Dumped, IncludedGuest,
+    IncludedVolume, PruneEntry, PruneMark, PruneQuery, RestoreOptions, UncoveredGuest, VolumeInfo,
+};
 pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
 pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, Resource, Version};

@@ -72,6 +72,15 @@ impl<T> TaskCall<T> {
         self
     }
 
+    fn without_task(finish: Finish<T>) -> Result<Submitted<T>> {
+        let report = TaskReport {
+            upid: None,
+            outcome: Outcome::Done,
+            log: Vec::new(),
+        };
+        finish(report).map(Submitted::Done)
+    }
+
     /// Sends the call and gives the task, without waiting for its end.
     ///
     /// # Errors
@@ -91,15 +100,10 @@ impl<T> TaskCall<T> {
             }
         };
         match upid {
-            None => {
-                // No task: the work was done within the call.
-                let report = TaskReport {
-                    upid: None,
-                    outcome: Outcome::Done,
-                    log: Vec::new(),
-                };
-                (self.finish)(report).map(Submitted::Done)
-            }
+            // No task: the work was done within the call, or there was none (a backup of guests that are elsewhere
+            // says so).
+            None => Self::without_task(self.finish),
+            Some(done) if done == "OK" => Self::without_task(self.finish),
             Some(upid) => {
                 let mut task = Task::new(self.client, upid.parse()?, self.finish).just_begun();
                 if let Some(poll) = self.poll {

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "simulator")]
 mod agent;
+#[cfg(feature = "simulator")]
+mod backup;
 #[cfg(feature = "api")]
 mod calls;
 mod ceph;
