@@ -34,6 +34,7 @@ mod proxy;
 mod qemu;
 mod random;
 mod realm;
+mod replication;
 pub mod retry;
 mod scalar;
 pub mod sdn;
@@ -94,6 +95,10 @@ pub use qemu::{
     RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped, Suspended, Volumes,
 };
 pub use realm::{Realm, RealmInfo, RealmKind, RealmSettings, SyncOptions, SyncScope};
+pub use replication::{
+    Replication, ReplicationId, ReplicationJob, ReplicationRemoval, ReplicationSettings,
+    ReplicationStatus,
+};
 pub use size::Size;
 pub use storage::{
     CifsShare, Datastore, Download, Downloaded, EncryptionKey, IscsiTarget, NewStorage, NfsExport,

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use proxmox_client::config_file::{ConfigFile, GuestKind};
 use proxmox_client::firewall_file::{FileRule, FirewallFile, Level, Section};
 use proxmox_client::property::{
-    ContainerNic, Device, Drive, Features, IpConfig, MountPoint, Nic, PropertyString,
+    ContainerNic, Device, Drive, Features, Fleecing, IpConfig, MountPoint, Nic, PropertyString,
+    PruneBackups,
 };
 use proxmox_client::wire::{Answer, escape, unescape};
-use proxmox_client::{LxcConfig, QemuConfig, Size, Upid};
+use proxmox_client::{HaSid, LxcConfig, NodePriority, QemuConfig, ReplicationId, Size, Upid};
 
 /// Runs a target on seeds and on what comes of them by cutting, doubling, swapping and changing bytes.
 fn fuzz(seeds: &[&str], target: impl Fn(&[u8])) {
@@ -195,6 +196,37 @@ fn task_identifiers_and_sizes() {
         }
         assert_eq!(unescape(&escape(&text)), text);
         let _ = unescape(&text);
+    });
+}
+
+#[test]
+fn names_of_services() {
+    let seeds = [
+        "vm:100",
+        "pve1:3",
+        "100-0",
+        "keep-last=3,keep-daily=7",
+        "1,storage=local-lvm",
+        "keep-all=1",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        if let Ok(sid) = text.parse::<HaSid>() {
+            assert_eq!(sid.to_string(), text);
+        }
+        if let Ok(node) = text.parse::<NodePriority>() {
+            assert_eq!(node.to_string().parse::<NodePriority>().unwrap(), node);
+        }
+        if let Ok(id) = text.parse::<ReplicationId>() {
+            assert_eq!(id.to_string().parse::<ReplicationId>().unwrap(), id);
+        }
+        if let Ok(keep) = text.parse::<PruneBackups>() {
+            let _ = (keep.keeps_all(), keep.check().is_ok());
+            assert_eq!(keep.to_string().parse::<PruneBackups>().unwrap(), keep);
+        }
+        if let Ok(fleecing) = text.parse::<Fleecing>() {
+            assert!(fleecing.same_meaning(&fleecing.to_string().parse().unwrap()));
+        }
     });
 }
 

@@ -67,6 +67,8 @@ mod real_ssh;
 #[cfg(feature = "simulator")]
 mod realms;
 #[cfg(feature = "simulator")]
+mod replication;
+#[cfg(feature = "simulator")]
 mod sdn;
 #[cfg(feature = "simulator")]
 mod services;
