@@ -25,8 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     if rest.is_empty() {
         return Err(wrong());
     }
-    let mut total: f64 = 0.0;
-    let mut exact: i64 = 0;
+    let mut total: i64 = 0;
     while !rest.is_empty() {
         let digits = rest
             .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -52,19 +51,22 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         } else {
             whole.parse().map_err(|_| wrong())?
         };
-        let part = if fraction.is_empty() {
-            0.0
-        } else {
-            format!("0.{fraction}").parse::<f64>().unwrap_or(0.0)
-        };
-        exact = whole
+        total = whole
             .checked_mul(scale)
-            .and_then(|n| exact.checked_add(n))
+            .and_then(|whole| whole.checked_add(part_of(scale, fraction)))
+            .and_then(|number| total.checked_add(number))
             .ok_or_else(wrong)?;
-        total += part * scale as f64;
     }
-    let value = exact.checked_add(total as i64).ok_or_else(wrong)?;
-    Ok(if negative { -value } else { value })
+    Ok(if negative { -total } else { total })
+}
+
+/// So many nanoseconds of a unit as the digits behind the point say; the rest below one is dropped. Digits beyond the
+/// eighteenth are not looked at.
+fn part_of(scale: i64, digits: &str) -> i64 {
+    let digits = &digits[..digits.len().min(18)];
+    let number: i128 = digits.parse().unwrap_or_default();
+    let power = 10_i128.pow(u32::try_from(digits.len()).unwrap_or_default());
+    i64::try_from(number * i128::from(scale) / power).unwrap_or_default()
 }
 
 /// The normalized text: `1h30m0s`, `300ms`, `0s`.
@@ -95,6 +97,28 @@ pub(crate) fn print(nanoseconds: i64) -> String {
                 (0, m) => format!("{sign}{m}m{seconds}s"),
                 (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_are_exact() {
+        for (text, nanoseconds) in [
+            ("0.000249s", 249_000),
+            ("1.000000997s", 1_000_000_997),
+            ("1.5h", 5_400_000_000_000),
+            (".5ms", 500_000),
+            ("0.4ns1.1us", 1_100),
+            ("-0.0000000019s", -1),
+        ] {
+            assert_eq!(parse(text), Ok(nanoseconds), "{text}");
+        }
+        for nanoseconds in (1..2_000_000_000).step_by(997_013) {
+            assert_eq!(parse(&print(nanoseconds)), Ok(nanoseconds));
         }
     }
 }
