@@ -134,7 +134,7 @@ fn authority(text: &str, uri: &mut Uri) -> Result<(), String> {
         let fine = !c.is_ascii()
             || c.is_ascii_alphanumeric()
             || "-_.~!$&'()*+,;=:[]<>\"".contains(c)
-            || (c == '%' && host.starts_with('['));
+            || (c == '%' && (host.starts_with('[') || is_host_escape(&host[at..])));
         if c == '%' && !fine {
             let end = (at + 3).min(host.len());
             let shown = host.get(at..end).unwrap_or("%");
@@ -147,8 +147,41 @@ fn authority(text: &str, uri: &mut Uri) -> Result<(), String> {
             ));
         }
     }
-    host.clone_into(&mut uri.host);
+    uri.host = if host.starts_with('[') {
+        host.to_owned()
+    } else {
+        letters(host).ok_or_else(|| format!("invalid URL escape {}", quote(host)))?
+    };
     Ok(())
+}
+
+/// In hosts only bytes of letters beyond ASCII, and `%` itself, may be escaped.
+fn is_host_escape(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'%', b'2', b'5', ..] => true,
+        [b'%', high, low, ..] => {
+            matches!(high, b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F') && low.is_ascii_hexdigit()
+        }
+        _ => false,
+    }
+}
+
+/// The host with the escaped letters as such; `None` where they are no letters.
+fn letters(host: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(host.len());
+    let mut rest = host;
+    while let Some(at) = rest.find('%') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        let escape = &rest[at..at + 3];
+        if escape == "%25" {
+            bytes.extend_from_slice(escape.as_bytes());
+        } else {
+            bytes.push(u8::from_str_radix(&escape[1..], 16).ok()?);
+        }
+        rest = &rest[at + 3..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
 }
 
 fn escapes(text: &str) -> Result<(), String> {
@@ -331,5 +364,25 @@ mod tests {
         assert!(check_endpoint("https://localhost:6443/").is_ok());
         assert!(check_endpoint("").is_err());
         assert!(check_endpoint("https://localhost:70000").is_err());
+    }
+
+    #[test]
+    fn letters_of_hosts_are_escaped_and_read_again() {
+        for text in [
+            "https://caf\u{e9}.example:1/",
+            "https://caf%C3%A9.example:1/",
+        ] {
+            let uri = parse(text).unwrap();
+            assert_eq!(uri.hostname(), "caf\u{e9}.example");
+            assert_eq!(uri.to_string(), "https://caf%C3%A9.example:1/");
+        }
+        for text in [
+            "http://%41/",
+            "http://a%C3/",
+            "http://a%C3%zz/",
+            "http://a%c",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 }
