@@ -8,7 +8,7 @@ use super::codec::{Field, Item, Reader};
 use crate::config::encode;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::{Map, Value};
-use crate::yaml::{parse, print};
+use crate::yaml::{NodeKind, parse, print};
 
 /// Content without a schema: what Kubernetes' own configuration files hold.
 ///
@@ -37,13 +37,14 @@ impl FreeForm {
         Self::default()
     }
 
-    /// Reads one YAML document; plain scalars take the type that they resolve to.
+    /// Reads one YAML document, a mapping; plain scalars take the type that they resolve to.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] with line and column for broken YAML and keys that exist twice, or for several documents.
+    /// [`ErrorKind::InvalidArgument`] with line and column for broken YAML and keys that exist twice, for several documents
+    /// and for what is no mapping.
     pub fn from_yaml(text: &str) -> Result<Self, Error> {
         let refused = |problems| {
-            Error::new(ErrorKind::InvalidArgument, "not one YAML document").with_problems(problems)
+            Error::new(ErrorKind::InvalidArgument, "not a YAML mapping").with_problems(problems)
         };
         let nodes = parse::documents(text).map_err(|syntax| {
             let problem = Problem::at(syntax.line, syntax.column, "", syntax.message);
@@ -56,7 +57,8 @@ impl FreeForm {
         match nodes.as_slice() {
             _ if !problems.is_empty() => Err(refused(problems)),
             [] => Ok(Self::default()),
-            [node] => Ok(Self(Value::free(node))),
+            [node] if node.is_null() => Ok(Self::default()),
+            [node] if matches!(node.kind, NodeKind::Mapping(_)) => Ok(Self(Value::free(node))),
             _ => Err(refused(Vec::new())),
         }
     }

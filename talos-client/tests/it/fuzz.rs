@@ -109,6 +109,13 @@ fn what_loads_prints_as_itself() {
             let again = MachineConfig::load(&printed)
                 .unwrap_or_else(|error| panic!("{error}\n{}", *printed));
             assert_eq!(*again.to_yaml(), *printed);
+            // What has types becomes the same text again.
+            if let Ok(typed) = config.typed_documents()
+                && typed.len() == config.document_titles().len()
+            {
+                let again = MachineConfig::from_documents(typed).unwrap();
+                assert_eq!(*again.to_yaml(), *printed);
+            }
             let options = ValidationOptions::new(ValidationMode::Container).strict(true);
             // Printing forgets settings that are written out empty, which conflict with other documents all the same.
             let told = |config: &MachineConfig| -> Vec<String> {
@@ -145,6 +152,53 @@ fn patches_load_and_apply_or_say_why_not() {
                 !matches!(change.effect, talos_client::Effect::Nothing { .. })
             };
             assert!(same || changes.iter().any(touched), "{text}");
+        }
+    });
+}
+
+#[test]
+fn values_of_documents_read_what_they_print() {
+    use talos_client::documents::{
+        Address, Base64, FreeForm, GoDuration, HexBytes, PortRange, Prefix, RoutingTable, Size, Url,
+    };
+    let seeds = [
+        "1h30m0.125s",
+        "-2.5GiB",
+        "50%",
+        "https://u:p@a.example:1/b%20c?d=e#f",
+        "10.0.20.11/24",
+        "fe80::1%eth0",
+        "80-90",
+        "main",
+        "52:54:00:ab:cd:ef",
+        "YWJj",
+        "a: {b: [1, 2.5, yes], secret: x}\n",
+    ];
+    let seeds = seeds.map(str::to_owned);
+    fuzz(&seeds, |text| {
+        macro_rules! again {
+            ($($name:ty),*) => {$(
+                if let Ok(value) = text.parse::<$name>() {
+                    let printed = value.to_string();
+                    assert_eq!(printed.parse::<$name>().ok(), Some(value), "{text:?} {printed:?}");
+                }
+            )*};
+        }
+        again!(
+            Address,
+            Base64,
+            GoDuration,
+            HexBytes,
+            PortRange,
+            Prefix,
+            RoutingTable,
+            Size,
+            Url
+        );
+        if let Ok(value) = FreeForm::from_yaml(text) {
+            let printed = value.to_yaml();
+            let again = FreeForm::from_yaml(&printed).unwrap();
+            assert_eq!(*again.to_yaml(), *printed);
         }
     });
 }
