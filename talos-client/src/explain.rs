@@ -254,8 +254,13 @@ fn without_effect(patch: &Patch, after: &MachineConfig, found: &mut Vec<Change>)
             .iter()
             .find(|document| document.title() == title);
         let mut leaves = Vec::new();
-        collect(node, String::new(), &mut leaves);
-        for (path, empty) in leaves {
+        collect(node, &mut Vec::new(), &mut leaves);
+        let said = |keys: &[&str]| {
+            let mut documents = patch.merges().filter(|document| document.title() == title);
+            documents.find_map(|document| below(&document.values, keys))
+        };
+        for (keys, empty) in leaves {
+            let path = keys.join(".");
             let identity = match text("kind") {
                 Some(_) => matches!(path.as_str(), "apiVersion" | "kind" | "name"),
                 None => path == "version",
@@ -264,13 +269,13 @@ fn without_effect(patch: &Patch, after: &MachineConfig, found: &mut Vec<Change>)
                 change.document == title
                     && (related(&change.path, &path) || related(&path, &change.path))
             });
-            if identity || touched || document.is_none() {
+            let Some(document) = document.filter(|_| !identity && !touched) else {
                 continue;
-            }
+            };
             let reason = if empty {
                 "an empty value changes nothing"
             } else {
-                "it has this value already"
+                reason(said(&keys), below(&document.values, &keys))
             };
             found.push(Change {
                 document: title.clone(),
@@ -289,27 +294,47 @@ fn related(short: &str, long: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Paths of what a patch names, down to single values and lists, and whether they are empty.
-fn collect(node: &Node, path: String, leaves: &mut Vec<(String, bool)>) {
-    match &node.kind {
+/// Why what a patch says, and what is not empty in its text, left the configuration as it is.
+fn reason(said: Option<&Value>, now: Option<&Value>) -> &'static str {
+    match (said, now) {
+        (Some(Value::List(_)), _) => "it has this value already",
+        (Some(said), Some(now)) if said == now => "it has this value already",
+        (Some(said), Some(_)) if !said.is_zero() => {
+            "what is there wins; delete it with `$patch: delete` first"
+        }
+        (_, Some(_)) => {
+            "it is the value that stands for none, which merging passes over; delete the old one with `$patch: delete`"
+        }
+        (_, None) => "it has this value already",
+    }
+}
+
+fn below<'v>(map: &'v Map, keys: &[&str]) -> Option<&'v Value> {
+    let (first, rest) = keys.split_first()?;
+    let value = map.get(first)?;
+    match rest {
+        [] => Some(value),
+        rest => below(value.as_map()?, rest),
+    }
+}
+
+/// Keys of what a patch names, down to single values and lists, and whether they are empty.
+fn collect<'n>(node: &'n Node, path: &mut Vec<&'n str>, leaves: &mut Vec<(Vec<&'n str>, bool)>) {
+    let empty = match &node.kind {
         NodeKind::Mapping(pairs) if !pairs.is_empty() => {
             for (key, value) in node.pairs() {
                 let key = key.as_text().unwrap_or_default();
-                if key == "$patch" {
-                    continue;
+                if key != "$patch" {
+                    path.push(key);
+                    collect(value, path, leaves);
+                    path.pop();
                 }
-                let path = if path.is_empty() {
-                    key.to_owned()
-                } else {
-                    format!("{path}.{key}")
-                };
-                collect(value, path, leaves);
             }
+            return;
         }
-        NodeKind::Mapping(_) => leaves.push((path, true)),
-        NodeKind::Sequence(items) => leaves.push((path, items.is_empty())),
-        NodeKind::Scalar { text, .. } => {
-            leaves.push((path, text.is_empty() || text == "0" || node.is_null()));
-        }
-    }
+        NodeKind::Mapping(_) => true,
+        NodeKind::Sequence(items) => items.is_empty(),
+        NodeKind::Scalar { text, .. } => text.is_empty() || text == "0" || node.is_null(),
+    };
+    leaves.push((path.clone(), empty));
 }

@@ -214,6 +214,14 @@ impl Patch {
         self.steps.iter().filter_map(delete).collect()
     }
 
+    /// The documents that are merged.
+    pub(crate) fn merges(&self) -> impl Iterator<Item = &Document> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Merge(document) => Some(document),
+            Step::Delete(_) | Step::DeleteKind(_) | Step::Json(_) => None,
+        })
+    }
+
     /// The patch step by step.
     pub(crate) fn effects(&self) -> Vec<Effects> {
         let title = |kind: Option<&str>, name: Option<&str>| {

@@ -87,6 +87,37 @@ fn deletions_and_new_documents_are_told() {
 }
 
 #[test]
+fn values_that_merging_passes_over_are_not_called_equal() {
+    for (base, patch, told) in [
+        (
+            "apiVersion: v1alpha1\nkind: NetworkDefaultActionConfig\ningress: block\n",
+            "apiVersion: v1alpha1\nkind: NetworkDefaultActionConfig\ningress: accept\n",
+            "NetworkDefaultActionConfig ingress: no effect, it is the value that stands for none, which merging passes over; delete the old one with `$patch: delete`",
+        ),
+        (
+            "apiVersion: v1alpha1\nkind: VolumeConfig\nname: LOG\nprovisioning: {maxSize: 1GiB}\n",
+            "apiVersion: v1alpha1\nkind: VolumeConfig\nname: LOG\nprovisioning: {maxSize: 50%}\n",
+            "VolumeConfig/LOG provisioning.maxSize: no effect, what is there wins; delete it with `$patch: delete` first",
+        ),
+        (
+            "machine: {nodeLabels: {example.com/a: b}}\n",
+            "machine: {nodeLabels: {example.com/a: b}}\n",
+            "v1alpha1 machine.nodeLabels.example.com/a: no effect, it has this value already",
+        ),
+        (
+            "machine: {network: {interfaces: [{interface: eth0, mtu: 9000, dhcp: true}]}}\n",
+            "machine: {network: {interfaces: [{interface: eth0, dhcp: true}]}}\n",
+            "v1alpha1 machine.network.interfaces: no effect, it has this value already",
+        ),
+    ] {
+        let config = MachineConfig::load(base).unwrap();
+        let changes = config.explain(&Patch::load(patch).unwrap()).unwrap();
+        let found: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [told]);
+    }
+}
+
+#[test]
 fn operations_are_explained_too() {
     let config = MachineConfig::load("machine:\n  type: worker\n  sysctls: {a: b}\n").unwrap();
     let patch = "- {op: remove, path: /machine/sysctls}\n- {op: replace, path: /machine/type, value: controlplane}\n";
