@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Value;
+use crate::yaml::scalar::old_bool;
 use crate::yaml::{Node, NodeKind};
 
 /// One operation as written.
@@ -134,7 +135,9 @@ pub(super) fn apply(
         .with_hint("write the change as a strategic merge patch"));
     };
     let text = document.print(None);
-    let nodes = crate::yaml::parse::documents(&text).map_err(|syntax| invalid(syntax.message))?;
+    let mut nodes =
+        crate::yaml::parse::documents(&text).map_err(|syntax| invalid(syntax.message))?;
+    nodes.iter_mut().for_each(settle_booleans);
     let mut root = nodes
         .first()
         .map(Value::free)
@@ -148,6 +151,24 @@ pub(super) fn apply(
         let problems = error.problems().to_vec();
         invalid("the patched configuration does not load again").with_problems(problems)
     })
+}
+
+/// On its way to JSON, Talos reads the configuration with an older library, for which `yes` is a boolean.
+fn settle_booleans(node: &mut Node) {
+    match &mut node.kind {
+        NodeKind::Scalar { text, plain, tag } if *plain && tag.is_none() => {
+            if let Some(value) = old_bool(text) {
+                *text = value.to_string();
+            }
+        }
+        NodeKind::Scalar { .. } => {}
+        NodeKind::Sequence(items) => items.iter_mut().for_each(settle_booleans),
+        NodeKind::Mapping(pairs) => {
+            for (_, value) in pairs {
+                settle_booleans(value);
+            }
+        }
+    }
 }
 
 fn one(root: &mut Json, operation: &Operation, copied: &mut usize) -> Result<(), String> {
@@ -166,21 +187,32 @@ fn one(root: &mut Json, operation: &Operation, copied: &mut usize) -> Result<(),
             add(root, &operation.path, moved, "move")
         }
         "copy" => {
-            let found = get(root, &operation.from).ok_or_else(|| {
+            let missing = || {
                 format!(
                     "copy operation does not apply: doc is missing from path: {}",
                     operation.from
                 )
-            })?;
+            };
+            // A key that an object lacks is copied as null.
+            let found = get(root, &operation.from).ok_or_else(missing)?;
+            let found = found.unwrap_or(&Json::Null);
             check(found, &operation.path, copied)?;
             let found = found.clone();
             add(root, &operation.path, found, "copy")
         }
-        "test" => match (get(root, &operation.path), &operation.value) {
-            (Some(found), Some(wanted)) if found == wanted => Ok(()),
-            (Some(Json::Null) | None, None | Some(Json::Null)) => Ok(()),
-            _ => Err(format!("testing value {} failed", operation.path)),
-        },
+        "test" => {
+            let path = &operation.path;
+            let missing = || format!("test operation does not apply: is missing path: {path}");
+            let found = match path.as_str() {
+                "" => Some(&*root),
+                path => get(root, path).ok_or_else(missing)?,
+            };
+            match (found, &operation.value) {
+                (Some(found), Some(wanted)) if found == wanted => Ok(()),
+                (Some(Json::Null) | None, None | Some(Json::Null)) => Ok(()),
+                _ => Err(format!("testing value {path} failed")),
+            }
+        }
         other => Err(format!("unexpected kind: {other}")),
     }
 }
@@ -232,12 +264,17 @@ fn child<'a>(json: &'a mut Json, part: &str) -> Option<&'a mut Json> {
     }
 }
 
-fn get<'a>(root: &'a Json, path: &str) -> Option<&'a Json> {
-    parts(path).iter().try_fold(root, |json, part| match json {
-        Json::Object(map) => map.get(part),
-        Json::Array(items) => items.get(index(part, items.len())?),
+/// What a path leads to: nothing where its way does not exist, `Some(None)` where only the last key is missing.
+fn get<'a>(root: &'a Json, path: &str) -> Option<Option<&'a Json>> {
+    let mut all = parts(path);
+    let last = all.pop()?;
+    let step = |json: &'a Json, part: &str| match json {
+        Json::Object(map) => Some(map.get(part)),
+        Json::Array(items) => Some(Some(items.get(index(part, items.len())?)?)),
         _ => None,
-    })
+    };
+    let json = all.iter().try_fold(root, |json, part| step(json, part)?)?;
+    step(json, &last)
 }
 
 fn container<'a>(root: &'a mut Json, path: &str) -> Option<(&'a mut Json, String)> {
@@ -248,10 +285,6 @@ fn container<'a>(root: &'a mut Json, path: &str) -> Option<(&'a mut Json, String
 }
 
 fn add(root: &mut Json, path: &str, value: Json, operation: &str) -> Result<(), String> {
-    if path.is_empty() {
-        *root = value;
-        return Ok(());
-    }
     let missing = || format!("{operation} operation does not apply: doc is missing path: {path}");
     match container(root, path).ok_or_else(missing)? {
         (Json::Array(items), last) if last == "-" => items.push(value),
@@ -370,13 +403,39 @@ mod tests {
             ]),
         );
         assert_eq!(got.unwrap(), json!({"a": [1, 2, 3], "b": {"d": 1}}));
-        assert!(run(json!({}), json!([{"op": "remove", "path": "/x"}])).is_err());
-        assert!(
-            run(
-                json!({"a": 1}),
-                json!([{"op": "test", "path": "/a", "value": 2}])
-            )
-            .is_err()
-        );
+        for operation in [
+            json!({"op": "remove", "path": "/x"}),
+            json!({"op": "test", "path": "/a", "value": 2}),
+            json!({"op": "test", "path": "/x/y"}),
+            json!({"op": "test", "path": "/l/5"}),
+            json!({"op": "add", "path": "", "value": {}}),
+            json!({"op": "copy", "from": "", "path": "/b"}),
+            json!({"op": "copy", "from": "/l/5", "path": "/b"}),
+            json!({"op": "move", "from": "/x", "path": "/b"}),
+        ] {
+            let document = json!({"a": 1, "l": [1]});
+            assert!(run(document, json!([operation])).is_err(), "{operation}");
+        }
+        for (operation, result) in [
+            (json!({"op": "test", "path": "/x"}), json!({"l": [1]})),
+            (
+                json!({"op": "test", "path": "", "value": {"l": [1]}}),
+                json!({"l": [1]}),
+            ),
+            (
+                json!({"op": "copy", "from": "/x", "path": "/b"}),
+                json!({"l": [1], "b": null}),
+            ),
+            (
+                json!({"op": "add", "path": "/l/-1", "value": 2}),
+                json!({"l": [1, 2]}),
+            ),
+            (
+                json!({"op": "replace", "path": "/l/-1", "value": 2}),
+                json!({"l": [2]}),
+            ),
+        ] {
+            assert_eq!(run(json!({"l": [1]}), json!([operation])).unwrap(), result);
+        }
     }
 }

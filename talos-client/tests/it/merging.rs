@@ -181,3 +181,14 @@ fn documents_are_deleted_by_their_name_and_never_without_it() {
     assert_eq!(gone(&patch("HostnameConfig", "")), (false, true));
     assert_eq!(gone(&patch("HostnameConfig", "name: h\n")), (false, false));
 }
+
+#[test]
+fn old_booleans_of_arguments_become_words_on_the_way_through_json() {
+    let base = "machine:\n    kubelet:\n        extraArgs: {a: yes, b: [on]}\n    token: yes\n";
+    let patched = patched(base, "- {op: add, path: /machine/type, value: worker}\n").unwrap();
+    assert!(
+        patched.contains("a: \"true\"\n            b:\n                - \"true\"\n"),
+        "{patched}"
+    );
+    assert!(patched.contains("token: 'yes'\n"), "{patched}");
+}
