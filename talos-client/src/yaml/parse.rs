@@ -1,8 +1,8 @@
 //! From text to documents of nodes, with limits that bound hostile input.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StructureStyle};
 
 use super::{Node, NodeKind, scalar};
 
@@ -12,10 +12,17 @@ const MAX_DEPTH: usize = 128;
 const MAX_ALIASED: usize = 100_000;
 /// Most bytes that anchors and aliases may copy.
 const MAX_COPIED: usize = 16 << 20;
-/// Most comments without a space before them that are forgiven.
-const MAX_GLUED: usize = 64;
-/// Most bytes that are read again because of such comments.
+/// Most places at which white space is put in that Talos's library does not need.
+const MAX_MENDED: usize = 64;
+/// Most bytes that are read again because of such places.
 const MAX_READ_AGAIN: usize = 256 << 20;
+/// Indentation that is deep enough everywhere.
+const INDENTATION: &str = concat!(
+    "                                                                ",
+    "                                                                ",
+    "                                                                ",
+    "                                                                ",
+);
 /// Largest text that is read, in bytes: twice the message limit of the API.
 const MAX_TEXT: usize = 64 << 20;
 /// Most nodes of a text, those that aliases add among them; a large configuration has a few thousand.
@@ -86,19 +93,18 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Syntax> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_marks(text)?;
     let mut text = std::borrow::Cow::Borrowed(text);
-    for round in 1..=MAX_GLUED {
+    for round in 1..=MAX_MENDED {
         match read(&text) {
             Ok(documents) => return Ok(documents),
             Err(Failure::Syntax(syntax)) => return Err(syntax),
-            Err(Failure::Glued(_)) if round * text.len() > MAX_READ_AGAIN => break,
-            // A comment may touch a quoted text or a bracket.
-            Err(Failure::Glued(at)) => text.to_mut().insert(at, ' '),
+            Err(Failure::Lacks(..)) if round * text.len() > MAX_READ_AGAIN => break,
+            Err(Failure::Lacks(space, at)) => text.to_mut().insert_str(at, space),
         }
     }
     Err(Syntax::at(
         1,
         1,
-        "comments must be separated from other tokens by whitespace",
+        "comments must be separated from other tokens by whitespace, and quoted texts be indented",
     ))
 }
 
@@ -119,8 +125,9 @@ fn check_marks(text: &str) -> Result<(), Syntax> {
 
 enum Failure {
     Syntax(Syntax),
-    /// The byte at which a comment begins right after a token.
-    Glued(usize),
+    /// White space, and the byte at which it lacks: a comment may touch a quoted text or a bracket, and the lines of a
+    /// quoted text need no indentation.
+    Lacks(&'static str, usize),
 }
 
 impl From<Syntax> for Failure {
@@ -133,6 +140,8 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
     let mut documents = Vec::new();
     let mut builder = Builder::default();
     let surrogates = has_surrogates(text);
+    // Lines from and to which tabs may begin a line, and where flow collections that are open began.
+    let (mut free, mut open) = (Vec::new(), Vec::new());
     let options = granit_parser::options! {
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
@@ -142,10 +151,19 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
             Ok(next) => next,
             Err(error) => {
                 let mark = error.marker();
-                if *error.kind() == ErrorKind::CommentNotSeparated
-                    && let Some(at) = comment_start(text, mark.index())
-                {
-                    return Err(Failure::Glued(at));
+                let lacks = match error.kind() {
+                    ErrorKind::CommentNotSeparated => {
+                        comment_start(text, mark.index()).map(|at| (" ", at))
+                    }
+                    ErrorKind::InvalidQuotedScalarIndent | ErrorKind::TabInIndentation => {
+                        byte_of(text, mark.index())
+                            .filter(|at| !is_document_mark(&text[*at..]))
+                            .map(|at| (INDENTATION, at))
+                    }
+                    _ => None,
+                };
+                if let Some((space, at)) = lacks {
+                    return Err(Failure::Lacks(space, at));
                 }
                 let (line, column) = (mark.line(), mark.col() + 1);
                 return Err(Syntax::at(line, column, error.info()).into());
@@ -156,6 +174,9 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
         match event {
             Event::Scalar(content, style, anchor, tag) => {
                 let tag = tag.as_deref().map(short_tag);
+                if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
+                    free.push((line, span.end.line()));
+                }
                 if surrogates && style == ScalarStyle::DoubleQuoted {
                     let written = span.byte_range().and_then(|range| text.get(range));
                     if written.is_some_and(has_surrogates) {
@@ -168,7 +189,8 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     .map_err(|message| Syntax::at(line, column, message))?;
                 builder.add(node(kind), anchor)?;
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(style, anchor, _) => {
+                open.push((style == StructureStyle::Flow).then_some(line));
                 builder.open(
                     Frame::Sequence {
                         node: node(NodeKind::Sequence(Vec::new())),
@@ -178,7 +200,8 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     column,
                 )?;
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(style, anchor, _) => {
+                open.push((style == StructureStyle::Flow).then_some(line));
                 builder.open(
                     Frame::Mapping {
                         node: node(NodeKind::Mapping(Vec::new())),
@@ -189,7 +212,12 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     column,
                 )?;
             }
-            Event::SequenceEnd | Event::MappingEnd => builder.close()?,
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Some(first)) = open.pop() {
+                    free.push((first, span.end.line()));
+                }
+                builder.close()?;
+            }
             Event::Alias(id) => builder.alias(id, line, column)?,
             Event::Anchor(id, name) => {
                 builder.names.insert(name.into_owned(), id);
@@ -214,12 +242,42 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
             _ => {}
         }
     }
+    check_tabs(text, &free)?;
     Ok(documents)
+}
+
+/// The byte of a character by its number.
+fn byte_of(text: &str, index: usize) -> Option<usize> {
+    text.char_indices().nth(index).map(|(at, _)| at)
+}
+
+/// `---` or `...`, which quoted texts cannot have where a line begins.
+fn is_document_mark(line: &str) -> bool {
+    let rest = line
+        .strip_prefix("---")
+        .or_else(|| line.strip_prefix("..."));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// A tab stands where a line of a block begins, which only quoted texts and flow collections may have.
+fn check_tabs(text: &str, free: &[(usize, usize)]) -> Result<(), Syntax> {
+    let begin = |(_, line): &(usize, &str)| line.starts_with('\t');
+    let lines = text.split('\n').enumerate().filter(begin);
+    let mut lines: BTreeSet<usize> = lines.map(|(index, _)| index + 1).collect();
+    for (first, last) in free.iter().filter(|(first, last)| first < last) {
+        let inside: Vec<usize> = lines.range(first + 1..=*last).copied().collect();
+        for line in inside {
+            lines.remove(&line);
+        }
+    }
+    lines.first().map_or(Ok(()), |line| {
+        Err(Syntax::at(*line, 1, "found a tab where a line begins"))
+    })
 }
 
 /// The byte of the `#` at or after a number of characters, on the same line.
 fn comment_start(text: &str, from: usize) -> Option<usize> {
-    let start = text.char_indices().nth(from)?.0;
+    let start = byte_of(text, from)?;
     let line = text[start..].split('\n').next()?;
     line.find('#').map(|at| start + at)
 }
@@ -492,7 +550,7 @@ mod tests {
     #[test]
     fn comments_that_touch_are_not_forgiven_over_and_over_in_large_texts() {
         let glued = |lines: usize| "a: \"b\"#c\n---\n".repeat(lines);
-        assert!(documents(&glued(MAX_GLUED - 1)).is_ok());
-        assert!(refused(&glued(MAX_GLUED)).contains("whitespace"));
+        assert!(documents(&glued(MAX_MENDED - 1)).is_ok());
+        assert!(refused(&glued(MAX_MENDED)).contains("whitespace"));
     }
 }

@@ -25,5 +25,6 @@ mod pki_folder;
 mod properties;
 mod reading;
 mod rotation;
+
 mod secrets;
 mod strict;

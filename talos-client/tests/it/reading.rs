@@ -278,3 +278,29 @@ fn ranges_of_ports_that_overlap_are_told_with_both_ends() {
         "invalid port range: 80-80, overlaps with 79-81"
     );
 }
+
+#[test]
+fn white_space_counts_as_much_as_the_library_that_talos_uses_makes_of_it() {
+    for (text, token) in [
+        (
+            "machine:\n    token: \"a\nb\"\n    type: worker\n",
+            Some("a b"),
+        ),
+        ("machine:\n    token: 'a\n\tb'\n", Some("a b")),
+        ("machine:\n    token: \"a\n---\nb\"\n", None),
+        ("machine: {token: a,\n\ttype: worker\n    }\n", Some("a")),
+        ("machine: {token: a,\n    type: worker\n\t}\n", None),
+        ("machine:\n    token: a\n\t\n    type: worker\n", None),
+        ("\tmachine:\n    token: a\n", None),
+        ("machine:\n    token: a\n\t# said\n", None),
+        ("machine:\n    token: |\n        a\n\t\n        b\n", None),
+        ("machine:\n    token: a\t# said\n", Some("a")),
+    ] {
+        let printed = printed(text);
+        let found = printed.as_deref().and_then(|text| {
+            let (_, token) = text.split_once("token: ")?;
+            token.lines().next()
+        });
+        assert_eq!(found, token, "{text:?}");
+    }
+}
