@@ -1,5 +1,7 @@
 //! YAML as the machine configuration uses it: nodes that keep line and column, scalar resolution, a byte-exact printer.
 
+use std::collections::HashSet;
+
 pub(crate) mod parse;
 pub(crate) mod print;
 pub(crate) mod scalar;
@@ -42,11 +44,12 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            NodeKind::Mapping(_) => self
-                .pairs()
-                .into_iter()
-                .find(|(k, _)| k.as_text() == Some(key))
-                .map(|(_, v)| v),
+            NodeKind::Mapping(pairs) => {
+                let named = |(k, _): &(&Node, &Node)| k.as_text() == Some(key);
+                let own = pairs.iter().map(|(k, v)| (k, v)).find(named);
+                own.or_else(|| self.pairs().into_iter().find(named))
+                    .map(|(_, v)| v)
+            }
             _ => None,
         }
     }
@@ -59,27 +62,34 @@ impl Node {
     /// Keys and values of a mapping with those that merge keys bring: the mapping's own keys win, then the first merged
     /// mapping that has one.
     pub(crate) fn pairs(&self) -> Vec<(&Node, &Node)> {
-        let mut found = Vec::new();
-        self.collect(&mut found);
-        found
+        match &self.kind {
+            NodeKind::Mapping(pairs) if pairs.iter().any(|(key, _)| key.is_merge()) => {
+                let mut found = Vec::new();
+                self.collect(&mut HashSet::new(), &mut found);
+                found
+            }
+            NodeKind::Mapping(pairs) => pairs.iter().map(|(key, value)| (key, value)).collect(),
+            _ => Vec::new(),
+        }
     }
 
-    fn collect<'n>(&'n self, found: &mut Vec<(&'n Node, &'n Node)>) {
+    fn collect<'n>(&'n self, known: &mut HashSet<&'n str>, found: &mut Vec<(&'n Node, &'n Node)>) {
         match &self.kind {
             NodeKind::Mapping(pairs) => {
-                let known = found.len();
+                let from = found.len();
                 let own = pairs.iter().filter(|(key, _)| !key.is_merge());
-                for (key, value) in own {
-                    let merged = &found[..known];
-                    if !merged.iter().any(|(k, _)| k.as_text() == key.as_text()) {
-                        found.push((key, value));
-                    }
-                }
+                found.extend(
+                    own.filter(|(key, _)| key.as_text().is_none_or(|key| !known.contains(key)))
+                        .map(|(key, value)| (key, value)),
+                );
+                known.extend(found[from..].iter().filter_map(|(key, _)| key.as_text()));
                 for (_, from) in pairs.iter().filter(|(key, _)| key.is_merge()) {
-                    from.collect(found);
+                    from.collect(known, found);
                 }
             }
-            NodeKind::Sequence(items) => items.iter().for_each(|item| item.collect(found)),
+            NodeKind::Sequence(items) => {
+                items.iter().for_each(|item| item.collect(known, found));
+            }
             NodeKind::Scalar { .. } => {}
         }
     }
