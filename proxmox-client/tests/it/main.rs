@@ -79,4 +79,6 @@ mod storages;
 #[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]
+mod upkeep;
+#[cfg(feature = "simulator")]
 mod upload;
