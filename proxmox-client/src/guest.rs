@@ -1,6 +1,7 @@
 //! What virtual machines and containers have in common: one space of ids, one way of changing a configuration.
 
 mod config;
+mod owner;
 mod patch;
 mod tags;
 
@@ -13,6 +14,7 @@ use crate::task::{TaskCall, TaskReport};
 use crate::wire::{Method, Request};
 
 pub(crate) use config::{GuestConfig, check_properties, guest_config};
+pub(crate) use owner::{find_marked, may_have_happened, prove_made};
 pub use patch::{ConfigUpdate, Patch};
 pub(crate) use patch::{
     apply, is_unused_key, is_wish, remove_key, revert, update, volume_satisfies, with_same_volume,
@@ -27,10 +29,16 @@ pub(crate) trait Guest: Clone + Send + Sync + 'static {
     const BRANCH: &'static str;
     /// What messages call its kind.
     const NOUN: &'static str;
+    /// The key of its name.
+    const NAME: &'static str;
+    /// The kinds of the tasks that make or move one.
+    const MAKERS: [&'static str; 4];
 
     fn client(&self) -> &Client;
     fn node(&self) -> &str;
     fn vmid(&self) -> u32;
+    /// The same guest at another node.
+    fn at(self, node: String) -> Self;
 
     /// A call of the guest's path; `below` may end with one more placeholder for `name`.
     fn call(&self, method: Method, below: &str, name: Option<&str>) -> Result<Request> {

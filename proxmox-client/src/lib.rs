@@ -81,7 +81,9 @@ pub use ha::{
     HaSettings, HaSid, HaState, HaStatus, NodePriority,
 };
 pub use limits::Limits;
-pub use lxc::{Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc};
+pub use lxc::{
+    EnsuredLxc, Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc,
+};
 pub use named::{Named, Noun};
 pub use nocloud::NoCloud;
 pub use node::{

@@ -2,6 +2,7 @@
 
 mod config;
 mod create;
+mod owner;
 mod patch;
 mod placement;
 mod power;
@@ -20,6 +21,7 @@ use crate::wire::{Method, Request};
 
 pub use config::LxcConfig;
 pub use create::{LxcCreated, NewLxc};
+pub use owner::EnsuredLxc;
 pub use patch::LxcPatch;
 pub use placement::LxcMigrateOptions;
 
@@ -114,6 +116,8 @@ impl Guest for Lxc {
     type Config = LxcConfig;
     const BRANCH: &'static str = "lxc";
     const NOUN: &'static str = "container";
+    const NAME: &'static str = "hostname";
+    const MAKERS: [&'static str; 4] = ["vzcreate", "vzclone", "vzmigrate", "vzrestore"];
 
     fn client(&self) -> &Client {
         &self.client
@@ -123,6 +127,10 @@ impl Guest for Lxc {
     }
     fn vmid(&self) -> u32 {
         self.vmid
+    }
+    fn at(mut self, node: String) -> Self {
+        self.node = node;
+        self
     }
 }
 

@@ -120,6 +120,8 @@ impl Guest for Qemu {
     type Config = QemuConfig;
     const BRANCH: &'static str = "qemu";
     const NOUN: &'static str = "VM";
+    const NAME: &'static str = "name";
+    const MAKERS: [&'static str; 4] = ["qmcreate", "qmclone", "qmigrate", "qmrestore"];
 
     fn client(&self) -> &Client {
         &self.client
@@ -129,6 +131,10 @@ impl Guest for Qemu {
     }
     fn vmid(&self) -> u32 {
         self.vmid
+    }
+    fn at(mut self, node: String) -> Self {
+        self.node = node;
+        self
     }
 }
 

@@ -130,6 +130,17 @@ impl NewLxc {
         self
     }
 
+    /// The configuration that the container is to have.
+    pub(super) fn config(&self) -> &LxcConfig {
+        &self.config
+    }
+
+    /// The same with another configuration.
+    pub(super) fn with_config(mut self, config: LxcConfig) -> Self {
+        self.config = config;
+        self
+    }
+
     fn request(&self, node: &Node, vmid: u32) -> Result<Request> {
         check_vmid(vmid)?;
         self.config.check_values()?;

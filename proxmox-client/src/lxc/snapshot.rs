@@ -165,7 +165,7 @@ impl Lxc {
     pub fn clone_to(&self, vmid: u32, options: CloneOptions) -> TaskCall<LxcCreated> {
         let request = self
             .request(Method::Post, "/clone")
-            .and_then(|request| options.put_into(request, vmid, "hostname"));
+            .and_then(|request| options.put_into(request, vmid, Self::NAME));
         let mut made = self.clone();
         made.vmid = vmid;
         if let Some(target) = options.target() {

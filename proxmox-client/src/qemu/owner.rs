@@ -1,15 +1,13 @@
 //! Machines that carry a mark: what is ours is told from what is someone else's.
 
 use std::fmt;
-use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::error::{Error, Kind, Result, Sent};
+use crate::error::{Error, Kind, Result};
+use crate::guest::{self, GuestConfig};
 use crate::node::Node;
 use crate::qemu::{CloneOptions, ConfigUpdate, MigrateOptions, Qemu, QemuConfig};
 
-/// A line in a machine's description that says whose it is.
+/// A line in the description of a machine or container that says whose it is.
 ///
 /// "It exists already" proves nothing: ids are taken by whoever comes first. A machine that is made with a mark can be
 /// recognised by it after a call whose end was not seen, and in the next run of a program that knows the mark. The line
@@ -56,22 +54,24 @@ impl Mark {
         format!("{PREFIX}{} (VM {vmid})", self.0)
     }
 
-    /// Whether a machine of this id and configuration carries it.
-    pub fn is_on(&self, vmid: u32, config: &QemuConfig) -> bool {
-        let description = config.description().unwrap_or_default();
+    /// Whether a guest of this id and configuration carries it.
+    pub fn is_on(&self, vmid: u32, config: &impl GuestConfig) -> bool {
+        let description = config.map().get("description");
+        let description = description.and_then(|text| text.as_str()).unwrap_or("");
         let line = self.line(vmid);
         description.lines().any(|have| have.trim() == line)
     }
 
-    /// The configuration of a machine of this id with the mark at the end of its description, in place of any other.
+    /// The configuration of a guest of this id with the mark at the end of its description, in place of any other.
     #[must_use]
-    pub fn put_on(&self, vmid: u32, config: QemuConfig) -> QemuConfig {
-        let description = self.below(vmid, config.description().as_deref());
-        config.with_description(&description)
+    pub fn put_on<C: GuestConfig>(&self, vmid: u32, config: C) -> C {
+        let description = config.map().get("description");
+        let description = self.below(vmid, description.and_then(|text| text.as_str()));
+        config.with_key("description", description.into())
     }
 
     /// A description with the mark below it.
-    fn below(&self, vmid: u32, description: Option<&str>) -> String {
+    pub(crate) fn below(&self, vmid: u32, description: Option<&str>) -> String {
         let lines = description.unwrap_or_default().lines();
         let others: Vec<&str> = lines
             .filter(|line| !line.trim().starts_with(PREFIX))
@@ -165,15 +165,6 @@ impl CloneToNode {
     }
 }
 
-/// How long an answer that got lost is waited for: the server's own limit of 30 s and its queue.
-const LATE: Duration = Duration::from_secs(45);
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Whether the work may have been done although the call failed.
-fn may_have_happened(error: &Error) -> bool {
-    error.sent() == Sent::Maybe || matches!(error.kind(), Kind::AlreadyExists | Kind::TaskUnknown)
-}
-
 impl Node {
     /// Makes sure that a machine with this mark and everything that `config` says is there under an id; found by
     /// the mark wherever in the cluster it is. It may be repeated after any failure.
@@ -231,80 +222,16 @@ impl Node {
     /// # Errors
     /// [`Kind::Foreign`] if there is one without the mark; [`Kind::Locked`] if the task that made or moved it died.
     pub async fn find_marked(&self, vmid: u32, mark: &Mark) -> Result<Option<Qemu>> {
-        let mut qemu = self.qemu(vmid);
-        let mut idle = 0;
-        loop {
-            let config = match qemu.config().await {
-                Ok(config) => config,
-                Err(error) if error.is_not_found() => {
-                    let resources = self.client().resources(Some("vm")).await?;
-                    let found = resources.into_iter().find(|it| it.vmid == Some(vmid));
-                    match found.and_then(|it| it.node) {
-                        // The list is some seconds old.
-                        Some(node) if node != qemu.node => {
-                            qemu.node = node;
-                            continue;
-                        }
-                        _ => return Ok(None),
-                    }
-                }
-                Err(error) => return Err(error),
-            };
-            match config.lock().as_deref() {
-                Some(lock @ ("create" | "clone" | "migrate")) => {
-                    // A task that just ended is gone from the list before its lock is.
-                    idle = if qemu.is_worked_on().await? {
-                        0
-                    } else {
-                        idle + 1
-                    };
-                    if idle > 2 {
-                        let text = format!("it is locked ({lock}), and no task works on it");
-                        let doing = qemu.doing("looking for the mark of");
-                        return Err(Error::new(Kind::Locked, text).doing(doing));
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-                _ if mark.is_on(vmid, &config) => return Ok(Some(qemu)),
-                _ => {
-                    let name = config.name().unwrap_or_default();
-                    let text = format!("`{name}` does not carry the mark {mark}");
-                    let doing = qemu.doing("looking for the mark of");
-                    return Err(Error::new(Kind::Foreign, text).doing(doing));
-                }
-            }
-        }
+        guest::find_marked(self.qemu(vmid), mark).await
     }
 
     /// After a call that failed: the machine, if the mark proves that the call made it; else the failure.
     pub(crate) async fn prove_made(&self, vmid: u32, mark: &Mark, error: Error) -> Result<Qemu> {
-        if !may_have_happened(&error) {
-            return Err(error);
-        }
-        let until = Instant::now() + LATE;
-        loop {
-            match self.find_marked(vmid, mark).await? {
-                Some(qemu) => return Ok(qemu),
-                // Only what is on its way can still come.
-                None if error.sent() == Sent::Maybe && Instant::now() < until => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                None => return Err(error),
-            }
-        }
+        guest::prove_made(self.qemu(vmid), mark, error).await
     }
 }
 
 impl Qemu {
-    /// Whether a task of its node makes, clones or moves machines now. Tasks of clones name their source, so it may
-    /// be about another one.
-    async fn is_worked_on(&self) -> Result<bool> {
-        let running = self.client.node(&self.node).running_tasks().await?;
-        let kinds = ["qmcreate", "qmclone", "qmigrate", "qmrestore"];
-        let kind = |kind: Option<&str>| kind.is_some_and(|kind| kinds.contains(&kind));
-        Ok(running.iter().any(|task| kind(task.kind.as_deref())))
-    }
-
     /// Makes sure that a clone of it with this mark is there under an id. It may be repeated after any failure.
     ///
     /// # Errors
@@ -357,7 +284,7 @@ impl Qemu {
         }
         match qemu.migrate(&how.target, options).await {
             Ok(there) => Ok(EnsuredQemu::Created(there)),
-            Err(error) if may_have_happened(&error) => {
+            Err(error) if guest::may_have_happened(&error) => {
                 let target = self.client.node(&how.target);
                 let there = target.prove_made(vmid, mark, error).await?;
                 if there.node() == how.target {

@@ -204,7 +204,7 @@ impl Qemu {
     pub fn clone_to(&self, vmid: u32, options: CloneOptions) -> TaskCall<Created> {
         let request = self
             .request(Method::Post, "/clone")
-            .and_then(|request| options.put_into(request, vmid, "name"));
+            .and_then(|request| options.put_into(request, vmid, Self::NAME));
         let mut made = self.clone();
         made.vmid = vmid;
         if let Some(target) = options.target() {

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proxmox_client::property::{ContainerNic, Device, Features, MountPoint, Startup};
 use proxmox_client::simulator::{Fault, NodeSpec, Power, Simulator, Species, World};
 use proxmox_client::{
-    Client, CloneOptions, ConfigUpdate, Grown, IpRule, Kind, Lxc, LxcConfig, LxcMigrateOptions,
-    LxcPatch, NewLxc, NewRule, QemuConfig, Removed, Shutdown, Size, Started, Stopped,
+    Client, CloneOptions, ConfigUpdate, EnsuredLxc, Grown, IpRule, Kind, Lxc, LxcConfig,
+    LxcMigrateOptions, LxcPatch, Mark, NewLxc, NewRule, QemuConfig, Removed, Shutdown, Size,
+    Started, Stopped,
 };
 
 const TEMPLATE: &str = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
@@ -627,6 +628,59 @@ async fn secrets_of_a_container_show_up_nowhere() {
             .all(|key| key != "password" && key != "ssh-public-keys")
     );
     assert!(!format!("{:?} {:?}", simulator.journal(), simulator.snapshot()).contains(secret));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_is_proved_ours_after_an_answer_that_was_lost() {
+    let (simulator, client) = lab();
+    let node = client.node("pve1");
+    let mark = Mark::new("lab/dns").unwrap();
+    let new = || NewLxc::new(TEMPLATE, dns());
+    let creates = |method: &str, path: &str| method == "POST" && path.ends_with("/lxc");
+    simulator.on_request(
+        move |request| match creates(&request.method, &request.path) {
+            true => Fault::ProxyTimeout { executed: true },
+            false => Fault::None,
+        },
+    );
+    let made = node.ensure_lxc(200, &mark, new()).await.unwrap();
+    assert!(matches!(made, EnsuredLxc::Created(_)));
+    simulator.clear_faults();
+    simulator.clear_journal();
+    let again = node.ensure_lxc(200, &mark, new()).await.unwrap();
+    assert!(matches!(again, EnsuredLxc::Unchanged(_)));
+    assert!(
+        simulator
+            .journal()
+            .iter()
+            .all(|entry| entry.method == "GET")
+    );
+    let more = new_with(dns().with_cores(2));
+    let EnsuredLxc::Updated { live, .. } = node.ensure_lxc(200, &mark, more).await.unwrap() else {
+        panic!("it has more processors now");
+    };
+    assert_eq!(live, ["cores"]);
+    let twin = Mark::new("lab/dns-2").unwrap();
+    let ct = again.lxc();
+    let clone = ct
+        .ensure_clone(201, &twin, CloneOptions::new())
+        .await
+        .unwrap();
+    assert!(matches!(clone, EnsuredLxc::Created(_)));
+    let clone = ct
+        .ensure_clone(201, &twin, CloneOptions::new())
+        .await
+        .unwrap();
+    assert!(matches!(clone, EnsuredLxc::Unchanged(_)));
+    let foreign = node.ensure_lxc(201, &mark, new()).await.unwrap_err();
+    assert_eq!(foreign.kind(), Kind::Foreign);
+    node.create_qemu(202, QemuConfig::new()).await.unwrap();
+    let machine = node.ensure_lxc(202, &mark, new()).await.unwrap_err();
+    assert!(machine.is_already_exists(), "{machine}");
+}
+
+fn new_with(config: LxcConfig) -> NewLxc {
+    NewLxc::new(TEMPLATE, config)
 }
 
 /// The fields that a 9.1 server gives for a container that is off, and the forms of its values.
