@@ -128,7 +128,13 @@ impl Document {
         self.at(path).is_some() || self.blank.iter().any(|blank| blank == path)
     }
 
-    pub(crate) fn print(&self, redact: encode::Redaction<'_>) -> String {
+    pub(crate) fn print(&self, redact: encode::Redaction<'_>) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(self.values.printed_size()));
+        self.print_to(&mut text, redact);
+        text
+    }
+
+    fn print_to(&self, text: &mut String, redact: encode::Redaction<'_>) {
         let mut pairs: Vec<(Cow<'_, str>, Out<'_>)> = Vec::new();
         if let Some(kind) = self.kind {
             pairs.push((
@@ -137,15 +143,8 @@ impl Document {
             ));
             pairs.push(("kind".into(), Out::Text(kind.into())));
         }
-        let redaction = redact.map(str::to_owned);
-        pairs.extend(encode::structure(
-            self.shape(),
-            &self.values,
-            redaction.as_deref(),
-        ));
-        let mut text = String::new();
-        print::document(&mut text, &Out::Map(pairs));
-        text
+        pairs.extend(encode::structure(self.shape(), &self.values, redact));
+        print::document(text, &Out::Map(pairs));
     }
 }
 
@@ -296,21 +295,23 @@ impl MachineConfig {
 
     /// The text, with all secrets, as the node stores it.
     pub fn to_yaml(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.print(None))
+        self.print(None)
     }
 
     /// The text with every secret replaced by `replacement`.
     pub fn to_redacted_yaml(&self, replacement: &str) -> String {
-        self.print(Some(replacement))
+        self.print(Some(replacement)).to_string()
     }
 
-    fn print(&self, redact: encode::Redaction<'_>) -> String {
-        let mut text = String::new();
+    fn print(&self, redact: encode::Redaction<'_>) -> Zeroizing<String> {
+        let size = |document: &Document| document.values.printed_size();
+        let size = self.documents.iter().map(size).sum();
+        let mut text = Zeroizing::new(String::with_capacity(size));
         for (index, document) in self.documents.iter().enumerate() {
             if index > 0 {
                 text.push_str("---\n");
             }
-            text.push_str(&document.print(redact));
+            document.print_to(&mut text, redact);
         }
         text
     }

@@ -334,7 +334,7 @@ fn collect<'n>(node: &'n Node, path: &mut Vec<&'n str>, leaves: &mut Vec<(Vec<&'
         }
         NodeKind::Mapping(_) => true,
         NodeKind::Sequence(items) => items.is_empty(),
-        NodeKind::Scalar { text, .. } => text.is_empty() || text == "0" || node.is_null(),
+        NodeKind::Scalar { text, .. } => text.is_empty() || text.as_str() == "0" || node.is_null(),
     };
     leaves.push((path.clone(), empty));
 }

@@ -56,7 +56,7 @@ impl std::fmt::Debug for Patch {
         let mut list = f.debug_list();
         for step in &self.steps {
             match step {
-                Step::Merge(document) => list.entry(&document.print(Some("[redacted]"))),
+                Step::Merge(document) => list.entry(&document.print(Some("[redacted]")).as_str()),
                 Step::Delete(delete) => list.entry(delete),
                 Step::DeleteKind(kind) => list.entry(kind),
                 Step::Json(operations) => list.entry(&json::describe(operations)),

@@ -187,7 +187,6 @@ impl SecretsBundle {
             ),
             ("certs", Value::Map(certs)),
         ];
-        let mut out = Zeroizing::new(String::new());
         let rest = self
             .rest
             .iter()
@@ -197,6 +196,9 @@ impl SecretsBundle {
             .iter()
             .map(|(key, value)| ((*key).into(), ordered(value)))
             .collect();
+        let sizes = sections.iter().filter_map(|(_, value)| value.as_map());
+        let size = sizes.map(Map::printed_size).sum();
+        let mut out = Zeroizing::new(String::with_capacity(size));
         print::document(&mut out, &print::Out::Map(pairs));
         out
     }

@@ -421,7 +421,11 @@ impl TalosConfig {
             ),
             ("contexts".into(), print::Out::Map(contexts)),
         ];
-        let mut text = Zeroizing::new(String::new());
+        let sizes = self
+            .contexts
+            .values()
+            .map(|context| context.values.printed_size());
+        let mut text = Zeroizing::new(String::with_capacity(1024 + sizes.sum::<usize>()));
         print::document(&mut text, &print::Out::Map(pairs));
         text
     }

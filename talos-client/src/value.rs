@@ -62,6 +62,25 @@ impl Map {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// More than enough bytes for the printed form of usual content: a text that grows while it is written leaves copies of
+    /// its beginning, secrets among them, in memory that nothing wipes.
+    pub(crate) fn printed_size(&self) -> usize {
+        fn size(value: &Value) -> usize {
+            const AROUND: usize = 64;
+            AROUND
+                + match value {
+                    // Lines of a block are indented.
+                    Value::Text(text) => text.len() * 2 + text.matches('\n').count() * 16,
+                    Value::List(items) => items.iter().map(size).sum(),
+                    Value::Map(map) => map.printed_size(),
+                    _ => 0,
+                }
+        }
+        let pairs = self.0.iter();
+        let pairs = pairs.map(|(key, value)| key.len() * 2 + size(value));
+        1024 + pairs.sum::<usize>()
+    }
 }
 
 impl Value {

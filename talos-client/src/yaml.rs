@@ -21,7 +21,7 @@ pub(crate) struct Node {
 pub(crate) enum NodeKind {
     /// Text after unescaping; `plain` scalars still have to be resolved to a type.
     Scalar {
-        text: String,
+        text: zeroize::Zeroizing<String>,
         plain: bool,
         tag: Option<String>,
     },

@@ -74,7 +74,7 @@ impl<'a> Decoder<'a> {
             NodeKind::Scalar { text, .. } if self.hidden || text.chars().count() > 20 => {
                 "this text".to_owned()
             }
-            NodeKind::Scalar { text, .. } => format!("`{text}`"),
+            NodeKind::Scalar { text, .. } => format!("`{}`", text.as_str()),
             NodeKind::Sequence(_) => "a list".to_owned(),
             NodeKind::Mapping(_) => "a mapping".to_owned(),
         }
@@ -412,7 +412,7 @@ impl<'a> Decoder<'a> {
                 let lower = text.to_lowercase();
                 let known = choices
                     .split('|')
-                    .find(|choice| choice == text || choice.to_lowercase() == lower);
+                    .find(|choice| *choice == text.as_str() || choice.to_lowercase() == lower);
                 known.map(Value::text).ok_or_else(|| {
                     Some(format!("does not belong to {}", choices.replace('|', ", ")))
                 })

@@ -173,7 +173,8 @@ fn changes(old: &Map, new: &Map, first: bool, skip: &dyn Fn(&str) -> bool) -> Ma
 }
 
 fn text(documents: &[Map]) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::new());
+    let size = documents.iter().map(Map::printed_size).sum();
+    let mut out = Zeroizing::new(String::with_capacity(size));
     for (index, document) in documents.iter().enumerate() {
         if index > 0 {
             out.push_str("---\n");

@@ -87,8 +87,8 @@ pub struct Extension {
     pub version: String,
 }
 
-/// A resource of the node's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A resource of the node's state. `Debug` does not show the content: a machine configuration holds all secrets.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resource {
     /// The name within its type.
@@ -99,6 +99,17 @@ pub struct Resource {
     pub phase: String,
     /// The content, YAML.
     pub yaml: String,
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resource")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("phase", &self.phase)
+            .field("bytes", &self.yaml.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Node {

@@ -74,7 +74,7 @@ pub(crate) fn extract(node: &mut Node) -> Result<Option<Vec<Delete>>, Problem> {
     };
     if !remains || matches!(&node.kind, NodeKind::Mapping(pairs) if identity(pairs)) {
         node.kind = NodeKind::Scalar {
-            text: String::new(),
+            text: zeroize::Zeroizing::default(),
             plain: true,
             tag: None,
         };

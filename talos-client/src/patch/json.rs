@@ -1,6 +1,7 @@
 //! JSON patches (RFC 6902) with the leniency of the reference's library.
 
 use serde_json::Value as Json;
+use zeroize::Zeroizing;
 
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorKind, Problem};
@@ -85,7 +86,7 @@ fn to_json(value: &Value) -> Json {
 
 fn to_node(json: &Json) -> Node {
     let scalar = |text: String, plain: bool| NodeKind::Scalar {
-        text,
+        text: Zeroizing::new(text),
         plain,
         tag: None,
     };
@@ -158,7 +159,7 @@ fn settle_booleans(node: &mut Node) {
     match &mut node.kind {
         NodeKind::Scalar { text, plain, tag } if *plain && tag.is_none() => {
             if let Some(value) = old_bool(text) {
-                *text = value.to_string();
+                *text = Zeroizing::new(value.to_string());
             }
         }
         NodeKind::Scalar { .. } => {}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StructureStyle};
+use zeroize::Zeroizing;
 
 use super::{Node, NodeKind, scalar};
 
@@ -185,7 +186,7 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
                     }
                 }
                 let plain = style == ScalarStyle::Plain;
-                let kind = scalar::node(content.into_owned(), plain, tag)
+                let kind = scalar::node(Zeroizing::new(content.into_owned()), plain, tag)
                     .map_err(|message| Syntax::at(line, column, message))?;
                 builder.add(node(kind), anchor)?;
             }
@@ -228,7 +229,7 @@ fn read(text: &str) -> Result<Vec<Node>, Failure> {
             }
             Event::DocumentEnd => {
                 let empty = NodeKind::Scalar {
-                    text: String::new(),
+                    text: Zeroizing::default(),
                     plain: true,
                     tag: None,
                 };

@@ -1,5 +1,7 @@
 //! What a plain scalar means, by the rules of the YAML library that Talos uses (YAML 1.2 core with 1.1 leftovers).
 
+use zeroize::Zeroizing;
+
 use super::{MERGE, NodeKind};
 
 /// A resolved plain scalar.
@@ -30,7 +32,11 @@ pub(crate) fn old_bool(text: &str) -> Option<bool> {
 }
 
 /// A scalar that has its tag; the error says why it cannot have it.
-pub(super) fn node(text: String, plain: bool, tag: Option<String>) -> Result<NodeKind, String> {
+pub(super) fn node(
+    text: Zeroizing<String>,
+    plain: bool,
+    tag: Option<String>,
+) -> Result<NodeKind, String> {
     let mut kind = NodeKind::Scalar { text, plain, tag };
     let NodeKind::Scalar { text, tag, .. } = &mut kind else {
         return Ok(kind);
@@ -49,13 +55,15 @@ pub(super) fn node(text: String, plain: bool, tag: Option<String>) -> Result<Nod
         Some("!!binary") => {
             let bytes = crate::encoding::base64(text).ok();
             let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-            *text = decoded.ok_or("!!binary value contains invalid base64 data")?;
+            let decoded = decoded.ok_or("!!binary value contains invalid base64 data")?;
+            *text = Zeroizing::new(decoded);
             *tag = Some("!!str".to_owned());
         }
         Some("!!float") if found == "!!int" => {}
         Some(said @ ("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp"))
             if said != found =>
         {
+            let text = text.as_str();
             return Err(format!("cannot construct {found} `{text}` as a {said}"));
         }
         _ => {}

@@ -92,6 +92,18 @@ prop_compose! {
     }
 }
 
+/// A patch of the main document, of further ones, or of both.
+fn patch_documents() -> impl Strategy<Value = Vec<Value>> {
+    (main_document(), further_documents(), any::<bool>()).prop_map(|(main, further, with_main)| {
+        let with_main = with_main || further.is_empty();
+        with_main
+            .then_some(main)
+            .into_iter()
+            .chain(further)
+            .collect()
+    })
+}
+
 /// Every JSON text is YAML.
 fn config() -> impl Strategy<Value = MachineConfig> {
     (main_document(), further_documents()).prop_map(|(main, further)| {
@@ -126,17 +138,16 @@ proptest! {
     }
 
     #[test]
-    fn how_patches_are_grouped_does_not_matter(config in config(), one in further_documents(), two in further_documents()) {
+    fn how_patches_are_grouped_does_not_matter(config in config(), one in patch_documents(), two in patch_documents()) {
         let text = |documents: &[Value]| documents.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n");
-        let both = [one.clone(), two.clone()].concat();
-        if !both.is_empty() {
-            let together = config.patched(&Patch::load(&text(&both)).unwrap()).unwrap();
-            let mut apart = config.clone();
-            for part in [one, two].iter().filter(|part| !part.is_empty()) {
-                apart = apart.patched(&Patch::load(&text(part)).unwrap()).unwrap();
-            }
-            prop_assert_eq!(&*together.to_yaml(), &*apart.to_yaml());
-        }
+        let (one, two) = (text(&one), text(&two));
+        let patched = |config: &MachineConfig, text: &str| config.patched(&Patch::load(text).unwrap()).unwrap();
+        let apart = patched(&patched(&config, &one), &two);
+        // As one text, and as the one merged into the other first.
+        let together = patched(&config, &format!("{one}\n---\n{two}"));
+        prop_assert_eq!(&*together.to_yaml(), &*apart.to_yaml());
+        let merged = patched(&MachineConfig::load(&one).unwrap(), &two);
+        prop_assert_eq!(&*patched(&config, &merged.to_yaml()).to_yaml(), &*apart.to_yaml());
     }
 
     #[test]
@@ -186,5 +197,48 @@ fn texts_that_begin_with_spaces_read_back_in_maps_and_in_lists() {
             "{}",
             *printed
         );
+    }
+}
+
+#[test]
+fn generated_configurations_of_every_contract_read_back_and_become_each_other_by_patches() {
+    use talos_client::{Generator, MachineType, SecretsBundle, VersionContract};
+    let generator = |minor| {
+        Generator::new(
+            "c",
+            "https://10.0.0.1:6443",
+            "1.36.1",
+            SecretsBundle::fixed_for_tests(),
+        )
+        .unwrap()
+        .contract(VersionContract::new(1, minor))
+        .install_disk("/dev/sda")
+        .registry_mirror("docker.io", ["https://m.example"])
+        .sysctls([("vm.swappiness", "1")])
+    };
+    let mut all = Vec::new();
+    for minor in 0..=15 {
+        for machine in [MachineType::ControlPlane, MachineType::Worker] {
+            let config = generator(minor).generate(machine).unwrap();
+            let printed = config.to_yaml();
+            let again = MachineConfig::load(&printed).unwrap();
+            assert_eq!(
+                (&again, &*again.to_yaml()),
+                (&config, &*printed),
+                "1.{minor}"
+            );
+            all.push(config);
+        }
+    }
+    // Each with the next one of its own kind, of the other kind, and with the last.
+    for (index, from) in all.iter().enumerate() {
+        for to in [index + 1, index + 2, all.len() - 1] {
+            let to = &all[to % all.len()];
+            let patches = from.patches_to(to).unwrap();
+            let patched = patches
+                .iter()
+                .fold(from.clone(), |config, patch| config.patched(patch).unwrap());
+            assert!(patched.means_the_same(to), "{}", *patched.diff(to));
+        }
     }
 }

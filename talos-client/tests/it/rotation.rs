@@ -257,6 +257,7 @@ async fn observe(
             .resource("config", kind, "v1alpha1")
             .await
             .ok()?;
+        assert!(!format!("{found:?}").contains("machine:"));
         nodes.push((
             address.to_owned(),
             MachineConfig::load(&found.yaml).unwrap(),
