@@ -5,10 +5,14 @@
 //! changes one key without touching the others.
 
 mod backup;
+pub(crate) mod check;
 pub(crate) mod container;
 mod disk;
+#[path = "generated/formats.rs"]
+pub(crate) mod formats;
 mod guest;
 mod network;
+pub(crate) mod table;
 
 use std::fmt;
 
@@ -18,8 +22,10 @@ use crate::size::Size;
 
 pub(crate) use backup::{BANDWIDTH, FLEECING, PERFORMANCE, PRUNE_BACKUPS};
 pub use backup::{BackupPerformance, BandwidthLimits, Fleecing, PruneBackups};
+pub use check::{PropertyKeys, PropertyProblem};
 pub use container::{ContainerNic, Device, Features, MountPoint};
 pub use disk::{Drive, EfiDisk, TpmState};
+pub use formats::*;
 pub use guest::{Agent, BootOrder, Cpu, Smbios, Startup};
 pub use network::{IpConfig, Nic};
 
@@ -221,10 +227,23 @@ macro_rules! plain_values {
         }
     )* };
 }
-plain_values!(u16, u32, u64, f64, String, Size);
+plain_values!(i64, u16, u32, u64, f64, String, Size);
 
 /// Makes a typed view of one format.
 macro_rules! property {
+    ($(#[$meta:meta])* pub struct $Name:ident: $format:ident, $keys:ident { $($members:tt)* }) => {
+        $crate::property::property! {
+            $(#[$meta])*
+            pub struct $Name: $format { $($members)* }
+        }
+
+        impl $Name {
+            /// What the server would refuse: see [`PropertyString::problems`](crate::property::PropertyString::problems).
+            pub fn problems(&self) -> Vec<$crate::property::PropertyProblem> {
+                self.0.problems($crate::property::PropertyKeys($keys))
+            }
+        }
+    };
     ($(#[$meta:meta])* pub struct $Name:ident: $format:ident {
         $( $(#[$fm:meta])* $key:literal $get:ident / $with:ident: $ty:ty, )*
     }) => {

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::table::{Key, Kind, Sub};
+use super::table::Key;
 use super::{ConfigFile, GuestKind, Part, Problem, What, keys};
-use crate::scalar::parse_bool;
+use crate::property::check as property_check;
+use crate::property::table::Kind;
+use crate::property::{PropertyKeys, PropertyString};
 
 pub(super) fn problems(file: &ConfigFile) -> Vec<Problem> {
     let table = match file.kind {
@@ -54,7 +56,11 @@ pub(super) fn problems(file: &ConfigFile) -> Vec<Problem> {
                 match (entry(table, file.kind, &part, key, text), text.is_empty()) {
                     (Err(Wrong::Key(message)), _) => tell(0, message),
                     (_, true) if key != "boot" => tell(value.0, format!("`{key}` has no value")),
-                    (Err(Wrong::Value(message)), _) => tell(value.0, message),
+                    (Err(Wrong::Values(messages)), _) => {
+                        messages
+                            .into_iter()
+                            .for_each(|message| tell(value.0, message));
+                    }
                     _ => {}
                 }
             }
@@ -65,7 +71,7 @@ pub(super) fn problems(file: &ConfigFile) -> Vec<Problem> {
 
 enum Wrong {
     Key(String),
-    Value(String),
+    Values(Vec<String>),
 }
 
 fn entry(table: &[Key], guest: GuestKind, part: &Part, key: &str, text: &str) -> Result<(), Wrong> {
@@ -94,91 +100,24 @@ fn entry(table: &[Key], guest: GuestKind, part: &Part, key: &str, text: &str) ->
     {
         return Err(Wrong::Key(format!("`{key}`: the last one is {stem}{last}")));
     }
-    value(&known.kind, key, text).map_err(Wrong::Value)
+    match value(&known.kind, key, text) {
+        wrong if wrong.is_empty() => Ok(()),
+        wrong => Err(Wrong::Values(wrong)),
+    }
 }
 
-fn value(kind: &Kind, key: &str, text: &str) -> Result<(), String> {
-    let shown = text.escape_debug();
+/// What is wrong with a value, with the place inside a property string.
+fn value(kind: &Kind, key: &str, text: &str) -> Vec<String> {
     match kind {
-        Kind::Text => Ok(()),
-        Kind::Flag => match parse_bool(text) {
-            Some(_) => Ok(()),
-            None => Err(format!("`{key}`: `{shown}` is not a flag (0 or 1)")),
-        },
-        Kind::Number => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(()),
-            _ => Err(format!("`{key}`: `{shown}` is not a number")),
-        },
-        Kind::Integer(low, high) => {
-            let number: i64 = text
-                .parse()
-                .map_err(|_| format!("`{key}`: `{shown}` is not a whole number"))?;
-            match (low, high) {
-                (Some(low), _) if number < *low => {
-                    Err(format!("`{key}`: {number} is less than {low}"))
-                }
-                (_, Some(high)) if number > *high => {
-                    Err(format!("`{key}`: {number} is more than {high}"))
-                }
-                _ => Ok(()),
-            }
-        }
-        Kind::Enum(values) if values.contains(&text) => Ok(()),
-        Kind::Enum(values) => Err(format!(
-            "`{key}`: `{shown}` is none of {}",
-            values.join(", ")
-        )),
-        Kind::Property(subs) => property(subs, key, text),
+        Kind::Property(subs) => PropertyString::parse(text)
+            .problems(PropertyKeys(subs))
+            .into_iter()
+            .map(|problem| format!("`{key}.{}`: {}", problem.key, problem.message))
+            .collect(),
+        plain => property_check::value(plain, text)
+            .err()
+            .map(|why| format!("`{key}`: {why}"))
+            .into_iter()
+            .collect(),
     }
-}
-
-fn property(subs: &[Sub], key: &str, text: &str) -> Result<(), String> {
-    let mut seen: Vec<&str> = Vec::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let found = match part.split_once('=') {
-            Some((name, inner)) => subs
-                .iter()
-                .find(|sub| sub.name == name)
-                .map(|sub| (sub, inner)),
-            None => None,
-        };
-        let (sub, inner) =
-            match found.or_else(|| subs.iter().find(|sub| sub.bare).map(|sub| (sub, part))) {
-                // A bare value may hold `=`; one that looks like a key is taken for one.
-                Some((sub, inner)) if found.is_some() || !looks_like_key(part) => (sub, inner),
-                _ => {
-                    let name = part.split('=').next().unwrap_or(part);
-                    return Err(format!(
-                        "`{key}`: `{}` is not one of its keys",
-                        name.escape_debug()
-                    ));
-                }
-            };
-        let name = sub.alias.unwrap_or(sub.name);
-        if seen.contains(&name) {
-            return Err(format!("`{key}`: `{name}` stands twice"));
-        }
-        seen.push(name);
-        // The name of a network card's model stands for its address and its model.
-        if sub.alias == Some("macaddr") {
-            seen.push("model");
-        }
-        value(&sub.kind, &format!("{key}.{name}"), inner)?;
-    }
-    match subs
-        .iter()
-        .find(|sub| sub.required && !seen.contains(&sub.name))
-    {
-        Some(sub) => Err(format!("`{key}`: `{}` is missing", sub.name)),
-        None => Ok(()),
-    }
-}
-
-fn looks_like_key(part: &str) -> bool {
-    part.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    })
 }

@@ -1,4 +1,6 @@
-//! What the table of keys is made of.
+//! What the table of configuration keys is made of.
+
+use crate::property::table::Kind;
 
 /// A configuration key.
 #[derive(Debug)]
@@ -10,25 +12,8 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
 }
 
-/// What a value may be.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Flag,
-    Integer(Option<i64>, Option<i64>),
-    Number,
-    Text,
-    Enum(&'static [&'static str]),
-    Property(&'static [Sub]),
-}
-
-/// A key within a property string.
-#[derive(Debug)]
-pub(crate) struct Sub {
-    pub(crate) name: &'static str,
-    /// The key that this is another spelling of.
-    pub(crate) alias: Option<&'static str>,
-    /// Whether a bare value is this key's.
-    pub(crate) bare: bool,
-    pub(crate) required: bool,
-    pub(crate) kind: Kind,
+impl Key {
+    pub(crate) const fn new(stem: &'static str, last: Option<u16>, kind: Kind) -> Self {
+        Self { stem, last, kind }
+    }
 }

@@ -1,5 +1,8 @@
 //! Backups: what is kept, and how they are made.
 
+use super::formats::{
+    BACKUP_PERFORMANCE_KEYS, BANDWIDTH_LIMITS_KEYS, FLEECING_KEYS, PRUNE_BACKUPS_KEYS,
+};
 use super::{Format, property};
 use crate::error::{Error, Result};
 
@@ -23,7 +26,7 @@ property! {
     /// assert!(!keep.keeps_all());
     /// # Ok::<(), proxmox_client::Error>(())
     /// ```
-    pub struct PruneBackups: PRUNE_BACKUPS {
+    pub struct PruneBackups: PRUNE_BACKUPS, PRUNE_BACKUPS_KEYS {
         /// Keeps every backup; conflicts with the other rules.
         "keep-all" all / with_all: bool,
         /// The last so many.
@@ -85,7 +88,7 @@ pub(crate) static FLEECING: Format = Format {
 property! {
     /// Fleecing: what a machine writes meanwhile is first kept on another storage, so that a slow backup storage does not
     /// slow the machine down.
-    pub struct Fleecing: FLEECING {
+    pub struct Fleecing: FLEECING, FLEECING_KEYS {
         /// Whether it is on.
         "enabled" enabled / with_enabled: bool,
         /// Where the blocks are kept; local, with discard and thin provisioning, is best.
@@ -109,7 +112,7 @@ pub(crate) static PERFORMANCE: Format = Format {
 
 property! {
     /// How hard a backup works.
-    pub struct BackupPerformance: PERFORMANCE {
+    pub struct BackupPerformance: PERFORMANCE, BACKUP_PERFORMANCE_KEYS {
         /// Of machines: reads at the same time, 1 to 256. Default 16.
         "max-workers" max_workers / with_max_workers: u32,
         /// Of containers on a Backup Server: entries held in memory. Default 1048576.
@@ -126,7 +129,7 @@ pub(crate) static BANDWIDTH: Format = Format {
 
 property! {
     /// Limits of a storage's bandwidth in KiB/s, by what is done; 0 is no limit.
-    pub struct BandwidthLimits: BANDWIDTH {
+    pub struct BandwidthLimits: BANDWIDTH, BANDWIDTH_LIMITS_KEYS {
         /// Whatever has no limit of its own.
         "default" other / with_other: u64,
         /// Cloning disks.

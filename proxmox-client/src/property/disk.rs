@@ -1,23 +1,9 @@
 //! Drives, EFI disk and TPM state.
 
-use super::{Format, property};
+pub(super) use super::formats::{DRIVE, EFI_DISK, TPM_STATE};
+use super::formats::{DRIVE_KEYS, EFI_DISK_KEYS, TPM_STATE_KEYS};
+use super::property;
 use crate::size::Size;
-
-pub(super) static DRIVE: Format = Format {
-    name: "drive",
-    default_key: Some("file"),
-    aliases: &[("volume", "file")],
-    flags: &[
-        "backup",
-        "iothread",
-        "replicate",
-        "ro",
-        "shared",
-        "snapshot",
-        "ssd",
-        "detect_zeroes",
-    ],
-};
 
 property! {
     /// A drive: `scsiN`, `virtioN`, `sataN`, `ideN`.
@@ -29,7 +15,7 @@ property! {
     /// assert_eq!(drive.with_ssd(true).to_string(), "local-lvm:vm-100-disk-0,discard=on,iothread=1,size=32G,ssd=1");
     /// # Ok::<(), proxmox_client::Error>(())
     /// ```
-    pub struct Drive: DRIVE {
+    pub struct Drive: DRIVE, DRIVE_KEYS {
         /// Volume, `storage:size in GiB`, `storage:cloudinit`, `none`, `cdrom` or an absolute path.
         "file" file / with_file: String,
         /// Volume or path that a new disk is filled from.
@@ -106,16 +92,9 @@ impl Drive {
     }
 }
 
-pub(super) static EFI_DISK: Format = Format {
-    name: "efidisk",
-    default_key: Some("file"),
-    aliases: &[("volume", "file")],
-    flags: &["pre-enrolled-keys", "ms-cert"],
-};
-
 property! {
     /// `efidisk0`: where the firmware keeps its variables.
-    pub struct EfiDisk: EFI_DISK {
+    pub struct EfiDisk: EFI_DISK, EFI_DISK_KEYS {
         /// Volume, or `storage:1` to allocate one (the number does not matter).
         "file" file / with_file: String,
         /// `4m` (recommended) or `2m`.
@@ -139,16 +118,9 @@ impl EfiDisk {
     }
 }
 
-pub(super) static TPM_STATE: Format = Format {
-    name: "tpmstate",
-    default_key: Some("file"),
-    aliases: &[("volume", "file")],
-    flags: &[],
-};
-
 property! {
     /// `tpmstate0`: where the TPM keeps its state.
-    pub struct TpmState: TPM_STATE {
+    pub struct TpmState: TPM_STATE, TPM_STATE_KEYS {
         /// Volume, or `storage:1` to allocate one.
         "file" file / with_file: String,
         /// `v1.2` or `v2.0`.

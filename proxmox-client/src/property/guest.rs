@@ -1,17 +1,12 @@
 //! Agent, processor, SMBIOS, start order and boot order.
 
+pub(super) use super::formats::{AGENT, BOOT, CPU, SMBIOS};
+use super::formats::{AGENT_KEYS, BOOT_KEYS, CPU_KEYS, SMBIOS_KEYS};
 use super::{Format, property};
-
-pub(super) static AGENT: Format = Format {
-    name: "agent",
-    default_key: Some("enabled"),
-    aliases: &[("freeze-fs-on-backup", "freeze-fs")],
-    flags: &["enabled", "fstrim_cloned_disks", "freeze-fs"],
-};
 
 property! {
     /// `agent`: the QEMU guest agent.
-    pub struct Agent: AGENT {
+    pub struct Agent: AGENT, AGENT_KEYS {
         /// Whether the channel exists.
         "enabled" enabled / with_enabled: bool,
         /// Trim after a clone or move.
@@ -28,16 +23,9 @@ impl Agent {
     }
 }
 
-pub(super) static CPU: Format = Format {
-    name: "cpu",
-    default_key: Some("cputype"),
-    aliases: &[],
-    flags: &["hidden"],
-};
-
 property! {
     /// `cpu`: the processor shown to the guest.
-    pub struct Cpu: CPU {
+    pub struct Cpu: CPU, CPU_KEYS {
         /// Model: `host`, `x86-64-v2-AES`, …
         "cputype" model / with_model: String,
         /// Flags to add or take away: `+aes;-pcid`.
@@ -54,16 +42,9 @@ impl Cpu {
     }
 }
 
-pub(super) static SMBIOS: Format = Format {
-    name: "smbios",
-    default_key: None,
-    aliases: &[],
-    flags: &["base64"],
-};
-
 property! {
     /// `smbios1`: what the firmware tells about the machine.
-    pub struct Smbios: SMBIOS {
+    pub struct Smbios: SMBIOS, SMBIOS_KEYS {
         /// UUID.
         "uuid" uuid / with_uuid: String,
         /// Serial number.
@@ -100,16 +81,9 @@ property! {
     }
 }
 
-pub(super) static BOOT: Format = Format {
-    name: "boot",
-    default_key: Some("legacy"),
-    aliases: &[],
-    flags: &[],
-};
-
 property! {
     /// `boot`: the devices to boot from.
-    pub struct BootOrder: BOOT {
+    pub struct BootOrder: BOOT, BOOT_KEYS {
         /// Devices in order, separated by `;`.
         "order" order / with_order: String,
     }

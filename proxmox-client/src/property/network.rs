@@ -1,5 +1,7 @@
 //! Network cards and cloud-init addresses.
 
+pub(super) use super::formats::IP_CONFIG;
+use super::formats::{IP_CONFIG_KEYS, NIC_KEYS};
 use super::{Format, property};
 
 /// Models that may stand in place of `macaddr`, then naming the model too.
@@ -38,7 +40,7 @@ property! {
     /// assert_eq!(nic.mac().as_deref(), Some("BC:24:11:00:00:01"));
     /// # Ok::<(), proxmox_client::Error>(())
     /// ```
-    pub struct Nic: NIC {
+    pub struct Nic: NIC, NIC_KEYS {
         /// Bridge on the node.
         "bridge" bridge / with_bridge: String,
         /// VLAN, 1 to 4094.
@@ -123,16 +125,9 @@ impl Nic {
     }
 }
 
-pub(super) static IP_CONFIG: Format = Format {
-    name: "ipconfig",
-    default_key: None,
-    aliases: &[],
-    flags: &[],
-};
-
 property! {
     /// A card's addresses for cloud-init, `ipconfigN`.
-    pub struct IpConfig: IP_CONFIG {
+    pub struct IpConfig: IP_CONFIG, IP_CONFIG_KEYS {
         /// Address with prefix, or `dhcp`.
         "ip" ip / with_ip: String,
         /// Gateway.

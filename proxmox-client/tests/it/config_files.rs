@@ -146,7 +146,7 @@ fn a_strict_reader_names_place_and_cause() {
         [
             "line 1, column 7: `numa`: `maybe` is not a flag (0 or 1)",
             "line 2, column 1: `scsi31`: the last one is scsi30",
-            "line 3, column 7: `net0`: `bridge` stands twice",
+            "line 3, column 7: `net0.bridge`: stands twice",
             "line 4, column 1: neither `key: value` nor a comment nor a header",
             "line 5, column 8: `cores`: 0 is less than 1",
         ]
@@ -157,7 +157,7 @@ fn a_strict_reader_names_place_and_cause() {
             "rootfs: local:1\nnet0: bridge=vmbr0\nlxc.a: 1\nlxc.a: 2\n[x]\n[x]\n"
         ),
         [
-            "line 2, column 7: `net0`: `name` is missing",
+            "line 2, column 7: `net0.name`: is missing",
             "line 5, column 1: [x] is neither a snapshot's name nor a known part",
             "line 6, column 1: [x] is neither a snapshot's name nor a known part",
         ]

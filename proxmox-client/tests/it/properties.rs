@@ -1,7 +1,10 @@
 //! Property strings, sizes and task identifiers.
 
 use proptest::prelude::*;
-use proxmox_client::property::{Drive, EfiDisk, IpConfig, Nic, PropertyString};
+use proxmox_client::property::{
+    Drive, EfiDisk, HostPci, IpConfig, NextId, Nic, NumaNode, PropertyKeys, PropertyString, Usb,
+    Vga, VirtioFs, Watchdog,
+};
 use proxmox_client::{QemuConfig, Size, Upid};
 
 #[test]
@@ -80,7 +83,119 @@ fn drives_that_are_there_satisfy_the_wish_to_make_them() {
     assert_eq!(patch.keys().collect::<Vec<_>>(), ["scsi0"]);
 }
 
+#[test]
+fn devices_of_the_node_are_read_and_changed_by_key() {
+    let device: HostPci = "0000:01:00.0,pcie=on,future=1,rombar=no".parse().unwrap();
+    assert_eq!(device.host().as_deref(), Some("0000:01:00.0"));
+    assert_eq!(
+        (device.pcie(), device.rombar(), device.x_vga()),
+        (Some(true), Some(false), None)
+    );
+    assert_eq!(
+        device.with_x_vga(true).without("rombar").to_string(),
+        "0000:01:00.0,pcie=on,future=1,x-vga=1"
+    );
+    let shared = VirtioFs::default().with_cache("always").with_dirid("media");
+    assert_eq!(shared.to_string(), "media,cache=always");
+    assert_eq!(
+        Vga::default()
+            .with_memory(64)
+            .with_type("virtio")
+            .to_string(),
+        "virtio,memory=64"
+    );
+    assert_eq!("spice,usb3=1".parse::<Usb>().unwrap().usb3(), Some(true));
+    assert_eq!(
+        "action=reset,i6300esb"
+            .parse::<Watchdog>()
+            .unwrap()
+            .model()
+            .as_deref(),
+        Some("i6300esb")
+    );
+    assert_eq!(
+        "lower=200,upper=300".parse::<NextId>().unwrap().upper(),
+        Some(300)
+    );
+}
+
+#[test]
+fn everything_that_the_server_refuses_is_told_with_its_key() {
+    let told = |key: &str, text: &str| -> Vec<String> {
+        let keys = PropertyKeys::of_machine(key).unwrap();
+        let problems = PropertyString::parse(text).problems(keys);
+        problems.iter().map(ToString::to_string).collect()
+    };
+    let nothing: [&str; 0] = [];
+    assert_eq!(
+        told("net3", "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20"),
+        nothing
+    );
+    assert_eq!(
+        told("scsi0", "local-lvm:vm-1-disk-0,discard=on,ssd=yes,size=8G"),
+        nothing
+    );
+    assert_eq!(told("hostpci0", "mapping=gpu,pcie=1"), nothing);
+    assert_eq!(
+        told(
+            "net0",
+            "virtio=BC:24:11:00:00:01,model=e1000,tag=0,queues=x"
+        ),
+        [
+            "`model`: stands twice",
+            "`tag`: 0 is less than 1",
+            "`queues`: `x` is not a whole number"
+        ]
+    );
+    assert_eq!(
+        told("scsi0", "local:1,volume=local:2,cache=fast,iothread=2"),
+        [
+            "`file`: stands twice",
+            "`cache`: `fast` is none of none, writethrough, writeback, unsafe, directsync",
+            "`iothread`: `2` is not a flag (0 or 1)"
+        ]
+    );
+    assert_eq!(
+        told("numa0", "hostnodes=a;b"),
+        [
+            "`hostnodes`: `a;b` does not have the form ^(?:(?:\\d+(?:-\\d+)?(?:;\\d+(?:-\\d+)?)*))$",
+            "`cpus`: is missing"
+        ]
+    );
+    assert_eq!(
+        told("smbios1", "x"),
+        ["`x`: has no key, and no key is meant without one"]
+    );
+    assert!(PropertyKeys::of_machine("name").is_none());
+    assert!(
+        PropertyKeys::of_container("net0")
+            .unwrap()
+            .names()
+            .any(|key| key == "hwaddr")
+    );
+    assert_eq!("cpus=0-1".parse::<NumaNode>().unwrap().problems(), []);
+}
+
 proptest! {
+    #[test]
+    fn a_view_prints_what_it_read_and_changes_one_key_alone(
+        parts in proptest::collection::btree_map("[a-z][a-z0-9_-]{0,6}", "[a-z0-9:/._=-]{1,8}", 0..6),
+        pcie in any::<bool>(),
+    ) {
+        let mut parts = parts;
+        parts.remove("pcie");
+        let text: Vec<String> = parts.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let text = text.join(",");
+        let device: HostPci = text.parse().unwrap();
+        prop_assert_eq!(device.to_string(), &text[..]);
+        let changed = device.clone().with_pcie(pcie);
+        prop_assert_eq!(changed.pcie(), Some(pcie));
+        for (key, value) in &parts {
+            prop_assert_eq!(changed.get(key), Some(value.as_str()));
+        }
+        prop_assert_eq!(changed.without("pcie"), device);
+    }
+
     #[test]
     fn any_text_splits_and_joins_without_loss(parts in proptest::collection::vec("[a-z0-9:/._=-]{1,12}", 0..8)) {
         let text = parts.join(",");
@@ -109,6 +224,10 @@ proptest! {
         let _ = text.parse::<Size>();
         let _ = text.parse::<Drive>();
         let _ = text.parse::<Nic>();
-        let _ = PropertyString::parse(&text).to_string();
+        let split = PropertyString::parse(&text);
+        for key in ["scsi0", "net0", "hostpci0", "numa0", "smbios1", "memory"] {
+            let _ = PropertyKeys::of_machine(key).map(|keys| split.problems(keys));
+        }
+        let _ = split.to_string();
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use serde_json::{Map, Value};
 
-use super::overlay;
+use super::formats;
 
 /// Parameters of a change that are not configuration.
 const NOT_CONFIG: [&str; 12] = [
@@ -51,7 +51,11 @@ pub(super) fn print(schema: &Value, name: &str, path: &str) -> anyhow::Result<St
             continue;
         }
         let shape = &schema["shapes"][number.as_u64().context("a shape is not a number")? as usize];
-        line(&mut out, key, &kind(shape)?)?;
+        let kind = match formats::table_of(path, key) {
+            Some(table) => format!("Kind::Property({table})"),
+            None => formats::kind(shape),
+        };
+        line(&mut out, key, &kind)?;
     }
     for (key, kind) in OF_FILES
         .iter()
@@ -64,45 +68,7 @@ pub(super) fn print(schema: &Value, name: &str, path: &str) -> anyhow::Result<St
 }
 
 fn line(out: &mut String, key: &str, kind: &str) -> anyhow::Result<()> {
-    let (stem, last) = match key.strip_suffix("[n]") {
-        Some(stem) => (stem, format!("Some({})", overlay::bound(stem))),
-        None => (key, "None".to_owned()),
-    };
-    writeln!(out, "Key {{ stem: {stem:?}, last: {last}, kind: {kind} }},")?;
+    let (stem, last) = formats::last(key);
+    writeln!(out, "Key::new({stem:?}, {last}, {kind}),")?;
     Ok(())
-}
-
-fn kind(shape: &Value) -> anyhow::Result<String> {
-    if let Some(values) = shape["enum"].as_array() {
-        let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
-        return Ok(format!("Kind::Enum(&{values:?})"));
-    }
-    if let Some(format) = shape["format"].as_object() {
-        let mut subs = String::new();
-        for (name, sub) in format {
-            let alias = sub["alias"].as_str();
-            let inner = if alias.is_some() {
-                "Kind::Text".to_owned()
-            } else {
-                kind(sub)?
-            };
-            write!(
-                subs,
-                "Sub {{ name: {name:?}, alias: {alias:?}, bare: {}, required: {}, kind: {inner} }},",
-                sub["default_key"] == 1,
-                alias.is_none() && sub["optional"] != 1,
-            )?;
-        }
-        return Ok(format!("Kind::Property(&[{subs}])"));
-    }
-    let bound = |key: &str| match shape[key].as_i64() {
-        Some(number) => format!("Some({number})"),
-        None => "None".to_owned(),
-    };
-    Ok(match shape["type"].as_str() {
-        Some("boolean") => "Kind::Flag".to_owned(),
-        Some("integer") => format!("Kind::Integer({}, {})", bound("minimum"), bound("maximum")),
-        Some("number") => "Kind::Number".to_owned(),
-        _ => "Kind::Text".to_owned(),
-    })
 }

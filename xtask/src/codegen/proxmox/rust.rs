@@ -456,7 +456,7 @@ fn describe(param: &Param<'_>) -> String {
     describe_member(param.name, param.schema)
 }
 
-fn describe_member(name: &str, schema: &Value) -> String {
+pub(super) fn describe_member(name: &str, schema: &Value) -> String {
     let mut parts = Vec::new();
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> = values
