@@ -5,6 +5,8 @@ mod access;
 pub mod api;
 mod auth;
 mod backup;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod ceph;
 pub mod certificate;
 mod change_set;

@@ -60,6 +60,28 @@ impl<T> TaskCall<T> {
         self
     }
 
+    /// The same call with another form of its result.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U + Clone + Send + 'static) -> TaskCall<U>
+    where
+        T: 'static,
+    {
+        let Self {
+            finish, refused, ..
+        } = self;
+        let also = change.clone();
+        TaskCall {
+            client: self.client,
+            request: self.request,
+            doing: self.doing,
+            finish: Box::new(move |report| finish(report).map(change)),
+            refused: refused
+                .map(|refused| -> Refused<U> { Box::new(move |error| refused(error).map(also)) }),
+            seen: self.seen,
+            poll: self.poll,
+        }
+    }
+
     /// Calls `seen` with every state of the task that is seen while waiting.
     pub fn on_progress(mut self, seen: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.seen = Some(Box::new(seen));

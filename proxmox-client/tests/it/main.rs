@@ -9,6 +9,8 @@
 mod agent;
 #[cfg(feature = "simulator")]
 mod backup;
+#[cfg(all(feature = "simulator", feature = "blocking"))]
+mod blocking;
 #[cfg(feature = "api")]
 mod calls;
 mod ceph;

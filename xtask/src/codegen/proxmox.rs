@@ -2,9 +2,11 @@
 //!
 //! Two steps, so that nobody but who updates the schema needs the upstream dump: `compact` keeps of the dump
 //! what code needs (names, types, ranges, formats, privileges, routing) and none of its prose; `rust` prints
-//! calls and answers from the compact form and from what the schema does not say (`overlay`).
+//! calls and answers from the compact form and from what the schema does not say (`overlay`). The blocking handles are
+//! made from the source of the asynchronous ones (`blocking`).
 
 mod area;
+mod blocking;
 mod compact;
 mod formats;
 mod keys;
@@ -31,6 +33,12 @@ pub(super) fn generators() -> Vec<Generator> {
             folder: "proxmox-client/src/generated",
             source: "",
             generate: calls,
+        },
+        Generator {
+            name: "proxmox",
+            folder: "proxmox-client/src/generated/blocking",
+            source: "",
+            generate: blocking::files,
         },
     ]
 }

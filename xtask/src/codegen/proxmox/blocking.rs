@@ -1,0 +1,190 @@
+//! The blocking handles of the Proxmox client, made from the source of the asynchronous ones.
+//!
+//! `read` parses the crate into items with public paths, `print` writes a twin for each handle that can be reached
+//! from the client, and for each result that holds a handle. What has no twin is listed in the documentation of the
+//! module that is made.
+
+mod print;
+mod read;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::Files;
+
+/// Rooms that are left out: their items are behind features of their own, or are no part of the client's use.
+const SKIPPED: &[&str] = &["api", "blocking", "generated", "simulator", "ssh"];
+
+/// The public paths of types that are written by hand in `blocking`.
+const BY_HAND: &[&str] = &[
+    "crate::task::TaskCall",
+    "crate::task::Task",
+    "crate::task::Submitted",
+];
+
+/// Methods that are written by hand in `blocking`.
+const METHODS_BY_HAND: &[(&str, &str)] = &[("crate::VmidPool", "create")];
+
+/// The handle that others are named after by its noun.
+const NAMED: &str = "crate::Named";
+
+/// `handle` with the noun of the handle at this path.
+fn named_by(handle: &str, path: &str) -> String {
+    format!("{handle}<<{path} as crate::blocking::noun::Handle>::Noun>")
+}
+
+/// All files of the folder.
+pub(super) fn files(root: &Path) -> anyhow::Result<Files> {
+    let source = root.join("proxmox-client/src");
+    let mut texts = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let path = source.join(&folder);
+        for entry in
+            std::fs::read_dir(&path).with_context(|| format!("listing {}", path.display()))?
+        {
+            let entry = entry.with_context(|| format!("listing {}", path.display()))?;
+            let name = folder.join(entry.file_name());
+            let room = name.with_extension("");
+            let first = room.iter().next().and_then(|first| first.to_str());
+            if first.is_none_or(|first| SKIPPED.contains(&first)) {
+                continue;
+            }
+            if entry.path().is_dir() {
+                folders.push(name);
+            } else if name.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(entry.path())
+                    .with_context(|| format!("reading {}", name.display()))?;
+                texts.push((name, text));
+            }
+        }
+    }
+    texts.sort();
+    from_texts(&texts)
+}
+
+fn from_texts(texts: &[(PathBuf, String)]) -> anyhow::Result<Files> {
+    let model = read::model(texts)?;
+    print::files(&model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIB: &str = "mod client; mod disk; pub mod task; \
+        pub use client::{Client, Made}; pub use disk::{Alone, Disk};";
+    const CLIENT: &str = "
+        use std::time::Duration;
+        use crate::disk::Disk;
+        use crate::task::TaskCall;
+        /// All.
+        #[derive(Clone)]
+        pub struct Client;
+        /// A disk and [`Duration`].
+        pub struct Made { /// It.
+            pub disk: Disk, /// When.
+            pub after: Duration }
+        impl Client {
+            /// A disk by [`Self::name`](crate::x).
+            ///
+            /// More.
+            pub fn disk(&self, name: impl Into<String>) -> Disk { todo!() }
+            /// Makes.
+            pub fn make(&self, (a, b): (u8, u8)) -> TaskCall<Made> { todo!() }
+            /// Makes.
+            pub fn make_one(&self) -> TaskCall<Made> { todo!() }
+            /// Waits.
+            pub async fn find(&self, after: Duration) -> Result<Option<Disk>> { todo!() }
+            /// New.
+            pub fn builder() -> u8 { 0 }
+            async fn hidden(&self) {}
+        }";
+    const DISK: &str = "
+        /// One.
+        pub struct Disk;
+        impl Disk {
+            /// Copies.
+            pub async fn copy(&self, from: &Disk, mut far: bool) -> Result<()> { todo!() }
+            /// All of them.
+            pub async fn watch(&self) -> impl Stream<Item = u8> { todo!() }
+        }
+        /// Not to be reached.
+        pub struct Alone;
+        impl Alone { pub async fn go(&self) -> Result<()> { todo!() } }";
+
+    fn made() -> std::collections::BTreeMap<String, String> {
+        let texts = [("lib.rs", LIB), ("client.rs", CLIENT), ("disk.rs", DISK)]
+            .map(|(name, text)| (PathBuf::from(name), text.to_owned()));
+        from_texts(&texts)
+            .unwrap()
+            .into_iter()
+            .map(|(path, text)| {
+                let dense = text.split_whitespace().collect::<Vec<_>>().join("");
+                (path.display().to_string(), dense)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn accessors_give_twins() {
+        let client = &made()["client.rs"];
+        assert!(
+            client.contains("pubfndisk(&self,name:implInto<String>)->crate::blocking::Disk"),
+            "{client}"
+        );
+        assert!(
+            client.contains("crate::blocking::Disk::wrap(self.inner.disk(name),&self.runtime)")
+        );
+    }
+
+    #[test]
+    fn asynchronous_methods_wait_and_wrap_handles_inside_their_results() {
+        let client = &made()["client.rs"];
+        assert!(
+            client.contains(
+                "pubfnfind(&self,after:std::time::Duration)->crate::Result<Option<crate::blocking::Disk>>"
+            ),
+            "{client}"
+        );
+        assert!(client.contains("self.runtime.run(self.inner.find(after))"));
+    }
+
+    #[test]
+    fn results_that_hold_handles_get_twins() {
+        let made = made();
+        assert!(
+            made["made.rs"].contains("pubdisk:crate::blocking::Disk"),
+            "{made:?}"
+        );
+        assert!(made["made.rs"].contains("pubafter:std::time::Duration"));
+        assert!(made["client.rs"].contains("crate::blocking::TaskCall<crate::blocking::Made>"));
+    }
+
+    #[test]
+    fn handles_are_taken_as_twins() {
+        let disk = &made()["disk.rs"];
+        assert!(
+            disk.contains("pubfncopy(&self,from:&crate::blocking::Disk,far:bool)"),
+            "{disk}"
+        );
+        assert!(disk.contains("self.inner.copy(&from.inner,far)"));
+    }
+
+    #[test]
+    fn what_cannot_be_wrapped_is_listed_and_not_made() {
+        let made = made();
+        let listed = &made["left_out.md"];
+        for left in [
+            "Client::builder",
+            "Client::make`",
+            "Disk::watch",
+            "Alone::go",
+        ] {
+            assert!(listed.contains(left), "{left}: {listed}");
+        }
+        assert!(!listed.contains("hidden"));
+        assert!(!made.contains_key("alone.rs"));
+    }
+}
