@@ -17,6 +17,8 @@ use crate::node::Node;
 use crate::proxy::Proxy;
 use crate::retry::{Decision, RetryPolicy, decide};
 use crate::task::{Board, PollPolicy};
+#[cfg(feature = "console")]
+use crate::transport::Switched;
 use crate::transport::{Body, Carrier, Https, Outgoing};
 use crate::trust::{ClientCertificate, Trust};
 use crate::wire::{Answer, Envelope, Method, Request};
@@ -203,6 +205,38 @@ impl Client {
         !(attempt as usize).is_multiple_of(endpoints)
     }
 
+    /// Which address answered last.
+    pub(crate) fn endpoint(&self) -> usize {
+        self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1)
+    }
+
+    /// Whether an API token says who asks.
+    #[cfg(feature = "console")]
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(self.0.auth, Auth::Token(_))
+    }
+
+    /// Leaves HTTP on a connection of its own to an address.
+    #[cfg(feature = "console")]
+    pub(crate) async fn upgrade(
+        &self,
+        endpoint: usize,
+        request: &Request,
+        mut headers: Vec<(&'static str, String)>,
+    ) -> Result<Switched> {
+        headers.extend(self.credentials(request.method()).await?.0);
+        let outgoing = Outgoing {
+            method: request.method(),
+            target: request.target(),
+            headers,
+            content_type: None,
+            body: None,
+            deadline: self.0.deadline,
+        };
+        let switched = self.0.carrier.upgrade(endpoint, outgoing).await;
+        switched.map_err(|error| error.at(|| request.describe()))
+    }
+
     /// What tasks that are waited for share.
     pub(crate) fn board(&self) -> &Board {
         &self.0.board
@@ -257,7 +291,6 @@ impl Client {
     ) -> Result<Answer> {
         let _on_its_way = self.0.gate.send(request, true).await;
         let (headers, _) = self.credentials(request.method()).await?;
-        let endpoint = self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1);
         let outgoing = Outgoing {
             method: request.method(),
             target: request.target(),
@@ -266,7 +299,7 @@ impl Client {
             body: Some(body),
             deadline: None,
         };
-        self.0.carrier.send(endpoint, outgoing).await
+        self.0.carrier.send(self.endpoint(), outgoing).await
     }
 
     /// The login in use, to be kept or handed to another program; none for clients with a token or without
@@ -334,8 +367,7 @@ impl Client {
             body: request.body().map(Body::Text),
             deadline: self.0.deadline,
         };
-        let endpoint = self.0.current.load(Ordering::Relaxed) % self.0.endpoints.max(1);
-        self.0.carrier.send(endpoint, outgoing).await
+        self.0.carrier.send(self.endpoint(), outgoing).await
     }
 }
 

@@ -14,6 +14,7 @@ mod client;
 mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
+pub mod console;
 mod datacenter;
 mod entry;
 pub mod error;

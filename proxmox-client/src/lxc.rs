@@ -175,7 +175,7 @@ impl Lxc {
         &self.node
     }
 
-    fn request(&self, method: Method, below: &str) -> Result<Request> {
+    pub(crate) fn request(&self, method: Method, below: &str) -> Result<Request> {
         self.call(method, below, None)
     }
 

@@ -22,6 +22,7 @@
 mod answer;
 mod calendar;
 mod clock;
+mod console;
 mod engine;
 mod factor;
 mod fault;

@@ -39,7 +39,30 @@ pub(crate) type Pieces = Pin<Box<dyn futures::Stream<Item = std::io::Result<Vec<
 pub(crate) trait Carrier: Send + Sync + fmt::Debug {
     /// `endpoint` counts the addresses that the client was given.
     fn send(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>>;
+
+    /// Sends a request that leaves HTTP, and gives the connection.
+    #[cfg(feature = "console")]
+    fn upgrade(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Switched>>;
 }
+
+/// A connection that left HTTP.
+#[cfg(feature = "console")]
+pub(crate) struct Switched {
+    /// What the server says to have accepted, for websockets.
+    pub(crate) accepted: Option<String>,
+    pub(crate) stream: Duplex,
+}
+
+/// Bytes in both directions.
+#[cfg(feature = "console")]
+pub(crate) type Duplex = Pin<Box<dyn Both>>;
+
+/// What is read and written.
+#[cfg(feature = "console")]
+pub(crate) trait Both: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send {}
+
+#[cfg(feature = "console")]
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send> Both for T {}
 
 /// HTTPS through reqwest.
 pub(crate) struct Https {
@@ -99,28 +122,74 @@ impl Https {
             })?;
         Ok(Self { client, endpoints })
     }
+
+    /// A request with method, address and headers.
+    fn request(&self, endpoint: usize, outgoing: &Outgoing) -> Result<reqwest::RequestBuilder> {
+        let method = match outgoing.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let origin = &self.endpoints[endpoint % self.endpoints.len()];
+        let mut request = self
+            .client
+            .request(method, format!("{origin}{}", outgoing.target));
+        for (name, value) in &outgoing.headers {
+            let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| {
+                Error::invalid(format!("header {name} cannot hold the given credentials"))
+            })?;
+            value.set_sensitive(true);
+            request = request.header(*name, value);
+        }
+        Ok(request)
+    }
+}
+
+/// The whole answer.
+async fn answer(response: reqwest::Response) -> Result<Answer> {
+    let status = response.status();
+    let reason = response
+        .extensions()
+        .get::<hyper::ext::ReasonPhrase>()
+        .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned())
+        .or_else(|| status.canonical_reason().map(str::to_owned))
+        .unwrap_or_default();
+    let body = response.bytes().await.map_err(failure)?;
+    Ok(Answer::new(status.as_u16(), reason, body))
 }
 
 impl Carrier for Https {
+    #[cfg(feature = "console")]
+    fn upgrade(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Switched>> {
+        Box::pin(async move {
+            // A limit of the request itself would also end the connection that it becomes.
+            let limit = outgoing.deadline.unwrap_or(Duration::MAX);
+            let sending = self.request(endpoint, &outgoing)?.send();
+            let response = tokio::time::timeout(limit, sending).await.map_err(|_| {
+                Error::new(Kind::Deadline, "no answer in time").with_sent(Sent::Maybe)
+            })?;
+            let response = response.map_err(failure)?;
+            if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
+                let answer = answer(response).await?;
+                return Err(answer.failure().unwrap_or_else(|| {
+                    Error::new(Kind::Decode, "the server did not open a websocket")
+                        .with_sent(Sent::Answered)
+                }));
+            }
+            let accepted = response.headers().get("sec-websocket-accept");
+            let accepted = accepted.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+            let stream = response.upgrade().await.map_err(failure)?;
+            Ok(Switched {
+                accepted,
+                stream: Box::pin(stream),
+            })
+        })
+    }
+
     fn send(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
         Box::pin(async move {
-            let method = match outgoing.method {
-                Method::Get => reqwest::Method::GET,
-                Method::Post => reqwest::Method::POST,
-                Method::Put => reqwest::Method::PUT,
-                Method::Delete => reqwest::Method::DELETE,
-            };
-            let origin = &self.endpoints[endpoint % self.endpoints.len()];
-            let mut request = self
-                .client
-                .request(method, format!("{origin}{}", outgoing.target));
-            for (name, value) in outgoing.headers {
-                let mut value = reqwest::header::HeaderValue::from_str(&value).map_err(|_| {
-                    Error::invalid(format!("header {name} cannot hold the given credentials"))
-                })?;
-                value.set_sensitive(true);
-                request = request.header(name, value);
-            }
+            let mut request = self.request(endpoint, &outgoing)?;
             if let Some(kind) = outgoing.content_type {
                 request = request.header(reqwest::header::CONTENT_TYPE, kind);
             }
@@ -138,16 +207,7 @@ impl Carrier for Https {
                 }
                 None => {}
             }
-            let response = request.send().await.map_err(failure)?;
-            let status = response.status();
-            let reason = response
-                .extensions()
-                .get::<hyper::ext::ReasonPhrase>()
-                .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned())
-                .or_else(|| status.canonical_reason().map(str::to_owned))
-                .unwrap_or_default();
-            let body = response.bytes().await.map_err(failure)?;
-            Ok(Answer::new(status.as_u16(), reason, body))
+            answer(request.send().await.map_err(failure)?).await
         })
     }
 }

@@ -361,6 +361,7 @@ impl World {
             }
         }
         self.now = self.now.max(to);
+        self.give_up_consoles();
     }
 
     fn wake(&mut self) {

@@ -17,7 +17,7 @@ use super::world::World;
 use crate::client::Client;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::task::PollPolicy;
-use crate::transport::{Body, BoxFuture, Carrier, Outgoing};
+use crate::transport::{Body, BoxFuture, Carrier, Outgoing, Switched};
 use crate::wire::{Answer, Request};
 
 type Hook = Arc<dyn Fn(&RequestInfo) -> Fault + Send + Sync>;
@@ -406,6 +406,14 @@ impl fmt::Debug for InProcess {
 }
 
 impl Carrier for InProcess {
+    fn upgrade(&self, _endpoint: usize, _outgoing: Outgoing) -> BoxFuture<'_, Result<Switched>> {
+        Box::pin(async {
+            Err(Error::invalid(
+                "sessions on consoles need a connection: serve the simulator and connect to its address",
+            ))
+        })
+    }
+
     fn send(&self, _endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
         Box::pin(async move {
             let mut arrived = Arrived {

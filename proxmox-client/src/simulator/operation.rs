@@ -296,16 +296,14 @@ impl World {
             .ok_or_else(|| missing(Species::Machine, vmid, "pve1"))
     }
 
-    /// Starts a task; gives the answer with its identifier.
-    pub(super) fn start_task(
+    /// Puts a task into the list; gives its place there.
+    pub(super) fn record_task(
         &mut self,
         node: &str,
         kind: &str,
         id: &str,
         caller: &Caller,
-        operation: Operation,
-        steps: Vec<Step>,
-    ) -> Reply {
+    ) -> usize {
         let pid = self.next_pid;
         self.next_pid += 4 + (self.draw() % 7) as u32;
         let ticks = self
@@ -321,7 +319,7 @@ impl World {
             caller.full()
         );
         self.tasks.push(SimTask {
-            upid: upid.clone(),
+            upid,
             node: node.to_owned(),
             kind: kind.to_owned(),
             id: id.to_owned(),
@@ -334,7 +332,21 @@ impl World {
             log: Vec::new(),
             phantom: false,
         });
-        let task = self.tasks.len() - 1;
+        self.tasks.len() - 1
+    }
+
+    /// Starts a task; gives the answer with its identifier.
+    pub(super) fn start_task(
+        &mut self,
+        node: &str,
+        kind: &str,
+        id: &str,
+        caller: &Caller,
+        operation: Operation,
+        steps: Vec<Step>,
+    ) -> Reply {
+        let task = self.record_task(node, kind, id, caller);
+        let upid = self.tasks[task].upid.clone();
         let cleanup = match &operation {
             Operation::Clone(_) => Duration::from_secs(1),
             _ => Duration::ZERO,

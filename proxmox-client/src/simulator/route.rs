@@ -5,6 +5,7 @@ mod agent;
 mod backup;
 mod cloud_init;
 mod cluster;
+mod console;
 mod firewall;
 mod ha;
 mod lxc;
@@ -166,6 +167,12 @@ impl World {
                             .and_then(|()| self.read_firewall(vmid, rest, call))
                             .into()
                     }
+                    ["vncshell" | "termproxy" | "vncwebsocket"]
+                    | [
+                        "qemu" | "lxc",
+                        _,
+                        "vncproxy" | "termproxy" | "spiceproxy" | "vncwebsocket",
+                    ] => self.console(method, node, rest, call, caller).into(),
                     ["lxc", rest @ ..] => self.lxc(method, node, rest, call, caller),
                     ["qemu", rest @ ..] => self.qemu(method, node, rest, call, caller),
                     ["storage", rest @ ..] => {

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine as _;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use sha2::{Digest, Sha256};
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::console::{SimConsole, converse};
 use super::handle::{Exchange, Simulator};
 use super::http::Arrived;
 use super::multipart::Upload;
@@ -111,11 +115,17 @@ impl Simulator {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    let service = service_fn(|request| answer(&simulator, request));
+                    let call = Mutex::new(None);
+                    let service = service_fn(|request| answer(&simulator, &call, request));
                     // A client that goes away ends its connection, nothing else.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
                         .await;
+                    let call = call.into_inner().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(call) = call {
+                        call.hold(&simulator).await;
+                    }
                 });
             }
         });
@@ -140,10 +150,44 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+/// A websocket that was accepted, to be held once HTTP has let go of its connection.
+struct Accepted {
+    upgrade: OnUpgrade,
+    port: u16,
+    console: SimConsole,
+}
+
+impl Accepted {
+    async fn hold(self, simulator: &Simulator) {
+        if let Ok(stream) = self.upgrade.await {
+            converse(simulator, self.port, self.console, TokioIo::new(stream)).await;
+        }
+    }
+}
+
+/// What a client adds to the request for a console's port to leave HTTP.
+fn accepted_key(headers: &BTreeMap<String, String>) -> Option<String> {
+    let asks = headers
+        .get("upgrade")
+        .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    let key = headers.get("sec-websocket-key").filter(|_| asks)?;
+    // The constant is that of RFC 6455.
+    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    Some(base64::engine::general_purpose::STANDARD.encode(digest))
+}
+
+/// The port that an answer of `vncwebsocket` names.
+fn console_port(body: &[u8]) -> Option<u16> {
+    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    answer.pointer("/data/port")?.as_str()?.parse().ok()
+}
+
 async fn answer(
     simulator: &Simulator,
-    request: Request<Incoming>,
+    call: &Mutex<Option<Accepted>>,
+    mut request: Request<Incoming>,
 ) -> std::result::Result<Response<Full<Bytes>>, Broken> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let mut headers = BTreeMap::new();
     for (name, value) in &parts.headers {
@@ -173,6 +217,7 @@ async fn answer(
         .path_and_query()
         .map_or("/", |target| target.as_str())
         .to_owned();
+    let key = accepted_key(&headers).filter(|_| parts.uri.path().ends_with("/vncwebsocket"));
     let arrived = Arrived {
         method: parts.method.as_str().to_owned(),
         target,
@@ -183,6 +228,25 @@ async fn answer(
     };
     match simulator.exchange(arrived).await {
         Exchange::Broken => Err(Broken),
+        Exchange::Answer(reply) if reply.status == 200 && key.is_some() => {
+            let port = console_port(&reply.body).ok_or(Broken)?;
+            // Nothing listens at the port once the console has given up.
+            let console = simulator.with(|world| world.connect_console(port));
+            let console = console.ok_or(Broken)?;
+            *call.lock().unwrap_or_else(PoisonError::into_inner) = Some(Accepted {
+                upgrade,
+                port,
+                console,
+            });
+            Response::builder()
+                .status(StatusCode::SWITCHING_PROTOCOLS)
+                .header(hyper::header::UPGRADE, "websocket")
+                .header(hyper::header::CONNECTION, "upgrade")
+                .header("sec-websocket-accept", key.unwrap_or_default())
+                .header("sec-websocket-protocol", "binary")
+                .body(Full::default())
+                .map_err(|_| Broken)
+        }
         Exchange::Answer(reply) => {
             let mut response = Response::new(Full::new(Bytes::from(reply.body)));
             *response.status_mut() =

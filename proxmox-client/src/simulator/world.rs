@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::console::Consoles;
 use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power, Species};
@@ -34,6 +35,8 @@ pub struct World {
     pub(super) tasks: Vec<SimTask>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) tickets: BTreeMap<String, (String, SystemTime)>,
+    #[serde(default)]
+    pub(super) consoles: Consoles,
     /// Partial tickets: whose they are, and what a security key is to sign.
     #[serde(default)]
     pub(super) challenges: BTreeMap<String, (String, String)>,
@@ -419,6 +422,7 @@ impl World {
             tasks: Vec::new(),
             users: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            consoles: Consoles::new(),
             challenges: BTreeMap::new(),
             providers: Providers::default(),
             pools: BTreeMap::new(),

@@ -21,6 +21,8 @@ mod cluster_files;
 #[cfg(feature = "config-files")]
 mod config_files;
 #[cfg(feature = "simulator")]
+mod consoles;
+#[cfg(feature = "simulator")]
 mod contention;
 #[cfg(feature = "simulator")]
 mod datacenter;

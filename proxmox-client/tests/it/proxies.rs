@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proxmox_client::simulator::{Server, Simulator, World};
-use proxmox_client::{Client, ClientBuilder, ClientCertificate, Kind, Proxy, Trust};
+use proxmox_client::simulator::{Clock, Server, Simulator, World};
+use proxmox_client::{Client, ClientBuilder, ClientCertificate, Kind, Proxy, QemuConfig, Trust};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -98,6 +98,25 @@ async fn a_proxy_leads_to_servers_that_are_not_reached_directly() {
             1,
             "an exception goes directly"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_console_is_reached_through_the_proxy_as_well() {
+    let machine = QemuConfig::new();
+    let world = World::lab().with_guest("pve1", 100, &machine);
+    let clock = Clock::accelerated(world.now(), 1.0);
+    let simulator = Simulator::with_clock(world, clock);
+    let server = simulator.serve().await.unwrap();
+    for (protocol, scheme) in [(Protocol::Connect, "http"), (Protocol::Socks5, "socks5h")] {
+        let (address, count) = proxy(protocol, server.address()).await;
+        let through = Proxy::new(&format!("{scheme}://{address}")).unwrap();
+        let client = hidden(&server).proxy(through).build().unwrap();
+        let mut screen = client.node("pve1").qemu(100).console().vnc().await.unwrap();
+        let mut greeting = String::new();
+        screen.read_to_string(&mut greeting).await.unwrap();
+        assert_eq!(greeting, "RFB 003.008\n");
+        assert!(count.load(Ordering::Relaxed) > 0, "{scheme}");
     }
 }
 
