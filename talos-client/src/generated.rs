@@ -14,5 +14,6 @@ pub mod google {
 }
 pub mod inspect;
 pub mod machine;
+pub(crate) mod reflection;
 pub mod storage;
 pub mod time;

@@ -12,6 +12,8 @@ mod der;
 mod diff;
 pub mod documents;
 mod duration;
+#[cfg(feature = "client")]
+mod dynamic;
 mod encoding;
 mod error;
 #[cfg(feature = "pki")]
@@ -64,6 +66,8 @@ mod yaml;
 pub use client::{API_PORT, Client, ClientBuilder};
 pub use compatibility::{check_kubernetes, check_upgrade};
 pub use config::{DocumentChange, InlineManifest, MachineConfig, MachineType};
+#[cfg(feature = "client")]
+pub use dynamic::{AnyMethod, NodeResult, NodeStatus};
 pub use error::{Error, ErrorKind, Problem};
 #[cfg(feature = "pki")]
 pub use expiry::{CertificateExpiry, ExpiryReport, ExpiryVerdict};

@@ -6,6 +6,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use prost::{Message, Name};
+
+use crate::dynamic::AnyMethod;
+
 macro_rules! method {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -22,6 +26,17 @@ macro_rules! method {
             /// `/package.Service/Method`.
             pub const fn path(&self) -> &'static str {
                 self.path
+            }
+        }
+
+        impl<Q, A> $name<Q, A>
+        where
+            Q: Message + Default + Name,
+            A: Message + Default + Name,
+        {
+            /// The method without the types of its messages.
+            pub const fn any(&self) -> AnyMethod {
+                AnyMethod::new::<Q, A>(self.path)
             }
         }
 

@@ -4,9 +4,10 @@ use prost::Message;
 
 use crate::api::common;
 use crate::client::Client;
+use crate::dynamic::NodeStatus;
 use crate::error::{Error, ErrorKind};
 use crate::method::{ClientStream, ServerStream, Unary};
-use crate::transport::{self, Answers, Route, status_error};
+use crate::transport::{self, Answers, Route};
 
 mod apply;
 mod etcd;
@@ -183,19 +184,21 @@ impl Node {
 
 /// The error that an answer's metadata carries, if it does.
 pub(crate) fn metadata_error(metadata: &common::Metadata) -> Option<Error> {
-    if metadata.error.is_empty() && metadata.status.is_none() {
-        return None;
-    }
-    let (code, message) = match &metadata.status {
-        Some(status) => (status.code, status.message.as_str()),
-        None => (2, metadata.error.as_str()),
-    };
-    let error = status_error(code, message);
+    let error = metadata_status(metadata)?.error();
     Some(if metadata.hostname.is_empty() {
         error
     } else {
         error.with_node(metadata.hostname.clone())
     })
+}
+
+/// The status that an answer's metadata carries, if it does; an older node sends only the text.
+pub(crate) fn metadata_status(metadata: &common::Metadata) -> Option<NodeStatus> {
+    match &metadata.status {
+        Some(status) => Some(NodeStatus::new(status.code, status.message.as_str())),
+        None if metadata.error.is_empty() => None,
+        None => Some(NodeStatus::new(2, metadata.error.as_str())),
+    }
 }
 
 /// A stream of answers; dropping it ends the call.

@@ -60,4 +60,5 @@ pub struct ClusterService;
 impl ClusterService {
     pub const HEALTH_CHECK: crate::method::ServerStream<HealthCheckRequest, HealthCheckProgress> =
         crate::method::ServerStream::new("/cluster.ClusterService/HealthCheck");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[Self::HEALTH_CHECK.any()];
 }

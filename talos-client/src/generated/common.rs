@@ -37,6 +37,25 @@ impl ::prost::Name for Data {
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Error {
+    #[prost(enumeration = "Code", tag = "1")]
+    pub code: i32,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub details: ::prost::alloc::vec::Vec<::prost_types::Any>,
+}
+impl ::prost::Name for Error {
+    const NAME: &'static str = "Error";
+    const PACKAGE: &'static str = "common";
+    fn full_name() -> ::prost::alloc::string::String {
+        "common.Error".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/common.Error".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Metadata {
     #[prost(string, tag = "1")]
     pub hostname: ::prost::alloc::string::String,
@@ -53,6 +72,35 @@ impl ::prost::Name for Metadata {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/common.Metadata".into()
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Code {
+    Fatal = 0,
+    Locked = 1,
+    Canceled = 2,
+}
+impl Code {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Fatal => "FATAL",
+            Self::Locked => "LOCKED",
+            Self::Canceled => "CANCELED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FATAL" => Some(Self::Fatal),
+            "LOCKED" => Some(Self::Locked),
+            "CANCELED" => Some(Self::Canceled),
+            _ => None,
+        }
     }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

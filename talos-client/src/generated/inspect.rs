@@ -99,4 +99,6 @@ impl InspectService {
         (),
         ControllerRuntimeDependenciesResponse,
     > = crate::method::Unary::new("/inspect.InspectService/ControllerRuntimeDependencies");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] =
+        &[Self::CONTROLLER_RUNTIME_DEPENDENCIES.any()];
 }

@@ -140,6 +140,7 @@ impl DebugService {
         DebugContainerRunRequest,
         DebugContainerRunResponse,
     > = crate::method::Bidirectional::new("/machine.DebugService/ContainerRun");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[Self::CONTAINER_RUN.any()];
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImageServiceCredentials {
@@ -428,6 +429,13 @@ impl ImageService {
         crate::method::Unary::new("/machine.ImageService/Remove");
     pub const VERIFY: crate::method::Unary<ImageServiceVerifyRequest, ImageServiceVerifyResponse> =
         crate::method::Unary::new("/machine.ImageService/Verify");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[
+        Self::LIST.any(),
+        Self::PULL.any(),
+        Self::IMPORT.any(),
+        Self::REMOVE.any(),
+        Self::VERIFY.any(),
+    ];
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InstallArtifactsSource {
@@ -562,6 +570,8 @@ impl LifecycleService {
         LifecycleServiceUpgradeRequest,
         LifecycleServiceUpgradeResponse,
     > = crate::method::ServerStream::new("/machine.LifecycleService/Upgrade");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] =
+        &[Self::INSTALL.any(), Self::UPGRADE.any()];
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LvmServiceLogicalVolumeRemoveRequest {
@@ -624,6 +634,28 @@ impl LvmService {
         LvmServicePhysicalVolumeRemoveRequest,
         (),
     > = crate::method::Unary::new("/machine.LVMService/PhysicalVolumeRemove");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[
+        Self::LOGICAL_VOLUME_REMOVE.any(),
+        Self::VOLUME_GROUP_REMOVE.any(),
+        Self::PHYSICAL_VOLUME_REMOVE.any(),
+    ];
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddressEvent {
+    #[prost(string, tag = "1")]
+    pub hostname: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for AddressEvent {
+    const NAME: &'static str = "AddressEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.AddressEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.AddressEvent".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApplyConfiguration {
@@ -970,6 +1002,36 @@ impl ::prost::Name for CpUsInfo {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/machine.CPUsInfo".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigLoadErrorEvent {
+    #[prost(string, tag = "1")]
+    pub error: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ConfigLoadErrorEvent {
+    const NAME: &'static str = "ConfigLoadErrorEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.ConfigLoadErrorEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.ConfigLoadErrorEvent".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigValidationErrorEvent {
+    #[prost(string, tag = "1")]
+    pub error: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ConfigValidationErrorEvent {
+    const NAME: &'static str = "ConfigValidationErrorEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.ConfigValidationErrorEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.ConfigValidationErrorEvent".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2378,6 +2440,110 @@ impl ::prost::Name for LogsRequest {
         "/machine.LogsRequest".into()
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MachineStatusEvent {
+    #[prost(enumeration = "machine_status_event::MachineStage", tag = "1")]
+    pub stage: i32,
+    #[prost(message, optional, tag = "2")]
+    pub status: ::core::option::Option<machine_status_event::MachineStatus>,
+}
+/// Nested message and enum types in `MachineStatusEvent`.
+pub mod machine_status_event {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct MachineStatus {
+        #[prost(bool, tag = "1")]
+        pub ready: bool,
+        #[prost(message, repeated, tag = "2")]
+        pub unmet_conditions: ::prost::alloc::vec::Vec<machine_status::UnmetCondition>,
+    }
+    /// Nested message and enum types in `MachineStatus`.
+    pub mod machine_status {
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct UnmetCondition {
+            #[prost(string, tag = "1")]
+            pub name: ::prost::alloc::string::String,
+            #[prost(string, tag = "2")]
+            pub reason: ::prost::alloc::string::String,
+        }
+        impl ::prost::Name for UnmetCondition {
+            const NAME: &'static str = "UnmetCondition";
+            const PACKAGE: &'static str = "machine";
+            fn full_name() -> ::prost::alloc::string::String {
+                "machine.MachineStatusEvent.MachineStatus.UnmetCondition".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "/machine.MachineStatusEvent.MachineStatus.UnmetCondition".into()
+            }
+        }
+    }
+    impl ::prost::Name for MachineStatus {
+        const NAME: &'static str = "MachineStatus";
+        const PACKAGE: &'static str = "machine";
+        fn full_name() -> ::prost::alloc::string::String {
+            "machine.MachineStatusEvent.MachineStatus".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "/machine.MachineStatusEvent.MachineStatus".into()
+        }
+    }
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum MachineStage {
+        Unknown = 0,
+        Booting = 1,
+        Installing = 2,
+        Maintenance = 3,
+        Running = 4,
+        Rebooting = 5,
+        ShuttingDown = 6,
+        Resetting = 7,
+        Upgrading = 8,
+    }
+    impl MachineStage {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unknown => "UNKNOWN",
+                Self::Booting => "BOOTING",
+                Self::Installing => "INSTALLING",
+                Self::Maintenance => "MAINTENANCE",
+                Self::Running => "RUNNING",
+                Self::Rebooting => "REBOOTING",
+                Self::ShuttingDown => "SHUTTING_DOWN",
+                Self::Resetting => "RESETTING",
+                Self::Upgrading => "UPGRADING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNKNOWN" => Some(Self::Unknown),
+                "BOOTING" => Some(Self::Booting),
+                "INSTALLING" => Some(Self::Installing),
+                "MAINTENANCE" => Some(Self::Maintenance),
+                "RUNNING" => Some(Self::Running),
+                "REBOOTING" => Some(Self::Rebooting),
+                "SHUTTING_DOWN" => Some(Self::ShuttingDown),
+                "RESETTING" => Some(Self::Resetting),
+                "UPGRADING" => Some(Self::Upgrading),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for MachineStatusEvent {
+    const NAME: &'static str = "MachineStatusEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.MachineStatusEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.MachineStatusEvent".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemInfo {
     #[prost(uint64, tag = "1")]
@@ -2915,6 +3081,52 @@ impl ::prost::Name for PacketCaptureRequest {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PhaseEvent {
+    #[prost(string, tag = "1")]
+    pub phase: ::prost::alloc::string::String,
+    #[prost(enumeration = "phase_event::Action", tag = "2")]
+    pub action: i32,
+}
+/// Nested message and enum types in `PhaseEvent`.
+pub mod phase_event {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Action {
+        Start = 0,
+        Stop = 1,
+    }
+    impl Action {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Start => "START",
+                Self::Stop => "STOP",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "START" => Some(Self::Start),
+                "STOP" => Some(Self::Stop),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for PhaseEvent {
+    const NAME: &'static str = "PhaseEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.PhaseEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.PhaseEvent".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlatformInfo {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -3211,6 +3423,21 @@ impl ::prost::Name for Restart {
         "/machine.Restart".into()
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestartEvent {
+    #[prost(int64, tag = "1")]
+    pub cmd: i64,
+}
+impl ::prost::Name for RestartEvent {
+    const NAME: &'static str = "RestartEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.RestartEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.RestartEvent".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestartRequest {
     #[prost(string, tag = "1")]
@@ -3285,6 +3512,57 @@ impl ::prost::Name for RollbackResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/machine.RollbackResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SequenceEvent {
+    #[prost(string, tag = "1")]
+    pub sequence: ::prost::alloc::string::String,
+    #[prost(enumeration = "sequence_event::Action", tag = "2")]
+    pub action: i32,
+    #[prost(message, optional, tag = "3")]
+    pub error: ::core::option::Option<super::common::Error>,
+}
+/// Nested message and enum types in `SequenceEvent`.
+pub mod sequence_event {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Action {
+        Noop = 0,
+        Start = 1,
+        Stop = 2,
+    }
+    impl Action {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Noop => "NOOP",
+                Self::Start => "START",
+                Self::Stop => "STOP",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NOOP" => Some(Self::Noop),
+                "START" => Some(Self::Start),
+                "STOP" => Some(Self::Stop),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for SequenceEvent {
+    const NAME: &'static str = "SequenceEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.SequenceEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.SequenceEvent".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3487,6 +3765,77 @@ impl ::prost::Name for ServiceStartResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/machine.ServiceStartResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceStateEvent {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(enumeration = "service_state_event::Action", tag = "2")]
+    pub action: i32,
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub health: ::core::option::Option<ServiceHealth>,
+}
+/// Nested message and enum types in `ServiceStateEvent`.
+pub mod service_state_event {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Action {
+        Initialized = 0,
+        Preparing = 1,
+        Waiting = 2,
+        Running = 3,
+        Stopping = 4,
+        Finished = 5,
+        Failed = 6,
+        Skipped = 7,
+        Starting = 8,
+    }
+    impl Action {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Initialized => "INITIALIZED",
+                Self::Preparing => "PREPARING",
+                Self::Waiting => "WAITING",
+                Self::Running => "RUNNING",
+                Self::Stopping => "STOPPING",
+                Self::Finished => "FINISHED",
+                Self::Failed => "FAILED",
+                Self::Skipped => "SKIPPED",
+                Self::Starting => "STARTING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "INITIALIZED" => Some(Self::Initialized),
+                "PREPARING" => Some(Self::Preparing),
+                "WAITING" => Some(Self::Waiting),
+                "RUNNING" => Some(Self::Running),
+                "STOPPING" => Some(Self::Stopping),
+                "FINISHED" => Some(Self::Finished),
+                "FAILED" => Some(Self::Failed),
+                "SKIPPED" => Some(Self::Skipped),
+                "STARTING" => Some(Self::Starting),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for ServiceStateEvent {
+    const NAME: &'static str = "ServiceStateEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.ServiceStateEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.ServiceStateEvent".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3740,6 +4089,52 @@ impl ::prost::Name for SystemStatResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/machine.SystemStatResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskEvent {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(enumeration = "task_event::Action", tag = "2")]
+    pub action: i32,
+}
+/// Nested message and enum types in `TaskEvent`.
+pub mod task_event {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Action {
+        Start = 0,
+        Stop = 1,
+    }
+    impl Action {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Start => "START",
+                Self::Stop => "STOP",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "START" => Some(Self::Start),
+                "STOP" => Some(Self::Stop),
+                _ => None,
+            }
+        }
+    }
+}
+impl ::prost::Name for TaskEvent {
+    const NAME: &'static str = "TaskEvent";
+    const PACKAGE: &'static str = "machine";
+    fn full_name() -> ::prost::alloc::string::String {
+        "machine.TaskEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/machine.TaskEvent".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4036,6 +4431,62 @@ impl MachineService {
         crate::method::ServerStream::new("/machine.MachineService/ImageList");
     pub const IMAGE_PULL: crate::method::Unary<ImagePullRequest, ImagePullResponse> =
         crate::method::Unary::new("/machine.MachineService/ImagePull");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[
+        Self::APPLY_CONFIGURATION.any(),
+        Self::BOOTSTRAP.any(),
+        Self::CONTAINERS.any(),
+        Self::COPY.any(),
+        Self::CPU_FREQ_STATS.any(),
+        Self::CPU_INFO.any(),
+        Self::DISK_STATS.any(),
+        Self::DMESG.any(),
+        Self::EVENTS.any(),
+        Self::ETCD_MEMBER_LIST.any(),
+        Self::ETCD_REMOVE_MEMBER_BY_ID.any(),
+        Self::ETCD_LEAVE_CLUSTER.any(),
+        Self::ETCD_FORFEIT_LEADERSHIP.any(),
+        Self::ETCD_RECOVER.any(),
+        Self::ETCD_SNAPSHOT.any(),
+        Self::ETCD_ALARM_LIST.any(),
+        Self::ETCD_ALARM_DISARM.any(),
+        Self::ETCD_DEFRAGMENT.any(),
+        Self::ETCD_STATUS.any(),
+        Self::ETCD_DOWNGRADE_VALIDATE.any(),
+        Self::ETCD_DOWNGRADE_ENABLE.any(),
+        Self::ETCD_DOWNGRADE_CANCEL.any(),
+        Self::HOSTNAME.any(),
+        Self::KUBECONFIG.any(),
+        Self::LIST.any(),
+        Self::DISK_USAGE.any(),
+        Self::LOAD_AVG.any(),
+        Self::LOGS.any(),
+        Self::LOGS_CONTAINERS.any(),
+        Self::MEMORY.any(),
+        Self::MOUNTS.any(),
+        Self::NETWORK_DEVICE_STATS.any(),
+        Self::PROCESSES.any(),
+        Self::READ.any(),
+        Self::REBOOT.any(),
+        Self::RESTART.any(),
+        Self::ROLLBACK.any(),
+        Self::RESET.any(),
+        Self::SERVICE_LIST.any(),
+        Self::SERVICE_RESTART.any(),
+        Self::SERVICE_START.any(),
+        Self::SERVICE_STOP.any(),
+        Self::SHUTDOWN.any(),
+        Self::STATS.any(),
+        Self::SYSTEM_STAT.any(),
+        Self::UPGRADE.any(),
+        Self::VERSION.any(),
+        Self::GENERATE_CLIENT_CONFIGURATION.any(),
+        Self::PACKET_CAPTURE.any(),
+        Self::NETSTAT.any(),
+        Self::META_WRITE.any(),
+        Self::META_DELETE.any(),
+        Self::IMAGE_LIST.any(),
+        Self::IMAGE_PULL.any(),
+    ];
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MdDestroyRequest {
@@ -4058,6 +4509,7 @@ pub struct MdService;
 impl MdService {
     pub const DESTROY: crate::method::Unary<MdDestroyRequest, ()> =
         crate::method::Unary::new("/machine.MDService/Destroy");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[Self::DESTROY.any()];
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StorageServiceStatfsRequest {
@@ -4107,4 +4559,5 @@ impl StorageService {
         StorageServiceStatfsRequest,
         StorageServiceStatfsResponse,
     > = crate::method::Unary::new("/machine.StorageService/Statfs");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[Self::STATFS.any()];
 }

@@ -220,4 +220,6 @@ impl StorageService {
         BlockDeviceWipeRequest,
         BlockDeviceWipeResponse,
     > = crate::method::Unary::new("/storage.StorageService/BlockDeviceWipe");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] =
+        &[Self::DISKS.any(), Self::BLOCK_DEVICE_WIPE.any()];
 }

@@ -60,4 +60,6 @@ impl TimeService {
         crate::method::Unary::new("/time.TimeService/Time");
     pub const TIME_CHECK: crate::method::Unary<TimeRequest, TimeResponse> =
         crate::method::Unary::new("/time.TimeService/TimeCheck");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] =
+        &[Self::TIME.any(), Self::TIME_CHECK.any()];
 }

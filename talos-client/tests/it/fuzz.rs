@@ -231,3 +231,44 @@ fn small_files_load_or_say_why_not() {
         }
     });
 }
+
+#[test]
+fn bytes_of_answers_and_requests_split_or_say_why_not() {
+    use talos_client::AnyMethod;
+    use talos_client::api::cosi::resource::State;
+    use talos_client::api::machine::MachineService;
+
+    let methods: [AnyMethod; 5] = [
+        MachineService::VERSION.any(),
+        MachineService::EVENTS.any(),
+        MachineService::SYSTEM_STAT.any(),
+        State::WATCH.any(),
+        talos_client::api::time::TimeService::TIME.any(),
+    ];
+    // Bytes travel as Latin-1: each character that the mutations give is one byte or is cut to one.
+    let seeds = [
+        "\n!\u{12}\u{12}\n\tv1.14.0-a2\u{5}amd64\n\u{b}\n\t127.0.0.2",
+        "\n\u{15}\n\u{13}\n\u{1}b\u{12}\u{4}gone\u{1a}\u{8}\u{8}\u{5}\u{12}\u{4}gone",
+        "\u{12}\u{16}\n\u{10}x/google.protobuf.Any\u{12}\u{2}\n\u{0}",
+        "\n\u{19}\u{12}\u{f}server-local-26\u{1a}\u{6}\u{8}\u{c6}\u{cc}\u{a3}\u{c7}\u{6}",
+        "\u{8}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{1}",
+    ];
+    fuzz(&seeds.map(str::to_owned), |text| {
+        let bytes: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        for method in methods {
+            if let Ok(results) = method.results(&bytes) {
+                assert!(method.answer_json(&bytes).is_ok());
+                for result in results {
+                    assert_eq!(result.json().is_none(), result.status().is_some());
+                    if let Some(json) = result.json() {
+                        serde_json::from_str::<serde_json::Value>(json).unwrap();
+                    }
+                }
+            }
+            if let Ok(request) = method.request(&bytes) {
+                assert_eq!(*method.request(&request).unwrap(), *request);
+                assert!(method.holds_request(&request).unwrap());
+            }
+        }
+    });
+}

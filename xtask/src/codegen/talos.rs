@@ -5,9 +5,12 @@
 //! YAML inside the state service and need no message.
 
 mod documents;
+mod reflection;
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use prost_build::{Config, Module, Service, ServiceGenerator};
@@ -64,17 +67,25 @@ fn generate(path: &Path) -> anyhow::Result<Files> {
         ".machine.ApplyConfigurationRequest.Mode",
         "#[derive(Debug)]",
     );
-    config.service_generator(Box::new(MethodConstants));
+    let services = Rc::new(RefCell::new(Vec::new()));
+    config.service_generator(Box::new(MethodConstants {
+        services: Rc::clone(&services),
+    }));
     config.enable_type_names();
     let requests = files
-        .into_iter()
+        .iter()
+        .cloned()
         .map(|file| (Module::from_protobuf_package_name(file.package()), file))
         .collect::<Vec<_>>();
     let mut packages = config
         .generate(requests)
         .context("generating from the descriptors")?;
     packages.retain(|_, text| !text.trim().is_empty());
-    Ok(layout(packages))
+    let mut out = layout(packages);
+    services.borrow_mut().sort();
+    let text = reflection::write(&files, &services.borrow());
+    out.push((PathBuf::from("reflection.rs"), text));
+    Ok(out)
 }
 
 fn layout(packages: HashMap<Module, String>) -> Files {
@@ -95,7 +106,10 @@ fn layout(packages: HashMap<Module, String>) -> Files {
     out
 }
 
-struct MethodConstants;
+struct MethodConstants {
+    /// The Rust paths of the services that were written.
+    services: Rc<RefCell<Vec<String>>>,
+}
 
 impl ServiceGenerator for MethodConstants {
     fn generate(&mut self, service: Service, buffer: &mut String) {
@@ -105,7 +119,9 @@ impl ServiceGenerator for MethodConstants {
             service.name
         ));
         buffer.push_str(&format!("impl {} {{\n", service.name));
+        let mut every = Vec::new();
         for method in service.methods {
+            every.push(format!("Self::{}.any()", method.name.to_uppercase()));
             let kind = match (method.client_streaming, method.server_streaming) {
                 (false, false) => "Unary",
                 (false, true) => "ServerStream",
@@ -120,7 +136,14 @@ impl ServiceGenerator for MethodConstants {
                 method.proto_name
             ));
         }
-        buffer.push_str("}\n");
+        buffer.push_str(&format!(
+            "    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[{}];\n}}\n",
+            every.join(", ")
+        ));
+        let module = service.package.replace('.', "::");
+        self.services
+            .borrow_mut()
+            .push(format!("{module}::{}", service.name));
     }
 }
 
@@ -156,6 +179,11 @@ impl<'a> Schema<'a> {
                 todo.push(text(method, "response").to_owned());
             }
         }
+        // What the stream of events packs into `Any`: no field names it.
+        let events = schema.messages.iter().filter(|(name, item)| {
+            item["file"] == "machine/machine.proto" && name.ends_with("Event")
+        });
+        todo.extend(events.map(|(name, _)| name.clone()));
         while let Some(name) = todo.pop() {
             if !schema.reached.insert(name.clone()) {
                 continue;

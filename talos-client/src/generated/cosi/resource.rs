@@ -665,4 +665,14 @@ impl State {
         TeardownAndDestroyRequest,
         TeardownAndDestroyResponse,
     > = crate::method::Unary::new("/cosi.resource.State/TeardownAndDestroy");
+    pub(crate) const EVERY: &'static [crate::dynamic::AnyMethod] = &[
+        Self::GET.any(),
+        Self::LIST.any(),
+        Self::CREATE.any(),
+        Self::UPDATE.any(),
+        Self::DESTROY.any(),
+        Self::WATCH.any(),
+        Self::TEARDOWN.any(),
+        Self::TEARDOWN_AND_DESTROY.any(),
+    ];
 }
