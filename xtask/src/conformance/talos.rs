@@ -4,8 +4,14 @@ mod configs;
 mod random;
 mod tables;
 mod validation;
+mod wire;
 
 use super::Suite;
 
 /// The suites of this file.
-pub(super) const SUITES: &[&dyn Suite] = &[&configs::Configs, &random::Random, &tables::Tables];
+pub(super) const SUITES: &[&dyn Suite] = &[
+    &configs::Configs,
+    &random::Random,
+    &tables::Tables,
+    &wire::Wire,
+];
