@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::access::Ensured;
 use crate::client::Client;
+use crate::entry::remove;
 use crate::error::{Error, Kind, Result};
 use crate::qemu::Removed;
 use crate::setting::Settings;
@@ -369,11 +370,8 @@ impl<N: Noun> Named<N> {
             },
         };
         let request = self.locked(self.own(Method::Delete, &id));
-        match self.client.request(request).await {
-            Ok(_) => Ok(Removed::Removed),
-            Err(error) if error.is_not_found() => Ok(Removed::Absent),
-            Err(error) => Err(error.doing(self.doing("removing"))),
-        }
+        let what = format!("{} {}", N::ABOUT.what, self.id);
+        remove(&self.client, request, &what).await
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) use pool::Pool;
 pub(super) use realm::Realms;
 pub(super) use replication::Replication;
 pub(super) use sdn::Sdn;
-pub(super) use user::Grant;
+pub(super) use user::{Grant, is_privilege};
 
 /// An answer now, or a job whose end brings it.
 pub(super) enum Handled {

@@ -9,13 +9,8 @@ use crate::simulator::operation::{Move, Reassign};
 use crate::simulator::world::World;
 
 impl World {
-    /// The target, and how long its way there takes.
-    pub(super) fn migrate_request(
-        &self,
-        node: &str,
-        vmid: u32,
-        call: &Call,
-    ) -> Result<(String, Duration), Reply> {
+    /// The node that a guest of `node` shall go to.
+    pub(super) fn migration_target(&self, node: &str, call: &Call) -> Result<String, Reply> {
         require(call, &["target"])?;
         let target = call.text("target").unwrap_or_default();
         if target == node {
@@ -24,6 +19,17 @@ impl World {
         if !self.nodes.contains_key(&target) {
             return Err(Reply::failed(format!("no such cluster node '{target}'")));
         }
+        Ok(target)
+    }
+
+    /// The target, and how long its way there takes.
+    pub(super) fn migrate_request(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+    ) -> Result<(String, Duration), Reply> {
+        let target = self.migration_target(node, call)?;
         let guest = self.guest_or(vmid, node)?.unlocked()?;
         if guest.is_on() && !call.flag("online") {
             return Err(Reply::failed("can't migrate running VM without --online"));

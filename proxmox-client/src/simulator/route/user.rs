@@ -499,7 +499,7 @@ fn built_in(role: &str) -> Vec<&'static str> {
     known.map_or_else(Vec::new, |(_, privileges)| names(privileges).collect())
 }
 
-fn is_privilege(name: &str) -> bool {
+pub(in super::super) fn is_privilege(name: &str) -> bool {
     PRIVILEGES.contains(&name)
 }
 

@@ -172,14 +172,7 @@ impl World {
         guest: &Guest,
         call: &Call,
     ) -> Result<(Operation, Duration), Reply> {
-        require(call, &["target"])?;
-        let target = call.text("target").unwrap_or_default();
-        if target == node {
-            return Err(Reply::parameter("target", "target is local node."));
-        }
-        if !self.nodes.contains_key(&target) {
-            return Err(Reply::failed(format!("no such cluster node '{target}'")));
-        }
+        let target = self.migration_target(node, call)?;
         let (online, restart) = (call.flag("online"), call.flag("restart"));
         if guest.is_on() && !online && !restart {
             return Err(Reply::failed(
