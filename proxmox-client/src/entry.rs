@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::access::{Ensured, text};
 use crate::client::Client;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::property::PropertyString;
 use crate::qemu::Removed;
 use crate::setting::Settings;
@@ -76,34 +76,39 @@ impl Entry<'_> {
 
     /// Makes it, or changes what differs; gives what the server answered to that.
     pub(crate) async fn ensure(&self, wanted: &Settings) -> Result<(Ensured, Value)> {
-        let mut left = 5;
-        loop {
-            let done = match self.read().await? {
-                None => {
-                    let made = self.create(wanted).await;
-                    made.map(|answer| (Ensured::Created, answer))
-                }
-                Some(have) => {
-                    let changed = wanted.differing(&have);
-                    if changed.is_empty() {
-                        return Ok((Ensured::Unchanged, Value::Null));
-                    }
-                    let digest = have.get("digest").and_then(Value::as_str);
-                    let answer = self.change(wanted, &changed, digest).await;
-                    answer.map(|answer| (Ensured::Updated(changed), answer))
-                }
-            };
-            match done {
-                // Someone else made or changed it meanwhile: look again.
-                Err(error) if left > 0 && meanwhile(&error) => left -= 1,
-                done => return done,
-            }
+        settle(|| self.settle_once(wanted)).await
+    }
+
+    async fn settle_once(&self, wanted: &Settings) -> Result<(Ensured, Value)> {
+        let Some(have) = self.read().await? else {
+            let made = self.create(wanted).await;
+            return made.map(|answer| (Ensured::Created, answer));
+        };
+        let changed = wanted.differing(&have);
+        if changed.is_empty() {
+            return Ok((Ensured::Unchanged, Value::Null));
         }
+        let digest = have.get("digest").and_then(Value::as_str);
+        let answer = self.change(wanted, &changed, digest).await?;
+        Ok((Ensured::Updated(changed), answer))
     }
 }
 
-fn meanwhile(error: &Error) -> bool {
-    error.is_already_exists() || error.kind() == Kind::Conflict
+/// How often an object is looked at anew because others change it.
+const TRIES: u32 = 5;
+
+/// Looks at an object and changes it, and does so anew if someone else made or changed it meanwhile.
+pub(crate) async fn settle<T, F>(once: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 1..TRIES {
+        match once().await {
+            Err(error) if error.is_already_exists() || error.kind() == Kind::Conflict => {}
+            done => return done,
+        }
+    }
+    once().await
 }
 
 /// Removes an object; one that is not there is a result too.

@@ -9,14 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::access::Ensured;
 use crate::client::Client;
-use crate::entry::remove;
+use crate::entry::{remove, settle};
 use crate::error::{Error, Kind, Result};
 use crate::qemu::Removed;
 use crate::setting::Settings;
 use crate::wire::{Method, Request};
-
-/// How often a change is tried anew after someone else's.
-const TRIES: u32 = 5;
 
 pub(crate) mod about {
     /// Where objects of a noun are, and how the interface speaks of them.
@@ -280,28 +277,20 @@ impl<N: Noun> Named<N> {
     }
 
     async fn settle(&self, wanted: &N::Settings, make: bool) -> Result<Ensured> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let Some((id, have)) = self.read().await? else {
-                if !make {
-                    let text = format!("there is no {} {}", N::ABOUT.what, self.id);
-                    return Err(Error::new(Kind::NotFound, text).doing(self.doing("changing")));
-                }
-                match self.create(wanted).await {
-                    Ok(()) => return Ok(Ensured::Created),
-                    // Someone else made it meanwhile.
-                    Err(error) if error.is_already_exists() && tries < TRIES => continue,
-                    Err(error) => return Err(error),
-                }
-            };
-            let settings = wanted.as_ref();
-            match self.change(&id, have, settings, make).await {
-                Err(error)
-                    if error.kind() == Kind::Conflict
-                        && settings.digest.is_none()
-                        && tries < TRIES => {}
-                other => return other,
+        if wanted.as_ref().digest.is_some() {
+            // The caller's digest decides: what others did meanwhile is to be refused.
+            return self.settle_once(wanted, make).await;
+        }
+        settle(|| self.settle_once(wanted, make)).await
+    }
+
+    async fn settle_once(&self, wanted: &N::Settings, make: bool) -> Result<Ensured> {
+        match self.read().await? {
+            Some((id, have)) => self.change(&id, have, wanted.as_ref(), make).await,
+            None if make => self.create(wanted).await.map(|()| Ensured::Created),
+            None => {
+                let text = format!("there is no {} {}", N::ABOUT.what, self.id);
+                Err(Error::new(Kind::NotFound, text).doing(self.doing("changing")))
             }
         }
     }

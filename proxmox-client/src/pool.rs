@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::access::Ensured;
 use crate::client::Client;
 use crate::cluster::Resource;
+use crate::entry::remove;
 use crate::error::{Error, Result};
 use crate::qemu::Removed;
 use crate::scalar::record;
@@ -135,11 +136,8 @@ impl Pool {
     /// # Errors
     /// The first member that is in it.
     pub async fn delete(&self) -> Result<Removed> {
-        match self.change(self.request(Method::Delete), "removing").await {
-            Ok(()) => Ok(Removed::Removed),
-            Err(error) if error.is_not_found() => Ok(Removed::Absent),
-            Err(error) => Err(error),
-        }
+        let what = format!("pool {}", self.id);
+        remove(&self.client, self.request(Method::Delete), &what).await
     }
 
     fn missing(&self) -> Error {

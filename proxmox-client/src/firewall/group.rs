@@ -2,6 +2,7 @@
 
 use crate::access::Ensured;
 use crate::client::Client;
+use crate::entry::remove;
 #[cfg(doc)]
 use crate::error::Kind;
 use crate::error::Result;
@@ -142,10 +143,7 @@ impl SecurityGroup {
     pub async fn delete(&self) -> Result<Removed> {
         let path = "/cluster/firewall/groups/{group}";
         let request = Request::new(Method::Delete, path, &[&self.name]);
-        match self.client.request(request).await {
-            Ok(_) => Ok(Removed::Removed),
-            Err(error) if error.is_not_found() => Ok(Removed::Absent),
-            Err(error) => Err(error.doing(self.doing("removing"))),
-        }
+        let what = format!("security group {}", self.name);
+        remove(&self.client, request, &what).await
     }
 }

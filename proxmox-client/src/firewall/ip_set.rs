@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::access::Ensured;
 use crate::client::Client;
+use crate::entry::remove;
 #[cfg(doc)]
 use crate::error::Kind;
 use crate::error::Result;
@@ -156,8 +157,12 @@ impl IpSet {
         }
     }
 
+    fn what(&self) -> String {
+        format!("IP set {} of {}", self.name, self.of)
+    }
+
     fn doing(&self, what: &str) -> String {
-        format!("{what} IP set {} of {}", self.name, self.of)
+        format!("{what} {}", self.what())
     }
 
     fn own(&self, method: Method) -> Request {
@@ -304,11 +309,7 @@ impl IpSet {
     /// Removes the set with everything that it holds.
     pub async fn delete(&self) -> Result<Removed> {
         let request = self.own(Method::Delete).with_flag("force", true);
-        match self.send(request, "removing").await {
-            Ok(()) => Ok(Removed::Removed),
-            Err(error) if error.is_not_found() => Ok(Removed::Absent),
-            Err(error) => Err(error),
-        }
+        remove(&self.client, request, &self.what()).await
     }
 }
 
