@@ -129,6 +129,36 @@ impl Socket {
     }
 }
 
+/// Writes to a session go to its socket, in messages that `$frame` makes of at most [`PIECE`] bytes.
+macro_rules! writes {
+    ($Session:ident, $frame:expr) => {
+        impl tokio::io::AsyncWrite for $Session {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                let piece = &bytes[..bytes.len().min(super::socket::PIECE)];
+                let sent = self.get_mut().socket.poll_send(context, || $frame(piece));
+                sent.map_ok(|()| piece.len())
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.get_mut().socket.poll_flush(context)
+            }
+
+            fn poll_shutdown(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                self.get_mut().socket.poll_close(context)
+            }
+        }
+    };
+}
+
+pub(super) use writes;
+
 fn failed(error: tungstenite::Error) -> io::Error {
     match error {
         tungstenite::Error::Io(error) => error,

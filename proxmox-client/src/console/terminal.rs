@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::frame;
-use super::socket::{PIECE, Socket};
+use super::socket::{Socket, writes};
 use super::ticket::ConsoleTicket;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::upid::Upid;
@@ -139,28 +139,7 @@ impl AsyncRead for Terminal {
     }
 }
 
-impl AsyncWrite for Terminal {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let piece = &bytes[..bytes.len().min(PIECE)];
-        let sent = self
-            .get_mut()
-            .socket
-            .poll_send(context, || frame::input(piece));
-        sent.map_ok(|()| piece.len())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().socket.poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().socket.poll_close(context)
-    }
-}
+writes!(Terminal, frame::input);
 
 #[cfg(test)]
 mod tests {

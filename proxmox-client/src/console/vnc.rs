@@ -5,9 +5,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-use super::socket::{PIECE, Socket};
+use super::socket::{Socket, writes};
 use super::ticket::ConsoleTicket;
 use crate::upid::Upid;
 
@@ -53,22 +53,4 @@ impl AsyncRead for Vnc {
     }
 }
 
-impl AsyncWrite for Vnc {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let piece = &bytes[..bytes.len().min(PIECE)];
-        let sent = self.get_mut().socket.poll_send(context, || piece.to_vec());
-        sent.map_ok(|()| piece.len())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().socket.poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().socket.poll_close(context)
-    }
-}
+writes!(Vnc, <[u8]>::to_vec);
