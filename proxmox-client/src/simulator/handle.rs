@@ -61,6 +61,18 @@ impl Simulator {
         Self::with_clock(world, clock)
     }
 
+    /// The laboratory, [`World::lab`], under the same clock as [`new`](Self::new).
+    pub fn lab() -> Self {
+        Self::new(World::lab())
+    }
+
+    /// A world whose clock runs as fast as tokio's, from the world's own moment on: under a paused tokio clock work
+    /// takes exactly as long as it is modelled to.
+    pub fn at_real_speed(world: World) -> Self {
+        let clock = Clock::accelerated(world.now(), 1.0);
+        Self::with_clock(world, clock)
+    }
+
     /// A world under a clock.
     pub fn with_clock(world: World, clock: Clock) -> Self {
         Self(Arc::new(Shared {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxmox_client::property::{Drive, Fleecing, Nic, PruneBackups};
-use proxmox_client::simulator::{Clock, Simulator, StorageSpec, World};
+use proxmox_client::simulator::{Simulator, StorageSpec, World};
 use proxmox_client::task::Submitted;
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
@@ -12,12 +12,7 @@ use proxmox_client::{
     RestoreOptions, StorageSettings,
 };
 
-fn at_real_speed(world: World) -> (Simulator, Client) {
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
-    let client = simulator.connect();
-    (simulator, client)
-}
+use crate::laboratory::at_real_speed;
 
 fn guest(name: &str) -> QemuConfig {
     QemuConfig::new()

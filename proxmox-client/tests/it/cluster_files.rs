@@ -4,15 +4,12 @@ use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::{Client, Ensured, Grant, Kind, NewRule, QemuConfig, Removed, UserSettings};
 use secrecy::ExposeSecret;
 
+use crate::laboratory::writes;
+
 fn lab() -> (Simulator, Client) {
     let simulator = Simulator::new(World::lab());
     let client = simulator.connect();
     (simulator, client)
-}
-
-fn writes(simulator: &Simulator) -> usize {
-    let journal = simulator.journal();
-    journal.iter().filter(|entry| entry.method != "GET").count()
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,8 +19,7 @@ fn world() -> World {
 /// A server on loopback whose clock does not outrun the test.
 async fn served() -> (Simulator, Server) {
     let world = world();
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
+    let simulator = Simulator::at_real_speed(world);
     simulator.with(|world| {
         for vmid in [100, 101, 200] {
             let now = world.now();

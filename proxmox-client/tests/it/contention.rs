@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 
 use futures::future::join_all;
 use proxmox_client::retry::RetryPolicy;
-use proxmox_client::simulator::{Clock, Daemon, NodeSpec, Simulator, StorageSpec, World};
+use proxmox_client::simulator::{Daemon, NodeSpec, Simulator, StorageSpec, World};
 use proxmox_client::{Client, CloneOptions, Kind, Limits, QemuConfig, QemuPatch};
 
 fn template() -> QemuConfig {
@@ -26,8 +26,7 @@ fn busy(storage: StorageSpec) -> (Simulator, Client) {
     .with_token("root@pam!lab", "lab-secret")
     .with_daemon(Daemon::measured())
     .with_guest("pve1", 9000, &template());
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
+    let simulator = Simulator::at_real_speed(world);
     let client = simulator
         .builder()
         .token("root@pam!lab=lab-secret")

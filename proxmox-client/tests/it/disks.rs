@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use proxmox_client::property::Drive;
-use proxmox_client::simulator::{Clock, Daemon, NodeSpec, Simulator, World};
+use proxmox_client::simulator::{Daemon, NodeSpec, Simulator, World};
 use proxmox_client::{Attachment, Bus, Kind, Limits, Qemu, QemuConfig, Volumes};
 
 async fn machine() -> (Simulator, Qemu) {
@@ -80,8 +80,7 @@ async fn a_volume_or_serial_number_that_is_there_is_not_attached_again() {
 #[tokio::test(start_paused = true)]
 async fn many_who_attach_at_once_each_get_a_slot_of_their_own() {
     let world = World::lab().with_daemon(Daemon::measured());
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
+    let simulator = Simulator::at_real_speed(world);
     let node = simulator.connect().node("pve1");
     node.create_qemu(100, QemuConfig::new()).await.unwrap();
     // Each with a client of its own, so that nothing but the digest keeps them apart.

@@ -6,9 +6,10 @@ use proxmox_client::{
     QemuConfig, ReferenceKind, Removed,
 };
 
+use crate::laboratory::connected;
+
 async fn lab() -> (Simulator, Client) {
-    let simulator = Simulator::new(World::lab());
-    let client = simulator.connect();
+    let (simulator, client) = connected(World::lab());
     let node = client.node("pve1");
     node.create_qemu(100, QemuConfig::new()).await.unwrap();
     (simulator, client)

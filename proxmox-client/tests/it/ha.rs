@@ -3,26 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proxmox_client::simulator::{Clock, NodeSpec, Simulator, World};
+use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
     Affinity, AffinityKind, Client, Ensured, HaModel, HaSettings, HaSid, HaState, Kind, LxcConfig,
     NewLxc, NodePriority, QemuConfig, Removed,
 };
 
+use crate::laboratory::{at_real_speed, three_nodes, writes};
+
 fn cluster(version: &str) -> World {
-    ["pve2", "pve3"]
-        .iter()
-        .fold(World::lab(), |world, name| {
-            world.with_node(NodeSpec::new(name, 8, 32 << 30))
-        })
-        .with_version(version)
+    three_nodes().with_version(version)
 }
 
 async fn with_guests(world: World, vmids: &[u32]) -> (Simulator, Client) {
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
-    let client = simulator.connect();
+    let (simulator, client) = at_real_speed(world);
     for vmid in vmids {
         let node = client.node("pve1");
         node.create_qemu(*vmid, QemuConfig::new()).await.unwrap();
@@ -32,11 +27,6 @@ async fn with_guests(world: World, vmids: &[u32]) -> (Simulator, Client) {
 
 fn stopped() -> HaSettings {
     HaSettings::new().with_state(HaState::Stopped)
-}
-
-fn writes(simulator: &Simulator) -> usize {
-    let journal = simulator.journal();
-    journal.iter().filter(|entry| entry.method != "GET").count()
 }
 
 #[tokio::test(start_paused = true)]

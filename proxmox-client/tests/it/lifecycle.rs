@@ -10,11 +10,11 @@ use proxmox_client::{
     Removed, Shutdown, Size, Started, Stopped,
 };
 
+use crate::laboratory::connected;
+
 fn lab() -> (Simulator, Client) {
     let world = World::lab().with_volume("local:import/talos.qcow2", 26_822_656);
-    let simulator = Simulator::new(world);
-    let client = simulator.connect();
-    (simulator, client)
+    connected(world)
 }
 
 fn talos() -> QemuConfig {

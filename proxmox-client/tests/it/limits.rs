@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
-use proxmox_client::simulator::{Clock, Daemon, Simulator, World};
+use proxmox_client::simulator::{Daemon, Simulator, World};
 use proxmox_client::task::PollPolicy;
 use proxmox_client::{Client, CloneOptions, Kind, Limits, Qemu, QemuConfig, Shutdown};
 
@@ -12,8 +12,7 @@ async fn server() -> Simulator {
     let world = World::lab()
         .with_daemon(Daemon::measured())
         .with_volume("local:import/guest.qcow2", 64 << 20);
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
+    let simulator = Simulator::at_real_speed(world);
     let client = simulator.connect();
     let config = QemuConfig::new()
         .with_name("tmpl")

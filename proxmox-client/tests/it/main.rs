@@ -39,6 +39,8 @@ mod fuzz;
 #[cfg(feature = "simulator")]
 mod ha;
 #[cfg(feature = "simulator")]
+mod laboratory;
+#[cfg(feature = "simulator")]
 mod lifecycle;
 #[cfg(feature = "simulator")]
 mod limits;

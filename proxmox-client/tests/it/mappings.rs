@@ -6,6 +6,8 @@ use proxmox_client::mapping::{
 use proxmox_client::simulator::{NodeSpec, PciSpec, Simulator, UsbSpec, World};
 use proxmox_client::{Client, Ensured, Kind, Removed};
 
+use crate::laboratory::connected;
+
 fn lab() -> (Simulator, Client) {
     let gpu = PciSpec::new("0000:01:00.0", "10de", "2684")
         .with_class("030000")
@@ -16,9 +18,7 @@ fn lab() -> (Simulator, Client) {
         .with_pci_device(PciSpec::new("0000:00:1f.0", "8086", "7a04").with_class("060100"))
         .with_pci_device(PciSpec::new("0000:02:00.0", "8086", "1572").with_iommu_group(15))
         .with_usb_device(UsbSpec::new("0529", "0620", 1, "2.3"));
-    let simulator = Simulator::new(World::lab().with_node(node));
-    let client = simulator.connect();
-    (simulator, client)
+    connected(World::lab().with_node(node))
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,15 +5,15 @@ use proxmox_client::sdn::{Applied, VnetSettings, ZoneSettings};
 use proxmox_client::simulator::{NodeSpec, Simulator, World};
 use proxmox_client::{Client, Ensured, Kind, Removed};
 
+use crate::laboratory::connected;
+
 fn lab() -> (Simulator, Client) {
     let node = NodeSpec::new("pve1", 8, 16 << 30)
         .with_card("eno1")
         .with_card("eno2")
         .with_card("eno3")
         .with_bridge("vmbr0", false);
-    let simulator = Simulator::new(World::lab().with_node(node));
-    let client = simulator.connect();
-    (simulator, client)
+    connected(World::lab().with_node(node))
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use proxmox_client::simulator::{Clock, Daemon, Simulator, World};
+use proxmox_client::simulator::{Daemon, Simulator, World};
 use proxmox_client::{Client, CloneOptions, IpRule, Limits, QemuConfig, Size};
 
 const CLONE: Duration = Duration::from_secs(2);
@@ -23,8 +23,7 @@ fn server() -> Simulator {
         .with_guest("pve1", 9000, &template);
     let times = world.durations_mut();
     (times.linked_clone, times.start, times.agent_up) = (CLONE, START, Some(BOOT));
-    let clock = Clock::accelerated(world.now(), 1.0);
-    Simulator::with_clock(world, clock)
+    Simulator::at_real_speed(world)
 }
 
 fn client(simulator: &Simulator, at_once: usize) -> Client {

@@ -3,6 +3,8 @@
 use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::{ChangeSet, KeyOutcome, Kind, Qemu, QemuConfig, Size};
 
+use crate::laboratory::writes;
+
 async fn machine() -> (Simulator, Qemu) {
     let simulator = Simulator::new(World::lab());
     let config = QemuConfig::new()
@@ -15,11 +17,6 @@ async fn machine() -> (Simulator, Qemu) {
     let node = simulator.connect().node("pve1");
     let qemu = node.create_qemu(100, config).await.unwrap().qemu;
     (simulator, qemu)
-}
-
-fn writes(simulator: &Simulator) -> usize {
-    let journal = simulator.journal();
-    journal.iter().filter(|entry| entry.method != "GET").count()
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proxmox_client::simulator::{Clock, Server, Simulator, World};
+use proxmox_client::simulator::{Server, Simulator, World};
 use proxmox_client::{Client, ClientBuilder, ClientCertificate, Kind, Proxy, QemuConfig, Trust};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
@@ -105,8 +105,7 @@ async fn a_proxy_leads_to_servers_that_are_not_reached_directly() {
 async fn a_console_is_reached_through_the_proxy_as_well() {
     let machine = QemuConfig::new();
     let world = World::lab().with_guest("pve1", 100, &machine);
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
+    let simulator = Simulator::at_real_speed(world);
     let server = simulator.serve().await.unwrap();
     for (protocol, scheme) in [(Protocol::Connect, "http"), (Protocol::Socks5, "socks5h")] {
         let (address, count) = proxy(protocol, server.address()).await;

@@ -3,23 +3,18 @@
 use std::time::Duration;
 
 use proxmox_client::property::Drive;
-use proxmox_client::simulator::{Clock, NodeSpec, Simulator, StorageSpec, World};
+use proxmox_client::simulator::{Simulator, StorageSpec};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
     Client, Ensured, Kind, QemuConfig, Removed, ReplicationId, ReplicationRemoval,
     ReplicationSettings,
 };
 
+use crate::laboratory::{at_real_speed, three_nodes};
+
 async fn cluster() -> (Simulator, Client) {
     let zfs = StorageSpec::lvm_thin("tank", 1 << 40).with_kind("zfspool");
-    let world = ["pve2", "pve3"]
-        .iter()
-        .fold(World::lab().with_storage(zfs), |world, name| {
-            world.with_node(NodeSpec::new(name, 8, 32 << 30))
-        });
-    let clock = Clock::accelerated(world.now(), 1.0);
-    let simulator = Simulator::with_clock(world, clock);
-    let client = simulator.connect();
+    let (simulator, client) = at_real_speed(three_nodes().with_storage(zfs));
     for (vmid, storage) in [(100, "tank"), (101, "local-lvm")] {
         let config = QemuConfig::new().with_drive("scsi0", Drive::allocate(storage, 1));
         client.node("pve1").create_qemu(vmid, config).await.unwrap();

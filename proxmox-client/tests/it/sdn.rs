@@ -7,16 +7,11 @@ use proxmox_client::sdn::{
 use proxmox_client::simulator::{NodeSpec, Simulator, World};
 use proxmox_client::{Client, Ensured, Kind, Removed};
 
+use crate::laboratory::{connected, writes};
+
 fn lab() -> (Simulator, Client) {
     let world = World::lab().with_node(NodeSpec::new("pve2", 8, 16 << 30));
-    let simulator = Simulator::new(world);
-    let client = simulator.connect();
-    (simulator, client)
-}
-
-fn writes(simulator: &Simulator) -> usize {
-    let journal = simulator.journal();
-    journal.iter().filter(|entry| entry.method != "GET").count()
+    connected(world)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,24 +1,14 @@
 //! Definitions of storages, and what nodes find around them.
 
 use proxmox_client::property::{BandwidthLimits, PruneBackups};
-use proxmox_client::simulator::{NodeSpec, Simulator, World};
+use proxmox_client::simulator::{NodeSpec, World};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
-    Client, EncryptionKey, Ensured, Kind, NewStorage, Removed, ScanLogin, StorageKind,
-    StorageSettings,
+    EncryptionKey, Ensured, Kind, NewStorage, Removed, ScanLogin, StorageKind, StorageSettings,
 };
 use secrecy::ExposeSecret;
 
-fn connected(world: World) -> (Simulator, Client) {
-    let simulator = Simulator::new(world);
-    let client = simulator.connect();
-    (simulator, client)
-}
-
-fn writes(simulator: &Simulator) -> usize {
-    let journal = simulator.journal();
-    journal.iter().filter(|entry| entry.method != "GET").count()
-}
+use crate::laboratory::{connected, writes};
 
 #[tokio::test(start_paused = true)]
 async fn a_storage_is_defined_changed_where_it_differs_and_forgotten_once() {
