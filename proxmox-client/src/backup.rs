@@ -65,6 +65,7 @@ impl Node {
     /// Backs up guests of this node, one after the other. Guests on other nodes are left out without a word.
     ///
     /// ```
+    /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::{QemuConfig, simulator::{Simulator, World}};
     /// # let client = Simulator::new(World::lab()).connect();
@@ -75,6 +76,7 @@ impl Node {
     /// node.vzdump(&BackupGuests::these([100]), &options).await?;
     /// assert_eq!(node.storage("local").backups(Some(100)).await?.len(), 1);
     /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     ///
     /// # Errors
@@ -93,6 +95,22 @@ impl Node {
     }
 
     /// Backs up one guest and gives its new backup.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{BackupOptions, Compression, QemuConfig, RestoreOptions};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new().with_name("web").with("scsi0", "local-lvm:1");
+    /// node.create_qemu(100, config).await?;
+    /// let options = BackupOptions::to("local").with_compression(Compression::Zstd);
+    /// let backup = node.back_up(100, &options).await?;
+    /// assert!(node.backup_config(&backup.volid).await?.contains("name: web\n"));
+    /// let copy = node.restore_qemu(101, &backup.volid, RestoreOptions::new().with_unique(true)).await?;
+    /// assert_eq!(copy.qemu.config().await?.name().as_deref(), Some("web"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] if the options name no storage; [`Kind::NotFound`] if the guest is not on this node;
@@ -119,6 +137,17 @@ impl Node {
     }
 
     /// What holds for backups of this node where nothing else is said; a storage has its own rules of what is kept.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let defaults = node.backup_defaults(None).await?;
+    /// assert_eq!(defaults.storage.as_deref(), Some("local"));
+    /// assert_eq!(defaults.lock_wait, Some(180));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn backup_defaults(&self, storage: Option<&str>) -> Result<BackupDefaults> {
         let mut request = self.request(Method::Get, "/vzdump/defaults")?;
         if let Some(storage) = storage {
@@ -128,6 +157,8 @@ impl Node {
     }
 
     /// The guest's configuration in a backup (`local:backup/vzdump-qemu-100-….vma.zst`), as the text of its file.
+    ///
+    /// Example: see [`back_up`](Self::back_up).
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such backup.

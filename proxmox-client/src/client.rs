@@ -112,6 +112,18 @@ impl Client {
     }
 
     /// Sends any request with this client's credentials, retries and errors, and gives its envelope.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::wire::{Method, Request};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let path = "/nodes/{node}/time";
+    /// let envelope = client.request(Request::new(Method::Get, path, &["pve1"])).await?;
+    /// assert_eq!(envelope.data.unwrap()["timezone"], "UTC");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn request(&self, request: Request) -> Result<Envelope> {
         let doing = request.describe();
         self.send(request)
@@ -121,6 +133,19 @@ impl Client {
     }
 
     /// Sends any request and decodes `data` of its answer.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::wire::{Method, Request};
+    /// use serde_json::{Map, Value};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let request = Request::new(Method::Get, "/cluster/resources", &[]).with("type", "storage");
+    /// let storages: Vec<Map<String, Value>> = client.fetch(request).await?;
+    /// assert_eq!(storages[0]["node"], "pve1");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn fetch<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
         let doing = request.describe();
         self.send(request)
@@ -138,6 +163,17 @@ impl Client {
     ///
     /// Traced as a span `call` of level debug with `method`, `path` (placeholders instead of values), `attempts`, and
     /// `status` or `error` (its kind).
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::wire::{Method, Request};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let answer = client.send(Request::new(Method::Get, "/version", &[])).await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn send(&self, request: Request) -> Result<Answer> {
         let span = tracing::debug_span!(
             "call",
@@ -304,6 +340,22 @@ impl Client {
 
     /// The login in use, to be kept or handed to another program; none for clients with a token or without
     /// credentials. Logs in, or renews, if need be.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::Login;
+    /// # let simulator = Simulator::new(World::lab().with_user("alice@pve", "correct horse"));
+    /// let builder = simulator.builder();
+    /// let client = builder.login(Login::new("alice@pve", "correct horse")).build()?;
+    /// let session = client.session().await?.expect("this client logs in with a password");
+    /// // Another program goes on with the same login.
+    /// let other = simulator.builder().session(session).build()?;
+    /// other.version().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn session(&self) -> Result<Option<Session>> {
         let Auth::Login(login, current) = &self.0.auth else {
             return Ok(None);

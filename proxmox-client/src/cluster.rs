@@ -111,17 +111,52 @@ record! {
 
 impl Client {
     /// The server's version.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let version = client.version().await?;
+    /// assert!(version.numbers() >= Some((9, 0)), "{}", version.version);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn version(&self) -> Result<Version> {
         self.fetch(Request::new(Method::Get, "/version", &[])).await
     }
 
     /// The cluster and its nodes with their addresses.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let members = client.cluster_status().await?;
+    /// let offline = members.iter().filter(|member| member.online == Some(false));
+    /// assert_eq!(offline.count(), 0);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cluster_status(&self) -> Result<Vec<ClusterMember>> {
         self.fetch(Request::new(Method::Get, "/cluster/status", &[]))
             .await
     }
 
     /// Guests, nodes, storages and pools of the whole cluster; `vm`, `node`, `storage` or `sdn` narrows the list.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// client.node("pve1").create_qemu(100, QemuConfig::new().with_name("web")).await?;
+    /// let guests = client.resources(Some("vm")).await?;
+    /// assert_eq!((guests[0].vmid, guests[0].node.as_deref()), (Some(100), Some("pve1")));
+    /// let storages = client.resources(Some("storage")).await?;
+    /// assert_eq!(storages.len(), 3);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn resources(&self, kind: Option<&str>) -> Result<Vec<Resource>> {
         let mut request = Request::new(Method::Get, "/cluster/resources", &[]);
         if let Some(kind) = kind {
@@ -132,6 +167,16 @@ impl Client {
 
     /// Addresses of all nodes that are up, the one that answers first: endpoints for a client that survives the loss of
     /// any of them. They are those of the cluster's own network, which callers may not reach.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let endpoints = client.discover_endpoints().await?;
+    /// assert_eq!(endpoints, ["https://192.0.2.10:8006"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// As [`cluster_status`](Self::cluster_status).

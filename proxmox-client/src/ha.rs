@@ -20,6 +20,7 @@ pub use status::{HaManagerStatus, HaStatus};
 /// High availability of a cluster.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
 /// # use proxmox_client::{QemuConfig, simulator::{Simulator, World}};
 /// # let simulator = Simulator::new(World::lab());
@@ -33,6 +34,7 @@ pub use status::{HaManagerStatus, HaStatus};
 /// assert_eq!(ha.ensure_affinity(&prefer).await?, Ensured::Created);
 /// assert_eq!(ha.ensure_affinity(&prefer).await?, Ensured::Unchanged);
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ha(Client);

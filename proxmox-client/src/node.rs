@@ -247,6 +247,17 @@ impl Node {
     }
 
     /// Processors, memory, versions.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let status = node.status().await?;
+    /// assert_eq!(status.cpus(), Some(24));
+    /// assert_eq!(status.total_memory(), Some(96 << 30));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn status(&self) -> Result<NodeStatus> {
         self.client
             .fetch(self.request(Method::Get, "/status")?)
@@ -254,6 +265,18 @@ impl Node {
     }
 
     /// Storages that this node can use, with what they hold and what is free.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let storages = node.storages().await?;
+    /// let for_images = storages.iter().filter(|storage| storage.holds("images"));
+    /// let names: Vec<&str> = for_images.map(|storage| storage.storage.as_str()).collect();
+    /// assert_eq!(names, ["local", "local-hdd", "local-lvm"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn storages(&self) -> Result<Vec<StorageStatus>> {
         self.client
             .fetch(self.request(Method::Get, "/storage")?)
@@ -261,6 +284,17 @@ impl Node {
     }
 
     /// Network interfaces; `any_bridge` and the like narrow the list.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let bridges = node.networks(Some("bridge")).await?;
+    /// assert_eq!(bridges[0].name, "vmbr0");
+    /// assert_eq!(bridges[0].vlan_aware, Some(true));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn networks(&self, kind: Option<&str>) -> Result<Vec<NetworkInterface>> {
         let mut request = self.request(Method::Get, "/network")?;
         if let Some(kind) = kind {
@@ -270,11 +304,37 @@ impl Node {
     }
 
     /// Virtual machines of this node, straight from it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// node.create_qemu(100, QemuConfig::new().with_name("web")).await?;
+    /// let machines = node.qemus().await?;
+    /// assert_eq!((machines[0].vmid, machines[0].name.as_deref()), (100, Some("web")));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn qemus(&self) -> Result<Vec<QemuSummary>> {
         self.client.fetch(self.request(Method::Get, "/qemu")?).await
     }
 
     /// Tasks of this node that are running now.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{QemuConfig, task::Submitted};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let vm = node.create_qemu(100, QemuConfig::new()).await?.qemu;
+    /// let Submitted::Task(task) = vm.start().submit().await? else { unreachable!() };
+    /// assert_eq!(node.running_tasks().await?[0].upid, task.upid().as_str());
+    /// task.await?;
+    /// assert!(node.running_tasks().await?.is_empty());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn running_tasks(&self) -> Result<Vec<TaskEntry>> {
         self.client
             .fetch(
@@ -287,6 +347,16 @@ impl Node {
 
 impl Client {
     /// The cluster's nodes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let nodes = client.nodes().await?;
+    /// assert_eq!((nodes[0].node.as_str(), nodes[0].status.as_deref()), ("pve1", Some("online")));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn nodes(&self) -> Result<Vec<NodeSummary>> {
         self.fetch(Request::new(Method::Get, "/nodes", &[])).await
     }

@@ -169,6 +169,20 @@ impl Qemu {
 
     /// The configuration, with changes that wait for the next start already in it.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.ensure_config(&QemuConfig::new().with_name("web").with_memory_mib(4096)).await?;
+    /// let config = vm.config().await?;
+    /// assert_eq!((config.name().as_deref(), config.memory_mib()), (Some("web"), Some(4096)));
+    /// assert!(config.digest().is_some());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such machine on this node.
     pub async fn config(&self) -> Result<QemuConfig> {
@@ -176,16 +190,59 @@ impl Qemu {
     }
 
     /// The configuration that is in use now, without waiting changes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.ensure_config(&QemuConfig::new().with_memory_mib(2048)).await?;
+    /// vm.start().await?;
+    /// vm.ensure_config(&QemuConfig::new().with_memory_mib(4096)).await?;
+    /// assert_eq!(vm.current_config().await?.memory_mib(), Some(2048));
+    /// assert_eq!(vm.config().await?.memory_mib(), Some(4096));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn current_config(&self) -> Result<QemuConfig> {
         guest::config(self, true).await
     }
 
     /// Every key with its value in use and the one that waits for the next start.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// vm.ensure_config(&QemuConfig::new().with_cores(4)).await?;
+    /// let entries = vm.pending().await?;
+    /// let cores = entries.iter().find(|entry| entry.key == "cores").unwrap();
+    /// assert_eq!(cores.pending, Some(4.into()));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn pending(&self) -> Result<Vec<PendingEntry>> {
         guest::pending(self).await
     }
 
     /// Power state and figures, straight from the node.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// assert!(!vm.status().await?.is_running());
+    /// vm.start().await?;
+    /// let status = vm.status().await?;
+    /// assert!(status.is_running() && status.pid.is_some());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn status(&self) -> Result<QemuStatus> {
         self.client
             .fetch(self.request(Method::Get, "/status/current")?)
@@ -194,11 +251,34 @@ impl Qemu {
     }
 
     /// Whether there is such a machine on this node.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// assert!(vm.exists().await?);
+    /// assert!(!node.qemu(101).exists().await?);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn exists(&self) -> Result<bool> {
         guest::exists(self).await
     }
 
     /// Removes the machine with its disks, and its traces in backup jobs, replication and HA.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Removed;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// assert_eq!(vm.delete().await?, Removed::Removed);
+    /// assert_eq!(vm.delete().await?, Removed::Absent);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`] while it runs, [`Kind::Protected`], [`Kind::InUse`] for a template with linked clones.
@@ -225,6 +305,19 @@ impl Qemu {
     }
 
     /// Grows a disk (`scsi0`) to a size; a disk of that size or larger is left alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Grown, QemuConfig, Size};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new().with("scsi0", "local-lvm:4");
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// assert_eq!(vm.grow_disk("scsi0", Size::gib(8)).await?, Grown::To(Size::gib(8)));
+    /// assert_eq!(vm.grow_disk("scsi0", Size::gib(6)).await?, Grown::Unchanged(Size::gib(8)));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotFound`] if the machine or disk does not exist.

@@ -198,6 +198,7 @@ pub enum ReplicationRemoval {
 /// A replication job by its identifier.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
 /// # use proxmox_client::{QemuConfig, property::Drive, simulator::{NodeSpec, Simulator, StorageSpec, World}};
 /// # let world = World::lab()
@@ -212,6 +213,7 @@ pub enum ReplicationRemoval {
 /// assert_eq!(job.ensure("pve2", &often).await?, Ensured::Created);
 /// assert_eq!(job.ensure("pve2", &often).await?, Ensured::Unchanged);
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct Replication {

@@ -179,6 +179,16 @@ impl NodeStorage {
     }
 
     /// State, size and what is free.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let status = node.storage("local").status().await?;
+    /// assert_eq!((status.active, status.total), (Some(true), Some(100 << 30)));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn status(&self) -> Result<StorageStatus> {
         // The single answer does not repeat the name.
         let mut data: serde_json::Map<String, serde_json::Value> = self
@@ -197,6 +207,8 @@ impl NodeStorage {
     }
 
     /// What it holds; a kind (`images`, `import`, …) narrows the list.
+    ///
+    /// Example: see [`download_url`](Self::download_url).
     pub async fn content(&self, kind: Option<&str>) -> Result<Vec<Volume>> {
         let mut request = self.request(Method::Get, "/content", &[])?;
         if let Some(kind) = kind {
@@ -206,6 +218,8 @@ impl NodeStorage {
     }
 
     /// Removes a volume (`local:import/talos.qcow2`).
+    ///
+    /// Example: see [`download_url`](Self::download_url).
     pub fn delete_volume(&self, volid: &str) -> TaskCall<Removed> {
         let request = self.request(Method::Delete, "/content/{volume}", &[volid]);
         let doing = format!("removing volume {volid}");
@@ -215,6 +229,22 @@ impl NodeStorage {
     }
 
     /// Lets the node fetch a file from the internet. A file of that name that is there already is left alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Download, Downloaded, Removed};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let local = node.storage("local");
+    /// let image = Download::new("https://example.test/talos.iso", "iso", "talos.iso");
+    /// let Downloaded::Fetched(volid) = local.download_url(image.clone()).await? else { unreachable!() };
+    /// assert_eq!(volid, "local:iso/talos.iso");
+    /// assert!(matches!(local.download_url(image).await?, Downloaded::AlreadyThere(_)));
+    /// assert_eq!(local.content(Some("iso")).await?[0].volid, volid);
+    /// assert_eq!(local.delete_volume(&volid).await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// A task failure if the address does not answer or the checksum differs.

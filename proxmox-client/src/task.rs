@@ -222,6 +222,23 @@ pub(crate) type Finish<T> = Box<dyn FnOnce(TaskReport) -> Result<T> + Send>;
 /// A running (or ended) task; await it for what its call wanted.
 ///
 /// Dropping it does not stop the work.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::Started;
+/// use proxmox_client::task::Submitted;
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+/// let Submitted::Task(task) = vm.start().submit().await? else { unreachable!() };
+/// assert_eq!(task.status().await?.status, "running");
+/// assert_eq!(task.upid().kind(), "qmstart");
+/// let again = node.running_tasks().await?;
+/// assert_eq!(again[0].upid, task.upid().as_str());
+/// assert_eq!(task.await?, Started::Started);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[must_use = "a task's failure is only known to who waits for it"]
 pub struct Task<T = Vec<String>> {
     poller: Poller,
@@ -247,11 +264,37 @@ impl<T> std::fmt::Debug for Task<T> {
 
 impl Client {
     /// A task by its identifier; awaiting it gives its warnings.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let made = client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+    /// let task = client.task(made.upid.unwrap());
+    /// assert!(task.status().await?.exit_status.is_some());
+    /// assert!(task.await?.is_empty(), "no warnings");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn task(&self, upid: Upid) -> Task {
         Task::new(self.clone(), upid, Box::new(TaskReport::check))
     }
 
     /// The cluster's recent tasks: all running ones and the newest finished, 25 at most.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+    /// let tasks = client.recent_tasks().await?;
+    /// assert_eq!((tasks[0].kind.as_deref(), tasks[0].id.as_deref()), (Some("qmcreate"), Some("100")));
+    /// assert_eq!(tasks[0].status.as_deref(), Some("OK"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn recent_tasks(&self) -> Result<Vec<TaskEntry>> {
         self.fetch(Request::new(Method::Get, "/cluster/tasks", &[]))
             .await
@@ -290,16 +333,46 @@ impl<T> Task<T> {
     }
 
     /// The state now.
+    ///
+    /// Example: see [`Task`].
     pub async fn status(&self) -> Result<TaskStatus> {
         self.poller.status().await
     }
 
     /// The whole log so far.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let made = client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+    /// let log = client.task(made.upid.unwrap()).log().await?;
+    /// assert_eq!(log.last().unwrap().text, "TASK OK");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn log(&self) -> Result<Vec<LogLine>> {
         self.poller.log_from(0).await
     }
 
     /// Asks the server to stop the work. What it did so far stays; a task that ended already is left alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::task::Submitted;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// # let config = QemuConfig::new().with("scsi0", "local-lvm:4");
+    /// # let vm = client.node("pve1").create_qemu(100, config).await?.qemu;
+    /// let call = vm.clone_to(101, proxmox_client::CloneOptions::new());
+    /// let Submitted::Task(task) = call.submit().await? else { unreachable!() };
+    /// task.cancel().await?;
+    /// assert!(task.await.is_err(), "what was begun is not done");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cancel(&self) -> Result<()> {
         let poller = &self.poller;
         poller
@@ -310,12 +383,41 @@ impl<T> Task<T> {
     }
 
     /// Waits for the end, calling `seen` with every state that was seen on the way.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::task::Submitted;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let Submitted::Task(task) = vm.start().submit().await? else { unreachable!() };
+    /// let mut outcome = None;
+    /// task.wait_with(|progress| outcome.clone_from(&progress.outcome)).await?;
+    /// assert_eq!(outcome, Some(proxmox_client::task::Outcome::Done));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn wait_with(self, mut seen: impl FnMut(&Progress) + Send) -> Result<T> {
         let report = self.poller.poll_to_end(Some(&mut seen)).await?;
         (self.finish)(report)
     }
 
     /// The states on the way to the end, as a stream; the last one has an outcome.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use futures::StreamExt;
+    /// use proxmox_client::task::{Outcome, Submitted};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let Submitted::Task(task) = vm.start().submit().await? else { unreachable!() };
+    /// let states: Vec<_> = task.watch().collect().await;
+    /// let last = states.last().unwrap().as_ref().unwrap();
+    /// assert_eq!(last.outcome, Some(Outcome::Done));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn watch(&self) -> impl Stream<Item = Result<Progress>> + Send + use<'_, T> {
         let poller = &self.poller;
         let start = (Watch::new(), Pace::new(&poller.poll, None), false);

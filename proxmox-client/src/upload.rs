@@ -158,6 +158,20 @@ impl NodeStorage {
     /// The address that the client talks to must be this node's own: uploads are never forwarded. It is sent
     /// once; a failure that leaves open whether the file arrived is told as such.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Upload;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let local = node.storage("local");
+    /// let image = vec![0; 2 << 20];
+    /// let volid = local.upload(Upload::from_bytes("iso", "empty.iso", image)).await?;
+    /// assert_eq!(volid, "local:iso/empty.iso");
+    /// assert_eq!(local.content(Some("iso")).await?[0].size, Some(2 << 20));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a name or content that no storage takes, [`Kind::Parameter`] for a wrong
     /// extension, a task failure for a wrong checksum.

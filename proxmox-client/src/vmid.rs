@@ -116,6 +116,20 @@ impl VmidPool {
     /// Creates, restores or clones a virtual machine or container under the first free id: `make` is called with an id
     /// and gives the call to make, and again with another one if that id turns out to be taken.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let node = client.node("pve1");
+    /// node.create_qemu(8100, QemuConfig::new()).await?;
+    /// let ids = client.vmid_pool(8100..=8199)?;
+    /// let made = ids.create(|vmid| node.create_qemu(vmid, QemuConfig::new())).await?;
+    /// assert_eq!(made.qemu.vmid(), 8101);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the whole range is taken; any other failure of the call.
     pub async fn create<T: Send + 'static>(

@@ -11,6 +11,7 @@ use crate::wire::{Method, Request};
 /// A realm of type `openid`: the user logs in with the provider, and the server takes what the provider hands back.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
 /// # use proxmox_client::simulator::{Simulator, World};
 /// # let simulator = Simulator::new(World::lab().with_openid_user("sso", "code-1", "alice"));
@@ -24,6 +25,7 @@ use crate::wire::{Method, Request};
 /// let client = simulator.builder().session(session).build()?;
 /// client.version().await?;
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct OpenId {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 /// its ticket was issued; a client that uses it renews it at half of that.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
 /// # use proxmox_client::simulator::{Simulator, World};
 /// # let simulator = Simulator::new(World::lab().with_user("root@pam", "correct horse"));
@@ -24,6 +25,7 @@ use crate::error::{Error, Result};
 /// let later = simulator.builder().session(session).build()?;
 /// later.version().await?;
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Clone)]
 pub struct Session {

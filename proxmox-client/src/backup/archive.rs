@@ -126,6 +126,8 @@ impl PruneQuery {
 
 impl NodeStorage {
     /// The backups on it, of one guest or of all.
+    ///
+    /// Example: see [`set_notes`](Self::set_notes).
     pub async fn backups(&self, vmid: Option<u32>) -> Result<Vec<Volume>> {
         let mut request = self
             .request(Method::Get, "/content", &[])?
@@ -140,6 +142,8 @@ impl NodeStorage {
 
     /// What is known of one volume; of a backup with all lines of its notes.
     ///
+    /// Example: see [`set_notes`](Self::set_notes).
+    ///
     /// # Errors
     /// [`Kind::NotFound`](crate::Kind::NotFound).
     pub async fn volume(&self, volid: &str) -> Result<VolumeInfo> {
@@ -149,6 +153,24 @@ impl NodeStorage {
     }
 
     /// Makes sure that a backup has these notes; an empty text removes them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{BackupOptions, Ensured};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let backup = node.back_up(100, &BackupOptions::to("local")).await?;
+    /// let local = node.storage("local");
+    /// local.set_notes(&backup.volid, "Before the upgrade").await?;
+    /// local.set_protected(&backup.volid, true).await?;
+    /// assert_eq!(local.set_protected(&backup.volid, true).await?, Ensured::Unchanged);
+    /// let info = local.volume(&backup.volid).await?;
+    /// assert_eq!((info.notes.as_deref(), info.protected), (Some("Before the upgrade"), Some(true)));
+    /// assert_eq!(local.backups(Some(100)).await?.len(), 1);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn set_notes(&self, volid: &str, notes: &str) -> Result<Ensured> {
         let have = self.volume(volid).await?.notes.unwrap_or_default();
         self.set_attribute(volid, "notes", notes, have == notes)
@@ -156,6 +178,8 @@ impl NodeStorage {
     }
 
     /// Makes sure that a backup is kept from being removed, or is not any more.
+    ///
+    /// Example: see [`set_notes`](Self::set_notes).
     pub async fn set_protected(&self, volid: &str, protected: bool) -> Result<Ensured> {
         let have = self.volume(volid).await?.protected.unwrap_or_default();
         let value = if protected { "1" } else { "0" };
@@ -183,6 +207,7 @@ impl NodeStorage {
     /// What pruning would do; nothing is removed.
     ///
     /// ```
+    /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{Simulator, World};
     /// # let world = World::lab()
@@ -198,6 +223,7 @@ impl NodeStorage {
     /// local.prune(&query).await?;
     /// assert_eq!(local.backups(Some(100)).await?.len(), 1);
     /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     pub async fn prune_preview(&self, query: &PruneQuery) -> Result<Vec<PruneEntry>> {
         let request = query.put_into(self.request(Method::Get, "/prunebackups", &[])?)?;
@@ -206,6 +232,8 @@ impl NodeStorage {
     }
 
     /// Removes the backups that the rules do not keep, and gives what the task warned of.
+    ///
+    /// Example: see [`prune_preview`](Self::prune_preview).
     ///
     /// # Errors
     /// The server's text if the storage has no rules and none are given.

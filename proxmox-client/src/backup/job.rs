@@ -208,16 +208,25 @@ record! {
 /// A backup job by its identifier.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-/// # use proxmox_client::simulator::{Simulator, World};
-/// # let client = Simulator::new(World::lab()).connect();
-/// use proxmox_client::{BackupGuests, BackupJobSettings, BackupOptions, Compression, Ensured};
-/// let how = BackupOptions::to("local").with_compression(Compression::Zstd);
-/// let nightly = BackupJobSettings::at("02:00", &BackupGuests::all()).with_options(&how);
+/// use proxmox_client::{BackupGuests, BackupJobSettings, BackupOptions, Ensured, QemuConfig};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// for vmid in [100, 101] {
+///     client.node("pve1").create_qemu(vmid, QemuConfig::new()).await?;
+/// }
 /// let job = client.backup_job("nightly");
-/// assert_eq!(job.ensure(&nightly).await?, Ensured::Created);
-/// assert_eq!(job.ensure(&nightly).await?, Ensured::Unchanged);
+/// let wanted = BackupJobSettings::at("02:00", &BackupGuests::these([100]))
+///     .with_options(&BackupOptions::to("local"));
+/// assert_eq!(job.ensure(&wanted).await?, Ensured::Created);
+/// assert_eq!(job.ensure(&wanted).await?, Ensured::Unchanged);
+/// assert_eq!(job.get().await?.unwrap().schedule.as_deref(), Some("02:00"));
+/// assert_eq!(job.included().await?[0].vmid, 100);
+/// assert_eq!(client.guests_not_backed_up().await?[0].vmid, 101);
+/// job.delete().await?;
+/// assert!(client.backup_jobs().await?.is_empty());
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct BackupJob {
@@ -227,6 +236,8 @@ pub struct BackupJob {
 
 impl Client {
     /// All backup jobs.
+    ///
+    /// Example: see [`BackupJob`].
     pub async fn backup_jobs(&self) -> Result<Vec<BackupJobInfo>> {
         self.fetch(Request::new(Method::Get, "/cluster/backup", &[]))
             .await
@@ -241,6 +252,8 @@ impl Client {
     }
 
     /// The guests that no backup job covers.
+    ///
+    /// Example: see [`BackupJob`].
     pub async fn guests_not_backed_up(&self) -> Result<Vec<UncoveredGuest>> {
         let path = "/cluster/backup-info/not-backed-up";
         self.fetch(Request::new(Method::Get, path, &[])).await
@@ -276,6 +289,8 @@ impl BackupJob {
     }
 
     /// What it does; none if there is no such job.
+    ///
+    /// Example: see [`BackupJob`].
     pub async fn get(&self) -> Result<Option<BackupJobInfo>> {
         let Some(found) = self.entry().read().await? else {
             return Ok(None);
@@ -292,6 +307,8 @@ impl BackupJob {
 
     /// Makes sure that there is such a job; settings that are not named are left alone.
     ///
+    /// Example: see [`BackupJob`].
+    ///
     /// # Errors
     /// [`Kind::Parameter`] for a schedule that is none, or without a choice of guests for a new job.
     pub async fn ensure(&self, settings: &BackupJobSettings) -> Result<Ensured> {
@@ -300,11 +317,15 @@ impl BackupJob {
     }
 
     /// Removes it; backups that it made stay.
+    ///
+    /// Example: see [`BackupJob`].
     pub async fn delete(&self) -> Result<Removed> {
         remove(&self.client, self.request(Method::Delete, ""), &self.what()).await
     }
 
     /// The guests that it backs up, with their volumes and whether each is in.
+    ///
+    /// Example: see [`BackupJob`].
     ///
     /// # Errors
     /// [`Kind::NotFound`].

@@ -104,6 +104,7 @@ impl Node {
     /// Makes a virtual machine out of a backup (`local:backup/vzdump-qemu-100-….vma.zst`), under its own id or another.
     ///
     /// ```
+    /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::{QemuConfig, simulator::{Simulator, World}};
     /// # let client = Simulator::new(World::lab()).connect();
@@ -115,6 +116,7 @@ impl Node {
     /// let copy = node.restore_qemu(101, &backup.volid, options).await?;
     /// assert_eq!(copy.qemu.config().await?.name().as_deref(), Some("db"));
     /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     ///
     /// # Errors

@@ -23,6 +23,25 @@ const WRITE_LIMIT: usize = 60 * 1024;
 /// A guest whose agent does not answer makes every call take about three seconds and fail with
 /// [`Kind::AgentNotRunning`]; one without `agent: 1` in its configuration fails with
 /// [`Kind::AgentNotConfigured`], and waiting does not help.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{IpRule, QemuConfig};
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// # let config = QemuConfig::new().with("agent", "1").with("net0", "virtio,bridge=vmbr0");
+/// # let config = config.with("ipconfig0", "ip=192.0.2.31/24");
+/// # let vm = node.create_qemu(100, config).await?.qemu;
+/// vm.start().await?;
+/// vm.wait_for_ip(IpRule::ipv4()).await?;
+/// let agent = vm.agent();
+/// agent.ping().await?;
+/// assert!(agent.interfaces().await?.iter().any(|interface| interface.name == "eth0"));
+/// agent.write_file("/etc/motd", "Hello\n").await?;
+/// assert_eq!(agent.read_file("/etc/motd").await?.content, "Hello\n");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Agent(Qemu);
 
@@ -115,6 +134,24 @@ impl GuestInterface {
 }
 
 /// A command to be run in the guest: await it to run it and wait for its end.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{IpRule, QemuConfig};
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// # let config = QemuConfig::new().with("agent", "1").with("net0", "virtio,bridge=vmbr0");
+/// # let config = config.with("ipconfig0", "ip=192.0.2.31/24");
+/// # let vm = node.create_qemu(100, config).await?.qemu;
+/// # vm.start().await?;
+/// # vm.wait_for_ip(IpRule::ipv4()).await?;
+/// let done = vm.agent().exec(["/bin/echo", "a b"]).await?;
+/// assert_eq!((done.exit_code, done.output.as_deref()), (Some(0), Some("a b\n")));
+/// let process = vm.agent().exec(["/bin/sleep", "600"]).submit().await?;
+/// assert!(!process.status().await?.exited);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is sent until the command is awaited or submitted"]
 pub struct Exec {
@@ -139,6 +176,23 @@ impl Qemu {
     }
 
     /// Waits until the guest has an address that fits a rule, and gives it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{IpRule, QemuConfig};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new()
+    ///     .with("agent", "1")
+    ///     .with("net0", "virtio,bridge=vmbr0")
+    ///     .with("ipconfig0", "ip=192.0.2.31/24,gw=192.0.2.1");
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// vm.start().await?;
+    /// let address = vm.wait_for_ip(IpRule::ipv4().on_card(0)).await?;
+    /// assert_eq!(address.to_string(), "192.0.2.31");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Deadline`] with what was seen last; [`Kind::AgentNotConfigured`] at once.
@@ -396,6 +450,8 @@ impl Agent {
 
     /// Whether the agent answers now.
     ///
+    /// Example: see [`Agent`].
+    ///
     /// # Errors
     /// [`Kind::AgentNotRunning`] (may come up yet), [`Kind::AgentNotConfigured`] (never will).
     pub async fn ping(&self) -> Result<()> {
@@ -403,6 +459,8 @@ impl Agent {
     }
 
     /// The guest's network interfaces.
+    ///
+    /// Example: see [`Agent`].
     pub async fn interfaces(&self) -> Result<Vec<GuestInterface>> {
         let answer: Value = self
             .client()
@@ -418,6 +476,8 @@ impl Agent {
     }
 
     /// Runs a command: program and arguments, each as they are, without a shell.
+    ///
+    /// Example: see [`Exec`].
     pub fn exec<S: Into<String>>(&self, command: impl IntoIterator<Item = S>) -> Exec {
         Exec {
             agent: self.clone(),
@@ -430,6 +490,8 @@ impl Agent {
 
     /// Reads a file of the guest, as text; 16 MiB at most.
     ///
+    /// Example: see [`Agent`].
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such file, [`Kind::AgentFailed`] if it may not be read.
     pub async fn read_file(&self, path: &str) -> Result<GuestFile> {
@@ -441,6 +503,8 @@ impl Agent {
     }
 
     /// Writes a file of the guest, replacing what is there; any bytes, 60 KiB at most.
+    ///
+    /// Example: see [`Agent`].
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for more bytes, [`Kind::AgentFailed`] if it may not be written.
@@ -488,6 +552,8 @@ impl Exec {
 
     /// Starts the command without waiting for its end.
     ///
+    /// Example: see [`Exec`].
+    ///
     /// # Errors
     /// The agent's refusal; a program that does not exist ends the call without an answer.
     pub async fn submit(&self) -> Result<GuestProcess> {
@@ -526,6 +592,8 @@ impl GuestProcess {
     }
 
     /// What it did so far. The agent forgets a process once it told its end.
+    ///
+    /// Example: see [`Exec`].
     pub async fn status(&self) -> Result<ExecStatus> {
         let request = self
             .agent

@@ -58,6 +58,24 @@ impl fmt::Display for CloudInitPart {
 
 impl Qemu {
     /// What its cloud-init drive was made from, and what waits for the drive to be made anew.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new().with("ide2", "local:cloudinit").with_cloud_init_user("ubuntu");
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// vm.ensure_config(&QemuConfig::new().with_cloud_init_user("debian")).await?;
+    /// let waiting = |entries: Vec<proxmox_client::CloudInitEntry>| {
+    ///     entries.into_iter().find(|entry| entry.is_waiting()).map(|entry| entry.key)
+    /// };
+    /// assert_eq!(waiting(vm.cloud_init().await?).as_deref(), Some("ciuser"));
+    /// vm.regenerate_cloud_init().await?;
+    /// assert_eq!(waiting(vm.cloud_init().await?), None);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cloud_init(&self) -> Result<Vec<CloudInitEntry>> {
         let request = self.request(Method::Get, "/cloudinit")?;
         let read = self.client.fetch(request).await;
@@ -66,6 +84,18 @@ impl Qemu {
 
     /// What the server writes for cloud-init, from the configuration as it is now. User data holds the password as it
     /// was given.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{CloudInitPart, QemuConfig};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new().with("ide2", "local:cloudinit").with_cloud_init_user("ubuntu");
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// assert!(vm.cloud_init_dump(CloudInitPart::User).await?.contains("user: ubuntu\n"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cloud_init_dump(&self, part: CloudInitPart) -> Result<String> {
         let request = self.request(Method::Get, "/cloudinit/dump")?;
         let request = request.with("type", part.to_string());
@@ -74,6 +104,8 @@ impl Qemu {
     }
 
     /// Writes its cloud-init drive anew. The guest reads it at its next boot; a start does this by itself.
+    ///
+    /// Example: see [`cloud_init`](Self::cloud_init).
     ///
     /// # Errors
     /// [`Kind::Locked`](crate::Kind::Locked), or the server's reason.

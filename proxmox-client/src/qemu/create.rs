@@ -26,6 +26,23 @@ impl Node {
     /// The id belongs to whoever creates first; for an id out of a range see
     /// [`Client::vmid_pool`](crate::Client::vmid_pool).
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::property::{Drive, Nic};
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new()
+    ///     .with_name("web")
+    ///     .with_memory_mib(2048)
+    ///     .with_drive("scsi0", Drive::allocate("local-lvm", 8))
+    ///     .with_net(0, Nic::virtio("vmbr0"));
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// assert!(vm.config().await?.net(0).unwrap()?.mac().is_some(), "the server chose one");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, wherever in the cluster;
     /// [`Kind::Parameter`](crate::Kind::Parameter) with the fields that the server refuses.

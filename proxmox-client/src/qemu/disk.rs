@@ -108,6 +108,22 @@ impl Qemu {
     /// the beginning when someone else was quicker. A disk whose volume is attached already is left alone, and so is
     /// one whose `serial` is; with a serial number of its own the call may be repeated after any failure.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::property::Drive;
+    /// use proxmox_client::{Attachment, Bus};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let drive = Drive::allocate("local-lvm", 8).with_serial("data-1");
+    /// let attached = vm.attach_disk(Bus::Scsi, drive.clone()).await?;
+    /// assert_eq!((attached.slot.as_str(), attached.state), ("scsi0", Attachment::Live));
+    /// let again = vm.attach_disk(Bus::Scsi, drive).await?;
+    /// assert_eq!(again.state, Attachment::AlreadyThere);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`] if no slot is free; [`Kind::NotFound`] for a storage or volume that is not there.
     pub async fn attach_disk(&self, bus: Bus, drive: Drive) -> Result<Attached> {
@@ -185,6 +201,20 @@ impl Qemu {
 
     /// Takes a disk (`scsi1`) off the machine and destroys its volume, for good.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let config = QemuConfig::new().with("scsi0", "local-lvm:4").with("scsi1", "local-lvm:4");
+    /// let vm = node.create_qemu(100, config).await?.qemu;
+    /// vm.detach_and_destroy("scsi1").await?;
+    /// let config = vm.config().await?;
+    /// assert!(config.get("scsi1").is_none() && config.get("unused0").is_none());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such disk.
     pub async fn detach_and_destroy(&self, slot: &str) -> Result<ConfigUpdate> {
@@ -234,6 +264,20 @@ impl Qemu {
 
     /// Gives a disk (`scsi1`, `unused0`) to another machine on this node, in a slot of that one, or in one of the
     /// same name. The volume is renamed, nothing is copied; the machine must be off unless the disk is unused.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let vm = node.create_qemu(100, QemuConfig::new().with("scsi1", "local-lvm:4")).await?.qemu;
+    /// let other = node.create_qemu(101, QemuConfig::new()).await?.qemu;
+    /// vm.reassign_disk("scsi1", 101, Some("scsi5")).await?;
+    /// assert!(vm.config().await?.get("scsi1").is_none());
+    /// assert!(other.config().await?.get("scsi5").is_some());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotFound`] if a machine or the disk does not exist, [`Kind::InUse`] if the slot is taken, [`Kind::PowerState`],

@@ -219,6 +219,21 @@ impl Node {
     /// The machine of an id if it carries a mark, wherever it is; none if there is no machine of that id. While it is
     /// being made or moved, the end of that is waited for.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Kind, Mark, QemuConfig};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let mark = Mark::new("lab/worker-1")?;
+    /// node.ensure_qemu(100, &mark, QemuConfig::new()).await?;
+    /// assert_eq!(node.find_marked(100, &mark).await?.unwrap().vmid(), 100);
+    /// assert!(node.find_marked(101, &mark).await?.is_none());
+    /// let other = node.find_marked(100, &Mark::new("lab/worker-2")?).await;
+    /// assert_eq!(other.unwrap_err().kind(), Kind::Foreign);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Foreign`] if there is one without the mark; [`Kind::Locked`] if the task that made or moved it died.
     pub async fn find_marked(&self, vmid: u32, mark: &Mark) -> Result<Option<Qemu>> {
@@ -233,6 +248,23 @@ impl Node {
 
 impl Qemu {
     /// Makes sure that a clone of it with this mark is there under an id. It may be repeated after any failure.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{CloneOptions, EnsuredQemu, Mark};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.make_template().await?;
+    /// let mark = Mark::new("lab/worker-1")?;
+    /// let options = CloneOptions::new().with_name("worker-1");
+    /// let first = vm.ensure_clone(101, &mark, options.clone()).await?;
+    /// assert!(matches!(first, EnsuredQemu::Created(_)));
+    /// let again = vm.ensure_clone(101, &mark, options).await?;
+    /// assert!(matches!(again, EnsuredQemu::Unchanged(_)));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// As those of [`Node::ensure_qemu`].
@@ -264,6 +296,23 @@ impl Qemu {
     /// Makes sure that a clone of it with this mark is at another node, although the disks are on local storages: cloned
     /// here, then migrated with its disks. Repeated after any failure it goes on where it was; the mark tells what an
     /// earlier call began.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{NodeSpec, Simulator, World};
+    /// use proxmox_client::{CloneToNode, Mark, QemuConfig};
+    /// # let world = World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30));
+    /// # let client = Simulator::new(world).connect();
+    /// let config = QemuConfig::new().with("scsi0", "local-lvm:4");
+    /// let source = client.node("pve1").create_qemu(100, config).await?.qemu;
+    /// let how = CloneToNode::new("pve2").with_name("web-2");
+    /// let made = source.clone_to_node(101, &Mark::new("lab/web-2")?, how).await?;
+    /// assert_eq!(made.qemu().node(), "pve2");
+    /// assert!(made.qemu().exists().await?);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// As those of [`Node::ensure_qemu`]; [`Kind::PowerState`] if someone started the clone before it was moved.

@@ -125,6 +125,23 @@ fn is_volume_key(key: &str) -> bool {
 impl Qemu {
     /// Makes a change under the digest of the configuration that it was computed from.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{ConfigUpdate, Kind, QemuPatch};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let read = vm.config().await?;
+    /// let patch = QemuPatch::new().set("name", "web").set("onboot", 1);
+    /// let ConfigUpdate::Updated { live, .. } = vm.apply(&read, &patch).await? else { unreachable!() };
+    /// assert_eq!(live, ["name", "onboot"]);
+    /// // What was read is old now.
+    /// let late = vm.apply(&read, &QemuPatch::new().set("name", "www")).await;
+    /// assert_eq!(late.unwrap_err().kind(), Kind::Conflict);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Conflict`](crate::Kind::Conflict) if someone else changed the configuration since: read, compute and
     /// try again.
@@ -134,12 +151,41 @@ impl Qemu {
 
     /// Gives the machine everything that `wanted` says, leaving other keys alone; repeated when someone
     /// else changes the configuration at the same time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{ConfigUpdate, QemuConfig};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let wanted = QemuConfig::new().with_name("web").with_memory_mib(4096);
+    /// assert!(matches!(vm.ensure_config(&wanted).await?, ConfigUpdate::Updated { .. }));
+    /// assert_eq!(vm.ensure_config(&wanted).await?, ConfigUpdate::Unchanged);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_config(&self, wanted: &QemuConfig) -> Result<ConfigUpdate> {
         guest::update(self, |read| Ok(read.patch_to(wanted))).await
     }
 
     /// Reads the configuration, lets `change` compute what differs, and sends it under the digest read;
     /// repeated when someone else changes the configuration at the same time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{QemuConfig, QemuPatch};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let vm = node.create_qemu(100, QemuConfig::new().with_memory_mib(2048)).await?.qemu;
+    /// vm.update(|read| {
+    ///     let doubled = read.memory_mib().unwrap_or(512) * 2;
+    ///     Ok(QemuPatch::new().set("memory", doubled))
+    /// })
+    /// .await?;
+    /// assert_eq!(vm.config().await?.memory_mib(), Some(4096));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn update(
         &self,
         change: impl FnMut(&QemuConfig) -> Result<QemuPatch> + Send,
@@ -148,6 +194,21 @@ impl Qemu {
     }
 
     /// Drops changes that wait for the next start.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.ensure_config(&QemuConfig::new().with_cores(2)).await?;
+    /// vm.start().await?;
+    /// vm.ensure_config(&QemuConfig::new().with_cores(4)).await?;
+    /// vm.revert(&["cores"]).await?;
+    /// assert_eq!(vm.config().await?.cores(), Some(2));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn revert(&self, keys: &[&str]) -> Result<()> {
         guest::revert(self, keys).await
     }

@@ -50,6 +50,18 @@ impl Qemu {
     /// Moves a disk (`scsi0`) to another storage, also while the machine runs. The old volume is removed, or with
     /// `keep` stays as `unusedN`. `limit` is what is copied in a second.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let vm = node.create_qemu(100, QemuConfig::new().with("scsi0", "local-lvm:4")).await?.qemu;
+    /// vm.move_disk("scsi0", "local-hdd", false, None).await?;
+    /// assert!(vm.config().await?.text("scsi0").unwrap().starts_with("local-hdd:"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) if it is there already,
     /// [`Kind::NotFound`](crate::Kind::NotFound), [`Kind::Locked`](crate::Kind::Locked).
@@ -79,6 +91,20 @@ impl Qemu {
 
     /// Takes a disk (`scsi1`) off the machine; its volume stays as `unusedN`.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let vm = node.create_qemu(100, QemuConfig::new().with("scsi0", "local-lvm:4")).await?.qemu;
+    /// vm.detach_disk("scsi0").await?;
+    /// assert!(vm.config().await?.get("unused0").is_some(), "its volume is kept");
+    /// vm.destroy_unused("unused0").await?;
+    /// assert!(vm.config().await?.get("unused0").is_none());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`](crate::Kind::NotFound) if there is no such disk.
     pub async fn detach_disk(&self, slot: &str) -> Result<ConfigUpdate> {
@@ -91,6 +117,8 @@ impl Qemu {
 
     /// Destroys the volume of an `unusedN` entry, for good.
     ///
+    /// Example: see [`detach_disk`](Self::detach_disk).
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) for anything else than `unusedN`,
     /// [`Kind::NotFound`](crate::Kind::NotFound) if there is none.
@@ -102,6 +130,22 @@ impl Qemu {
     }
 
     /// Migrates it to another node; gives the machine as it is addressed there.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{NodeSpec, Simulator, World};
+    /// use proxmox_client::{MigrateOptions, QemuConfig};
+    /// # let world = World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30));
+    /// # let client = Simulator::new(world).connect();
+    /// # let vm = client.node("pve1").create_qemu(100, QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// let there = vm.migrate("pve2", MigrateOptions::new().with_online()).await?;
+    /// assert_eq!(there.node(), "pve2");
+    /// assert!(there.status().await?.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`](crate::Kind::PowerState) for a running machine without
@@ -130,11 +174,27 @@ impl Qemu {
     }
 
     /// Makes sure that it carries these tags, whatever others it has.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::ConfigUpdate;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.ensure_tags(&["lab", "web"]).await?;
+    /// assert_eq!(vm.ensure_tags(&["web"]).await?, ConfigUpdate::Unchanged);
+    /// vm.remove_tags(&["lab"]).await?;
+    /// assert_eq!(vm.config().await?.tags(), ["web"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
         guest::add_tags(self, tags).await
     }
 
     /// Takes these tags off, if it has them.
+    ///
+    /// Example: see [`ensure_tags`](Self::ensure_tags).
     pub async fn remove_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
         guest::remove_tags(self, tags).await
     }

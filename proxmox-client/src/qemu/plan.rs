@@ -332,6 +332,8 @@ impl Qemu {
     /// Makes a planned change under the digest of the configuration that it was made from, and says what became of
     /// each key. The machine is not restarted for what is pending.
     ///
+    /// Example: see [`plan`](Self::plan).
+    ///
     /// # Errors
     /// [`Kind::Conflict`] if someone changed the configuration since: plan again. A refusal that names keys is no error but
     /// the outcome of these keys; any other is.

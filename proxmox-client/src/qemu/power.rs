@@ -85,6 +85,18 @@ impl Shutdown {
 impl Qemu {
     /// Starts it.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Started;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// assert_eq!(vm.start().await?, Started::Started);
+    /// assert_eq!(vm.start().await?, Started::AlreadyRunning);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`], [`Kind::Locked`], or the node's reason.
     pub fn start(&self) -> TaskCall<Started> {
@@ -111,11 +123,38 @@ impl Qemu {
     }
 
     /// Stops it hard, as pulling the plug would.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// vm.stop().await?;
+    /// assert!(!vm.status().await?.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn stop(&self) -> TaskCall<Stopped> {
         self.stopping("/status/stop", "stopping")
     }
 
     /// Asks the guest to shut down.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use std::time::Duration;
+    /// use proxmox_client::{Shutdown, Stopped};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// let patient = Shutdown::new().with_timeout(Duration::from_secs(120)).with_force_stop();
+    /// assert_eq!(vm.shutdown(patient).await?, Stopped::Stopped);
+    /// assert!(!vm.status().await?.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// A task failure if the guest does not within the time.
@@ -142,6 +181,20 @@ impl Qemu {
     }
 
     /// Asks the guest to shut down and starts it again, with waiting changes in effect.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// vm.ensure_config(&QemuConfig::new().with_cores(4)).await?;
+    /// vm.reboot().await?;
+    /// assert_eq!(vm.current_config().await?.cores(), Some(4));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn reboot(&self) -> TaskCall<()> {
         let request = self.request(Method::Post, "/status/reboot");
         TaskCall::new(
@@ -153,6 +206,19 @@ impl Qemu {
     }
 
     /// Resets it hard, as its button would.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// let before = vm.status().await?.pid;
+    /// vm.reset().await?;
+    /// assert_eq!(vm.status().await?.pid, before, "QEMU itself goes on");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn reset(&self) -> TaskCall<()> {
         let request = self.request(Method::Post, "/status/reset");
         TaskCall::new(
@@ -164,6 +230,20 @@ impl Qemu {
     }
 
     /// Pauses it; its memory stays as it is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Resumed, Suspended};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// assert_eq!(vm.pause().await?, Suspended::InMemory);
+    /// assert_eq!(vm.status().await?.qmp_status.as_deref(), Some("paused"));
+    /// assert_eq!(vm.resume().await?, Resumed::Running);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`] if it does not run.
@@ -200,6 +280,8 @@ impl Qemu {
 
     /// Lets it go on, from memory or from disk.
     ///
+    /// Example: see [`pause`](Self::pause).
+    ///
     /// # Errors
     /// [`Kind::PowerState`] if it is off.
     pub fn resume(&self) -> TaskCall<Resumed> {
@@ -214,6 +296,19 @@ impl Qemu {
 
     /// Presses keys at once, in the words of QEMU's monitor: `ctrl-alt-delete`, `ret`, `a`.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Kind;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// assert_eq!(vm.send_key("ret").await.unwrap_err().kind(), Kind::PowerState);
+    /// vm.start().await?;
+    /// vm.send_key("ctrl-alt-delete").await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::PowerState`] if it does not run.
     pub async fn send_key(&self, keys: &str) -> Result<()> {
@@ -224,6 +319,8 @@ impl Qemu {
     }
 
     /// Asks the guest agent whether it is there; takes about three seconds when it is not.
+    ///
+    /// Example: see [`Agent::ping`](crate::Agent::ping).
     ///
     /// # Errors
     /// [`Kind::AgentNotRunning`] (may come up yet), [`Kind::AgentNotConfigured`] (never will).

@@ -175,6 +175,20 @@ impl RemoteMigration {
 impl Qemu {
     /// Migrates it to another cluster; gives the id it has there. Upstream calls this experimental.
     ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Client, Mapping, RemoteEndpoint, RemoteMigration, Token};
+    /// # let client = Client::builder().endpoint("192.0.2.10").build()?;
+    /// let token = Token::parse("root@pam!move=12345678-1234-1234-1234-123456789abc")?;
+    /// let how = RemoteMigration::new(RemoteEndpoint::new("192.0.2.20", token))
+    ///     .with_bridges(Mapping::each([("vmbr0", "lan")]))
+    ///     .with_storages(Mapping::All("tank".to_owned()))
+    ///     .with_online();
+    /// let vmid = client.node("pve1").qemu(100).remote_migrate(how).await?;
+    /// println!("it is {vmid} there");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Locked`](crate::Kind::Locked), or why the other cluster does not take it.
     pub fn remote_migrate(&self, how: RemoteMigration) -> TaskCall<u32> {

@@ -145,6 +145,8 @@ impl CloneOptions {
 
 impl Qemu {
     /// The snapshots, with `current` among them.
+    ///
+    /// Example: see [`snapshot`](Self::snapshot).
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
         self.client
             .fetch(self.request(Method::Get, "/snapshot")?)
@@ -161,6 +163,25 @@ impl Qemu {
 
     /// Takes a snapshot of the disks.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.snapshot("before", "Before the upgrade").await?;
+    /// let taken = vm.snapshots().await?;
+    /// let before = taken.iter().find(|snapshot| snapshot.name == "before").unwrap();
+    /// assert_eq!(before.description.as_deref(), Some("Before the upgrade"));
+    /// vm.ensure_config(&QemuConfig::new().with_name("upgraded")).await?;
+    /// vm.rollback("before").await?;
+    /// assert_ne!(vm.config().await?.name().as_deref(), Some("upgraded"));
+    /// vm.delete_snapshot("before").await?;
+    /// assert_eq!(vm.snapshots().await?.len(), 1, "the present state");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// A task failure if a disk's format or storage cannot.
     pub fn snapshot(&self, name: &str, description: &str) -> TaskCall<()> {
@@ -176,11 +197,15 @@ impl Qemu {
     }
 
     /// Goes back to a snapshot.
+    ///
+    /// Example: see [`snapshot`](Self::snapshot).
     pub fn rollback(&self, name: &str) -> TaskCall<()> {
         self.plain("rolling back", self.named(Method::Post, name, "/rollback"))
     }
 
     /// Removes a snapshot.
+    ///
+    /// Example: see [`snapshot`](Self::snapshot).
     pub fn delete_snapshot(&self, name: &str) -> TaskCall<()> {
         self.plain(
             "removing a snapshot of",
@@ -189,6 +214,8 @@ impl Qemu {
     }
 
     /// Makes it a template, for good.
+    ///
+    /// Example: see [`clone_to`](Self::clone_to).
     pub fn make_template(&self) -> TaskCall<()> {
         self.plain(
             "making a template of",
@@ -197,6 +224,21 @@ impl Qemu {
     }
 
     /// Clones it under a given id. MAC addresses and UUIDs are made anew.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::CloneOptions;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.make_template().await?;
+    /// assert!(vm.config().await?.is_template());
+    /// let clone = vm.clone_to(101, CloneOptions::new().with_name("web-1")).await?.qemu;
+    /// assert_eq!(clone.config().await?.name().as_deref(), Some("web-1"));
+    /// assert!(vm.clone_to(101, CloneOptions::new()).await.unwrap_err().is_already_exists());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, also while someone else is

@@ -168,19 +168,21 @@ impl StorageMade {
 /// A storage of the cluster by its name.
 ///
 /// ```
+/// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-/// # use proxmox_client::simulator::{Simulator, World};
-/// # let simulator = Simulator::new(World::lab());
-/// # let client = simulator.connect();
-/// use proxmox_client::property::PruneBackups;
-/// use proxmox_client::{Ensured, NewStorage, StorageSettings};
-/// let keep = PruneBackups::default().with_daily(7u32);
-/// let nas = NewStorage::nfs("192.0.2.5", "/tank/pve")
-///     .with_settings(StorageSettings::new().with_contents(["backup", "iso"]).with_retention(&keep));
-/// let made = client.storage("nas").ensure(&nas).await?;
-/// assert_eq!(made.ensured, Ensured::Created);
-/// assert_eq!(client.storage("nas").get().await?.unwrap().path.as_deref(), Some("/mnt/pve/nas"));
+/// use proxmox_client::{Ensured, NewStorage, Removed, StorageSettings};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let nas = client.storage("nas");
+/// let settings = StorageSettings::new().with_contents(["iso", "backup"]);
+/// let wanted = NewStorage::nfs("192.0.2.5", "/tank/pve").with_settings(settings);
+/// assert_eq!(nas.ensure(&wanted).await?.ensured, Ensured::Created);
+/// assert_eq!(nas.ensure(&wanted).await?.ensured, Ensured::Unchanged);
+/// let only_here = StorageSettings::new().with_nodes(["pve1"]);
+/// assert_eq!(nas.update(&only_here).await?.ensured, Ensured::Updated(vec!["nodes".to_owned()]));
+/// assert!(nas.get().await?.unwrap().is_for("pve1"));
+/// assert_eq!(nas.delete().await?, Removed::Removed);
 /// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct Storage {
@@ -190,6 +192,17 @@ pub struct Storage {
 
 impl Client {
     /// The definitions of all storages.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let storages = client.storages().await?;
+    /// let names: Vec<&str> = storages.iter().map(|storage| storage.name.as_str()).collect();
+    /// assert_eq!(names, ["local", "local-hdd", "local-lvm"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn storages(&self) -> Result<Vec<StorageDefinition>> {
         self.fetch(Request::new(Method::Get, "/storage", &[])).await
     }
@@ -230,6 +243,8 @@ impl Storage {
     }
 
     /// Its definition; none if there is no such storage.
+    ///
+    /// Example: see [`Storage`].
     pub async fn get(&self) -> Result<Option<StorageDefinition>> {
         let Some(found) = self.entry(None)?.read().await? else {
             return Ok(None);
@@ -243,6 +258,20 @@ impl Storage {
     }
 
     /// Defines it. The node that answers tries to reach it at once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::NewStorage;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let files = client.storage("files");
+    /// files.create(&NewStorage::directory("/srv/files")).await?;
+    /// assert_eq!(files.get().await?.unwrap().path.as_deref(), Some("/srv/files"));
+    /// let again = files.create(&NewStorage::directory("/srv/files")).await;
+    /// assert!(again.unwrap_err().is_already_exists());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the name is taken; the node's own text if it cannot reach it.
@@ -258,6 +287,8 @@ impl Storage {
     ///
     /// Passwords cannot be read back, so a storage that is there keeps its own: [`update`](Self::update) sets them
     /// again. An encryption key that is there is never replaced, as backups made with it could not be read any more.
+    ///
+    /// Example: see [`Storage`].
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the name is taken by a storage of another kind, or at another place (path, server,
@@ -291,6 +322,8 @@ impl Storage {
 
     /// Sets all these settings, passwords and keys too, whatever it has.
     ///
+    /// Example: see [`Storage`].
+    ///
     /// # Errors
     /// [`Kind::NotFound`]; [`Kind::Parameter`] for a setting that this kind of storage does not have.
     pub async fn update(&self, settings: &StorageSettings) -> Result<StorageMade> {
@@ -301,6 +334,8 @@ impl Storage {
     }
 
     /// Forgets it; what it holds stays where it is.
+    ///
+    /// Example: see [`Storage`].
     ///
     /// # Errors
     /// The server's text if another storage is based on it.

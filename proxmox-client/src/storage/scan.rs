@@ -158,6 +158,33 @@ impl ScanLogin {
 }
 
 /// What this node finds that could become a storage.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::simulator::{Simulator, World};
+/// use proxmox_client::ScanLogin;
+/// # let world = World::lab()
+/// #     .with_scan("nfs", "nas", r#"[{"path":"/tank","options":"*"}]"#)
+/// #     .with_scan("cifs", "nas", r#"[{"share":"media"}]"#)
+/// #     .with_scan("pbs", "backup", r#"[{"store":"main"}]"#)
+/// #     .with_scan("iscsi", "nas:3260", r#"[{"target":"iqn.2003-01.org.example:a","portal":"nas:3260"}]"#)
+/// #     .with_scan("lvm", "", r#"[{"vg":"pve"}]"#)
+/// #     .with_scan("lvmthin", "pve", r#"[{"lv":"data"}]"#)
+/// #     .with_scan("zfs", "", r#"[{"pool":"rpool"}]"#);
+/// # let client = Simulator::new(world).connect();
+/// let scan = client.node("pve1").scan();
+/// assert_eq!(scan.nfs("nas").await?[0].path, "/tank");
+/// assert_eq!(scan.cifs("nas", None).await?[0].share, "media");
+/// assert_eq!(scan.iscsi("nas:3260").await?[0].target, "iqn.2003-01.org.example:a");
+/// let login = ScanLogin::new("root@pam", "secret");
+/// assert_eq!(scan.backup_server("backup", &login).await?[0].name, "main");
+/// assert_eq!(scan.lvm().await?[0].name, "pve");
+/// assert_eq!(scan.lvm_thin("pve").await?[0].name, "data");
+/// assert_eq!(scan.zfs().await?[0].name, "rpool");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Scan(Node);
 
@@ -165,6 +192,7 @@ impl Node {
     /// Looks for what could become a storage.
     ///
     /// ```
+    /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{Simulator, World};
     /// # let world = World::lab().with_scan("nfs", "192.0.2.5", r#"[{"path":"/tank","options":"*"}]"#);
@@ -172,6 +200,7 @@ impl Node {
     /// let exports = client.node("pve1").scan().nfs("192.0.2.5").await?;
     /// assert_eq!(exports[0].path, "/tank");
     /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     pub fn scan(&self) -> Scan {
         Scan(self.clone())
@@ -189,12 +218,16 @@ impl Scan {
     }
 
     /// The exports of an NFS server.
+    ///
+    /// Example: see [`Scan`].
     pub async fn nfs(&self, server: &str) -> Result<Vec<NfsExport>> {
         let request = self.request("nfs")?.with("server", server);
         self.ask(&format!("exports of {server}"), request).await
     }
 
     /// The shares of an SMB server; without a login those that guests see.
+    ///
+    /// Example: see [`Scan`].
     pub async fn cifs(&self, server: &str, login: Option<&ScanLogin>) -> Result<Vec<CifsShare>> {
         let request = self.request("cifs")?.with("server", server);
         let request = match login {
@@ -205,17 +238,23 @@ impl Scan {
     }
 
     /// The targets behind an iSCSI portal.
+    ///
+    /// Example: see [`Scan`].
     pub async fn iscsi(&self, portal: &str) -> Result<Vec<IscsiTarget>> {
         let request = self.request("iscsi")?.with("portal", portal);
         self.ask(&format!("targets of {portal}"), request).await
     }
 
     /// The node's volume groups.
+    ///
+    /// Example: see [`Scan`].
     pub async fn lvm(&self) -> Result<Vec<VolumeGroup>> {
         self.ask("volume groups", self.request("lvm")?).await
     }
 
     /// The thin pools of a volume group.
+    ///
+    /// Example: see [`Scan`].
     pub async fn lvm_thin(&self, volume_group: &str) -> Result<Vec<ThinPool>> {
         let request = self.request("lvmthin")?.with("vg", volume_group);
         self.ask(&format!("thin pools of {volume_group}"), request)
@@ -223,11 +262,15 @@ impl Scan {
     }
 
     /// The node's ZFS pools.
+    ///
+    /// Example: see [`Scan`].
     pub async fn zfs(&self) -> Result<Vec<ZfsPool>> {
         self.ask("ZFS pools", self.request("zfs")?).await
     }
 
     /// The data stores of a Proxmox Backup Server that a user may see.
+    ///
+    /// Example: see [`Scan`].
     pub async fn backup_server(&self, server: &str, login: &ScanLogin) -> Result<Vec<Datastore>> {
         let request = login.put_into(self.request("pbs")?.with("server", server));
         self.ask(&format!("data stores of {server}"), request).await

@@ -105,6 +105,20 @@ impl<T> TaskCall<T> {
 
     /// Sends the call and gives the task, without waiting for its end.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::task::Submitted;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// match vm.start().submit().await? {
+    ///     Submitted::Task(task) => assert_eq!(task.upid().node(), "pve1"),
+    ///     other => panic!("a start is a task: {other:?}"),
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// The call itself was refused. Some calls end so quickly that there is no task
     /// (deleting a volume with a delay); then the answer is [`Submitted::Done`].

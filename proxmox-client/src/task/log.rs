@@ -23,6 +23,7 @@ impl<T> Task<T> {
     /// A failure to read ends the stream. What became of the task is not told: await it, or read the last line.
     ///
     /// ```
+    /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// use futures::StreamExt;
     /// use proxmox_client::simulator::{Simulator, World};
@@ -33,6 +34,7 @@ impl<T> Task<T> {
     /// let lines: Vec<_> = task.follow_log().collect().await;
     /// assert_eq!(lines.last().unwrap().as_ref().unwrap().text, "TASK OK");
     /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     pub fn follow_log(&self) -> impl Stream<Item = Result<LogLine>> + Send + use<'_, T> {
         let poller = &self.poller;
