@@ -191,17 +191,7 @@ pub struct Scan(Node);
 impl Node {
     /// Looks for what could become a storage.
     ///
-    /// ```
-    /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// # use proxmox_client::simulator::{Simulator, World};
-    /// # let world = World::lab().with_scan("nfs", "192.0.2.5", r#"[{"path":"/tank","options":"*"}]"#);
-    /// # let client = Simulator::new(world).connect();
-    /// let exports = client.node("pve1").scan().nfs("192.0.2.5").await?;
-    /// assert_eq!(exports[0].path, "/tank");
-    /// # Ok(()) }
-    /// # #[cfg(not(feature = "simulator"))] fn main() {}
-    /// ```
+    /// Example: see [`Scan`].
     pub fn scan(&self) -> Scan {
         Scan(self.clone())
     }
