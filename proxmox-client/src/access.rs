@@ -296,6 +296,8 @@ impl Access {
     }
 
     /// All users.
+    ///
+    /// Example: see [`ensure_user`](Self::ensure_user).
     pub async fn users(&self) -> Result<Vec<User>> {
         self.0
             .fetch(Request::new(Method::Get, "/access/users", &[]))
@@ -303,6 +305,21 @@ impl Access {
     }
 
     /// Makes sure that there is such a user with these settings; other settings of one that is there are left alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, Removed, UserSettings};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let access = client.access();
+    /// let wanted = UserSettings::new().with_email("alice@example.test");
+    /// assert_eq!(access.ensure_user("alice@pve", &wanted).await?, Ensured::Created);
+    /// assert_eq!(access.ensure_user("alice@pve", &wanted).await?, Ensured::Unchanged);
+    /// assert!(access.users().await?.iter().any(|user| user.id == "alice@pve"));
+    /// assert_eq!(access.delete_user("alice@pve").await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Permission`], [`Kind::Parameter`], or a group that does not exist.
@@ -353,12 +370,16 @@ impl Access {
     }
 
     /// Removes a user with all tokens and rights.
+    ///
+    /// Example: see [`ensure_user`](Self::ensure_user).
     pub async fn delete_user(&self, id: &str) -> Result<Removed> {
         let request = Request::new(Method::Delete, "/access/users/{userid}", &[id]);
         self.remove(request, format!("removing user {id}")).await
     }
 
     /// All groups.
+    ///
+    /// Example: see [`ensure_group`](Self::ensure_group).
     pub async fn groups(&self) -> Result<Vec<Group>> {
         self.0
             .fetch(Request::new(Method::Get, "/access/groups", &[]))
@@ -366,6 +387,20 @@ impl Access {
     }
 
     /// Makes sure that there is such a group.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, Removed};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let access = client.access();
+    /// assert_eq!(access.ensure_group("operators", "On call").await?, Ensured::Created);
+    /// assert_eq!(access.ensure_group("operators", "On call").await?, Ensured::Unchanged);
+    /// assert_eq!(access.groups().await?[0].comment.as_deref(), Some("On call"));
+    /// assert_eq!(access.delete_group("operators").await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_group(&self, id: &str, comment: &str) -> Result<Ensured> {
         let doing = format!("setting up group {id}");
         let groups = self.groups().await?;
@@ -386,12 +421,16 @@ impl Access {
     }
 
     /// Removes a group and its rights.
+    ///
+    /// Example: see [`ensure_group`](Self::ensure_group).
     pub async fn delete_group(&self, id: &str) -> Result<Removed> {
         let request = Request::new(Method::Delete, "/access/groups/{groupid}", &[id]);
         self.remove(request, format!("removing group {id}")).await
     }
 
     /// All roles.
+    ///
+    /// Example: see [`ensure_role`](Self::ensure_role).
     pub async fn roles(&self) -> Result<Vec<Role>> {
         self.0
             .fetch(Request::new(Method::Get, "/access/roles", &[]))
@@ -399,6 +438,21 @@ impl Access {
     }
 
     /// Makes sure that there is a role with exactly these privileges.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, Removed};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let access = client.access();
+    /// let privileges = ["VM.PowerMgmt", "VM.Audit"];
+    /// assert_eq!(access.ensure_role("Operator", privileges).await?, Ensured::Created);
+    /// assert_eq!(access.ensure_role("Operator", privileges).await?, Ensured::Unchanged);
+    /// assert!(access.roles().await?.iter().any(|role| role.id == "Operator"));
+    /// assert_eq!(access.delete_role("Operator").await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a role that came with the server and differs; [`Kind::Parameter`] for a privilege
@@ -436,12 +490,16 @@ impl Access {
     }
 
     /// Removes a role.
+    ///
+    /// Example: see [`ensure_role`](Self::ensure_role).
     pub async fn delete_role(&self, id: &str) -> Result<Removed> {
         let request = Request::new(Method::Delete, "/access/roles/{roleid}", &[id]);
         self.remove(request, format!("removing role {id}")).await
     }
 
     /// Who has which role where.
+    ///
+    /// Example: see [`grant`](Self::grant).
     pub async fn acl(&self) -> Result<Vec<AclEntry>> {
         self.0
             .fetch(Request::new(Method::Get, "/access/acl", &[]))
@@ -449,6 +507,22 @@ impl Access {
     }
 
     /// Makes sure that someone has a role on a path.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, Grant, Removed, UserSettings};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let access = client.access();
+    /// access.ensure_user("alice@pve", &UserSettings::new()).await?;
+    /// let may_look = Grant::to_user("alice@pve", "PVEAuditor", "/vms");
+    /// assert_eq!(access.grant(&may_look).await?, Ensured::Created);
+    /// assert_eq!(access.grant(&may_look).await?, Ensured::Unchanged);
+    /// assert!(access.acl().await?.iter().any(|entry| entry.who == "alice@pve"));
+    /// assert_eq!(access.revoke(&may_look).await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn grant(&self, grant: &Grant) -> Result<Ensured> {
         let acl = self.acl().await?;
         let known = acl.iter().find(|entry| grant.is(entry));
@@ -467,6 +541,8 @@ impl Access {
     }
 
     /// Takes a role away again.
+    ///
+    /// Example: see [`grant`](Self::grant).
     pub async fn revoke(&self, grant: &Grant) -> Result<Removed> {
         if !self.acl().await?.iter().any(|entry| grant.is(entry)) {
             return Ok(Removed::Absent);
@@ -480,12 +556,31 @@ impl Access {
     }
 
     /// The tokens of a user.
+    ///
+    /// Example: see [`create_token`](Self::create_token).
     pub async fn tokens(&self, user: &str) -> Result<Vec<TokenInfo>> {
         let request = Request::new(Method::Get, "/access/users/{userid}/token", &[user]);
         self.0.fetch(request).await
     }
 
     /// Makes a token. With `separate` it has only the rights that are given to it, else those of its user.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::Simulator;
+    /// use secrecy::ExposeSecret;
+    /// # let simulator = Simulator::lab();
+    /// # let client = simulator.connect();
+    /// let access = client.access();
+    /// let made = access.create_token("root@pam", "ci", false).await?; // the secret is shown this once
+    /// let text = format!("{}={}", made.id, made.secret.expose_secret());
+    /// simulator.builder().token(text).build()?.version().await?;
+    /// assert!(access.tokens("root@pam").await?.iter().any(|token| token.name == "ci"));
+    /// access.delete_token("root@pam", "ci").await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the user has a token of that name: its secret cannot be read again.
@@ -519,6 +614,8 @@ impl Access {
     }
 
     /// Removes a token and its rights.
+    ///
+    /// Example: see [`create_token`](Self::create_token).
     pub async fn delete_token(&self, user: &str, name: &str) -> Result<Removed> {
         let path = "/access/users/{userid}/token/{tokenid}";
         let request = Request::new(Method::Delete, path, &[user, name]);

@@ -43,6 +43,21 @@ pub trait Call {
 
 impl Client {
     /// Makes a call and reads its answer.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "simulator", feature = "api-qemu"))]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::api::qemu::{GetConfig, PostStatusStart};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// client.node("pve1").create_qemu(100, QemuConfig::new().with_name("web")).await?;
+    /// let config = client.call(GetConfig::new("pve1", 100)).await?;
+    /// assert_eq!(config.name().as_deref(), Some("web"));
+    /// let upid = client.call(PostStatusStart::new("pve1", 100)).await?;
+    /// client.task(upid).await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "simulator", feature = "api-qemu")))] fn main() {}
+    /// ```
     pub async fn call<C: Call>(&self, call: C) -> Result<C::Answer> {
         let request = call.into_request()?;
         let doing = request.describe();

@@ -130,6 +130,8 @@ impl ChangeSet {
 
     /// Reads the machines and says what would change; nothing is sent.
     ///
+    /// Example: see [`ChangeSet`].
+    ///
     /// # Errors
     /// [`Kind::NotFound`] for a machine or disk that is not there.
     pub async fn plan(&self) -> Result<ChangePlan> {
@@ -223,6 +225,8 @@ impl ChangePlan {
 
     /// Makes the changes, one machine after another, each under the digest that was read. A machine that fails does not
     /// keep the others from being changed.
+    ///
+    /// Example: see [`ChangeSet`].
     pub async fn apply(&self) -> Vec<StepResult> {
         let mut results = Vec::new();
         for step in &self.steps {

@@ -114,6 +114,19 @@ impl Console {
     /// A ticket for the screen, as VNC over a websocket (`vncproxy`, for nodes `vncshell`): for a program that connects by
     /// itself; [`vnc`](Self::vnc) asks for one and connects.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// let ticket = vm.console().vnc_ticket().await?;
+    /// assert_eq!(ticket.upid().kind(), "vncproxy");
+    /// assert!((5900..=5999).contains(&ticket.port()));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such guest, [`Kind::Permission`] without `VM.Console` or `Sys.Console`.
     pub async fn vnc_ticket(&self) -> Result<ConsoleTicket> {
@@ -128,6 +141,16 @@ impl Console {
     /// A ticket for the terminal (`termproxy`): of a node its shell, of a machine its serial interface, of a container its
     /// console. For a program that connects by itself; [`terminal`](Self::terminal) asks for one and connects.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let ticket = node.console().terminal_ticket().await?;
+    /// assert_eq!(ticket.user(), "root@pam!lab");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// As for [`vnc_ticket`](Self::vnc_ticket); [`Kind::ServerTimeout`] if the terminal does not begin, as for a machine
     /// without serial interface.
@@ -136,6 +159,21 @@ impl Console {
     }
 
     /// What a SPICE viewer needs (`spiceproxy`, for nodes `spiceshell`). The ticket in it is good for 30 seconds.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Kind;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// match vm.console().spice().await {
+    ///     Ok(spice) => std::fs::write("console.vv", spice.viewer_file()).unwrap(), // for `remote-viewer`
+    ///     Err(error) => assert_eq!(error.kind(), Kind::NotConfigured), // its display is another
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotConfigured`] if the machine's display is not SPICE.
@@ -149,6 +187,8 @@ impl Console {
     }
 
     /// Opens the terminal.
+    ///
+    /// Example: see [`Console`].
     ///
     /// # Errors
     /// As for [`terminal_ticket`](Self::terminal_ticket). [`Kind::TicketOnly`] for clients with an API token: the server
@@ -172,6 +212,29 @@ impl Console {
     /// Opens the screen: a byte stream that speaks the RFB protocol from the server's greeting on.
     ///
     /// The server asks for VNC authentication; the password is [`Vnc::password`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{Client, QemuConfig, Trust};
+    /// use tokio::io::AsyncReadExt;
+    /// # let world = World::lab().with_guest("pve1", 100, &QemuConfig::new());
+    /// # let simulator = Simulator::at_real_speed(world);
+    /// # simulator.connect().node("pve1").qemu(100).start().await?;
+    /// # let server = simulator.serve().await.unwrap();
+    /// let client = Client::builder()
+    ///     .endpoint(server.endpoint())
+    ///     .trust(Trust::fingerprint(server.fingerprint())?)
+    ///     .token("root@pam!lab=lab-secret")
+    ///     .build()?;
+    /// let mut screen = client.node("pve1").qemu(100).console().vnc().await?;
+    /// let mut greeting = [0; 12];
+    /// screen.read_exact(&mut greeting).await.unwrap();
+    /// assert_eq!(&greeting, b"RFB 003.008\n");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// As for [`vnc_ticket`](Self::vnc_ticket).

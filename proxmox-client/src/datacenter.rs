@@ -105,6 +105,17 @@ const OPTIONS: &str = "/cluster/options";
 
 impl Client {
     /// Options of the cluster. What is not set is absent.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::ClusterSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// client.ensure_cluster_options(&ClusterSettings::new().with_max_workers(8)).await?;
+    /// assert_eq!(client.cluster_options().await?.max_workers, Some(8));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cluster_options(&self) -> Result<ClusterOptions> {
         let mut members: Map<String, Value> =
             self.fetch(Request::new(Method::Get, OPTIONS, &[])).await?;

@@ -107,6 +107,8 @@ impl Firewall {
     }
 
     /// The rules in order.
+    ///
+    /// Example: see [`ensure_rules`](Self::ensure_rules).
     pub async fn rules(&self) -> Result<Vec<FirewallRule>> {
         self.rule_list().all().await
     }
@@ -116,6 +118,23 @@ impl Firewall {
     /// Rules with another comment are someone else's and stay. Every removal names the digest of the rules that it was
     /// decided on, since positions move when others change the list.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, NewRule};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let firewall = client.node("pve1").firewall();
+    /// let wanted = [
+    ///     NewRule::accept_in().with_service("SSH").with_source("192.0.2.0/28"),
+    ///     NewRule::drop_in().with_ports("tcp", "22"),
+    /// ];
+    /// assert_eq!(firewall.ensure_rules("ssh", &wanted).await?, Ensured::Created);
+    /// assert_eq!(firewall.ensure_rules("ssh", &wanted).await?, Ensured::Unchanged);
+    /// assert_eq!(firewall.rules().await?[0].service.as_deref(), Some("SSH"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Conflict`] if others change the rules all the time; [`Kind::InvalidInput`] for an empty mark.
     pub async fn ensure_rules(&self, mark: &str, wanted: &[NewRule]) -> Result<Ensured> {
@@ -123,6 +142,8 @@ impl Firewall {
     }
 
     /// The options that are set.
+    ///
+    /// Example: see [`ensure_settings`](Self::ensure_settings).
     pub async fn options(&self) -> Result<FirewallOptions> {
         self.client
             .fetch(self.request(Method::Get, "/options"))
@@ -131,6 +152,19 @@ impl Firewall {
     }
 
     /// Makes sure that options have these values, such as `("enable", "1")` or `("policy_in", "DROP")`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Ensured;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let firewall = client.firewall();
+    /// let wanted = [("enable", "1"), ("policy_in", "DROP")];
+    /// assert!(matches!(firewall.ensure_options(&wanted).await?, Ensured::Updated(_)));
+    /// assert_eq!(firewall.ensure_options(&wanted).await?, Ensured::Unchanged);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_options(&self, wanted: &[(&str, &str)]) -> Result<Ensured> {
         let mut settings = FirewallSettings::new();
         for (name, value) in wanted {
@@ -140,6 +174,20 @@ impl Firewall {
     }
 
     /// Makes sure that options are set so; others are left alone. The change is bound to the digest of what was read.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Ensured, FirewallSettings, Policy};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let firewall = client.firewall();
+    /// let wanted = FirewallSettings::new().with_enabled(true).with_policy_in(&Policy::Drop);
+    /// assert!(matches!(firewall.ensure_settings(&wanted).await?, Ensured::Updated(_)));
+    /// assert_eq!(firewall.ensure_settings(&wanted).await?, Ensured::Unchanged);
+    /// assert_eq!(firewall.options().await?.policy_in, Some(Policy::Drop));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Conflict`] if someone changed the options meanwhile; [`Kind::Parameter`] for an option that this firewall
@@ -166,6 +214,8 @@ impl Firewall {
     }
 
     /// The aliases: names for addresses and networks. Nodes and vnets have none of their own.
+    ///
+    /// Example: see [`references`](Self::references).
     pub async fn aliases(&self) -> Result<Vec<AliasInfo>> {
         self.client
             .fetch(self.request(Method::Get, "/aliases"))
@@ -179,6 +229,8 @@ impl Firewall {
     }
 
     /// The IP sets. Nodes and vnets have none of their own.
+    ///
+    /// Example: see [`references`](Self::references).
     pub async fn ip_sets(&self) -> Result<Vec<IpSetInfo>> {
         self.client
             .fetch(self.request(Method::Get, "/ipset"))
@@ -192,6 +244,23 @@ impl Firewall {
     }
 
     /// What rules here may name as source or destination: aliases and IP sets of this firewall, and of those above it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::AliasSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let firewall = client.firewall();
+    /// firewall.alias("gateway").ensure(&AliasSettings::of("192.0.2.1")).await?;
+    /// firewall.ip_set("nodes").ensure("Nodes").await?;
+    /// assert_eq!(firewall.aliases().await?[0].network, "192.0.2.1");
+    /// assert_eq!(firewall.ip_sets().await?[0].comment.as_deref(), Some("Nodes"));
+    /// let named = firewall.references().await?;
+    /// let spelled: Vec<&str> = named.iter().map(|one| one.reference.as_str()).collect();
+    /// assert_eq!(spelled, ["+nodes", "gateway"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn references(&self) -> Result<Vec<FirewallReference>> {
         self.client
             .fetch(self.request(Method::Get, "/refs"))

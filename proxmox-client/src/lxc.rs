@@ -181,6 +181,8 @@ impl Lxc {
 
     /// The configuration, with changes that wait for the next start already in it.
     ///
+    /// Example: see [`pending`](Self::pending).
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such container on this node.
     pub async fn config(&self) -> Result<LxcConfig> {
@@ -188,6 +190,22 @@ impl Lxc {
     }
 
     /// The configuration that is in use now, without waiting changes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.start().await?;
+    /// dns.ensure_config(&LxcConfig::new().with_terminals(4)).await?;
+    /// assert_eq!(dns.current_config().await?.text("tty"), None);
+    /// assert_eq!(dns.config().await?.text("tty").as_deref(), Some("4"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn current_config(&self) -> Result<LxcConfig> {
         guest::config(self, true).await
     }
@@ -238,6 +256,20 @@ impl Lxc {
     }
 
     /// Whether there is such a container on this node.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// assert!(dns.exists().await?);
+    /// assert!(!node.lxc(201).exists().await?);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn exists(&self) -> Result<bool> {
         guest::exists(self).await
     }
@@ -328,6 +360,22 @@ impl Lxc {
     }
 
     /// Like [`delete`](Self::delete), but a container that runs is stopped first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::Removed;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.start().await?;
+    /// assert_eq!(dns.delete_even_if_running().await?, Removed::Removed);
+    /// assert!(!dns.exists().await?);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn delete_even_if_running(&self) -> TaskCall<Removed> {
         self.removal(true)
     }
@@ -357,6 +405,21 @@ impl Lxc {
 
     /// Grows `rootfs` or a mount point (`mp0`) with its file system to a size, also while it runs; a volume of that size
     /// or larger is left alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{Grown, Size};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// assert_eq!(dns.grow_volume("rootfs", Size::gib(8)).await?, Grown::To(Size::gib(8)));
+    /// assert_eq!(dns.grow_volume("rootfs", Size::gib(6)).await?, Grown::Unchanged(Size::gib(8)));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotFound`] if the container or volume does not exist.

@@ -240,6 +240,30 @@ mapping_noun!(
 );
 
 /// The cluster's resource mappings.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// # use proxmox_client::simulator::{NodeSpec, PciSpec, Simulator, UsbSpec, World};
+/// use proxmox_client::mapping::{DirMap, DirMappingSettings, PciMap, PciMappingSettings};
+/// use proxmox_client::mapping::{UsbMap, UsbMappingSettings};
+/// # let card = PciSpec::new("0000:01:00.0", "10de", "2684").with_iommu_group(14);
+/// # let node = NodeSpec::new("pve1", 8, 16 << 30);
+/// # let node = node.with_pci_device(card).with_usb_device(UsbSpec::new("0529", "0620", 1, "2.3"));
+/// # let client = Simulator::new(World::lab().with_node(node)).connect();
+/// let (node, mappings) = (client.node("pve1"), client.mappings());
+/// let card = PciMap::of_device("pve1", &node.pci_devices().await?[0]);
+/// mappings.pci_device("gpu").ensure(&PciMappingSettings::new().with_maps([&card])).await?;
+/// assert!(mappings.pci_checked("pve1").await?[0].problems().is_empty());
+/// let key = UsbMap::of_device("pve1", &node.usb_devices().await?[0]);
+/// mappings.usb_device("key").ensure(&UsbMappingSettings::new().with_maps([&key])).await?;
+/// assert!(mappings.usb_checked("pve1").await?[0].problems().is_empty());
+/// let share = DirMap::new("pve1", "/srv/share");
+/// mappings.dir("share").ensure(&DirMappingSettings::new().with_maps([&share])).await?;
+/// assert_eq!(mappings.dirs().await?[0].maps()?, [share]);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mappings(Client);
 
@@ -260,11 +284,31 @@ impl Mappings {
     }
 
     /// Mappings of PCI devices.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{NodeSpec, PciSpec, Simulator, UsbSpec, World};
+    /// # use proxmox_client::mapping::{PciMap, PciMappingSettings};
+    /// # let card = PciSpec::new("0000:01:00.0", "10de", "2684").with_iommu_group(14);
+    /// # let node = NodeSpec::new("pve1", 8, 16 << 30);
+    /// # let node = node.with_pci_device(card).with_usb_device(UsbSpec::new("0529", "0620", 1, "2.3"));
+    /// # let client = Simulator::new(World::lab().with_node(node)).connect();
+    /// assert!(client.mappings().pci().await?.is_empty());
+    /// let card = PciMap::new("pve2", "0000:41:00.0", "10de:2684");
+    /// let gpu = client.mappings().pci_device("gpu");
+    /// gpu.ensure(&PciMappingSettings::new().with_maps([&card])).await?;
+    /// assert_eq!(client.mappings().pci().await?[0].maps()?, [card]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn pci(&self) -> Result<Vec<PciMappingInfo>> {
         self.list::<PciMappingNoun>(None).await
     }
 
     /// Mappings of PCI devices, with what a node finds that checks them; it must be the node that answers.
+    ///
+    /// Example: see [`Mappings`].
     pub async fn pci_checked(&self, node: &str) -> Result<Vec<PciMappingInfo>> {
         self.list::<PciMappingNoun>(Some(node)).await
     }
@@ -275,11 +319,29 @@ impl Mappings {
     }
 
     /// Mappings of USB devices.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{NodeSpec, PciSpec, Simulator, UsbSpec, World};
+    /// use proxmox_client::mapping::{UsbMap, UsbMappingSettings};
+    /// # let card = PciSpec::new("0000:01:00.0", "10de", "2684").with_iommu_group(14);
+    /// # let node = NodeSpec::new("pve1", 8, 16 << 30);
+    /// # let node = node.with_pci_device(card).with_usb_device(UsbSpec::new("0529", "0620", 1, "2.3"));
+    /// # let client = Simulator::new(World::lab().with_node(node)).connect();
+    /// let key = UsbMap::new("pve1", "0529:0620");
+    /// client.mappings().usb_device("key").ensure(&UsbMappingSettings::new().with_maps([&key])).await?;
+    /// assert_eq!(client.mappings().usb().await?[0].maps()?, [key]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn usb(&self) -> Result<Vec<UsbMappingInfo>> {
         self.list::<UsbMappingNoun>(None).await
     }
 
     /// Mappings of USB devices, with what a node finds that checks them; it must be the node that answers.
+    ///
+    /// Example: see [`Mappings`].
     pub async fn usb_checked(&self, node: &str) -> Result<Vec<UsbMappingInfo>> {
         self.list::<UsbMappingNoun>(Some(node)).await
     }
@@ -290,11 +352,15 @@ impl Mappings {
     }
 
     /// Mappings of directories.
+    ///
+    /// Example: see [`Mappings`].
     pub async fn dirs(&self) -> Result<Vec<DirMappingInfo>> {
         self.list::<DirMappingNoun>(None).await
     }
 
     /// Mappings of directories, with what a node finds that checks them; it must be the node that answers.
+    ///
+    /// Example: see [`Mappings`].
     pub async fn dirs_checked(&self, node: &str) -> Result<Vec<DirMappingInfo>> {
         self.list::<DirMappingNoun>(Some(node)).await
     }

@@ -406,6 +406,19 @@ struct Export {
 
 impl Client {
     /// All metric servers, with their addresses.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::metrics::MetricServerSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let wanted = MetricServerSettings::graphite("graphite.example.test", 2003);
+    /// client.metric_server("graphite").ensure(&wanted).await?;
+    /// let servers = client.metric_servers().await?;
+    /// assert_eq!(servers[0].server.as_deref(), Some("graphite.example.test"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn metric_servers(&self) -> Result<Vec<MetricServerInfo>> {
         all::<MetricServerNoun>(self, list::<MetricServerNoun>(&[])).await
     }

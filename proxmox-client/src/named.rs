@@ -86,6 +86,24 @@ pub trait Noun: about::Sealed {
 }
 
 /// One object by its name. It need not exist.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{AliasSettings, Ensured, Kind, Removed};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let gateway = client.firewall().alias("gateway");
+/// assert!(gateway.get().await?.is_none());
+/// gateway.create(&AliasSettings::of("192.0.2.1")).await?;
+/// let moved = AliasSettings::of("192.0.2.254");
+/// assert_eq!(gateway.update(&moved).await?, Ensured::Updated(vec!["cidr".to_owned()]));
+/// assert_eq!(gateway.ensure(&moved).await?, Ensured::Unchanged);
+/// assert_eq!(gateway.get().await?.unwrap().network, "192.0.2.254");
+/// assert_eq!(gateway.delete().await?, Removed::Removed);
+/// assert_eq!(gateway.update(&moved).await.unwrap_err().kind(), Kind::NotFound);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 pub struct Named<N: Noun> {
     client: Client,
     /// Path of what the collection is in, if there are several such things.
@@ -209,6 +227,8 @@ impl<N: Noun> Named<N> {
 
     /// The object as it is; none if there is no such one. Secrets that the server shows are left out.
     ///
+    /// Example: see [`Named`].
+    ///
     /// # Errors
     /// [`Kind::Permission`], and what any call can fail with.
     pub async fn get(&self) -> Result<Option<N::Info>> {
@@ -225,6 +245,8 @@ impl<N: Noun> Named<N> {
     }
 
     /// Makes it.
+    ///
+    /// Example: see [`Named`].
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if there is one of that name, [`Kind::InvalidInput`] if the settings say no kind where
@@ -260,6 +282,8 @@ impl<N: Noun> Named<N> {
     /// show are always sent. The change is bound to the digest of what was read; after someone else's change it is
     /// decided anew.
     ///
+    /// Example: see [`Named`].
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is none, [`Kind::InvalidInput`] if it is of another kind, [`Kind::Conflict`] if others
     /// change it all the time, [`Kind::Parameter`] for settings that the server refuses.
@@ -269,6 +293,8 @@ impl<N: Noun> Named<N> {
 
     /// Makes sure that there is one with these settings; what they do not name is left alone. A secret that the server
     /// does not show is sent when the object is made, and by [`update`](Self::update) afterwards.
+    ///
+    /// Example: see [`Named`].
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`update`](Self::update).
@@ -347,6 +373,8 @@ impl<N: Noun> Named<N> {
     }
 
     /// Removes it.
+    ///
+    /// Example: see [`Named`].
     ///
     /// # Errors
     /// [`Kind::InUse`] if something needs it.

@@ -241,6 +241,8 @@ impl Node {
     }
 
     /// What waits to be applied, as a diff of the node's file of interfaces; none if nothing does.
+    ///
+    /// Example: see [`apply_pending_network`](Self::apply_pending_network).
     pub async fn pending_network(&self) -> Result<Option<String>> {
         let request = self.request(Method::Get, "/network")?;
         let envelope = self.client().request(request).await;
@@ -255,6 +257,8 @@ impl Node {
     /// Puts waiting changes of interfaces into effect, and those of software-defined networks that this node has not
     /// loaded yet.
     ///
+    /// Example: see [the module](crate::network).
+    ///
     /// # Errors
     /// A task failure if the node cannot bring the interfaces up; it keeps the new configuration all the same.
     pub fn apply_network(&self) -> TaskCall<()> {
@@ -267,6 +271,21 @@ impl Node {
     }
 
     /// Puts waiting changes of interfaces into effect, if there are any.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::network::InterfaceSettings;
+    /// use proxmox_client::sdn::Applied;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let bridge = InterfaceSettings::bridge([""; 0]).with_address("198.51.100.1/24");
+    /// node.interface("vmbr7").ensure(&bridge).await?;
+    /// assert!(node.pending_network().await?.is_some());
+    /// assert_eq!(node.apply_pending_network().await?, Applied::Applied);
+    /// assert_eq!(node.apply_pending_network().await?, Applied::Unchanged);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn apply_pending_network(&self) -> Result<Applied> {
         if self.pending_network().await?.is_none() {
             return Ok(Applied::Unchanged);
@@ -276,6 +295,19 @@ impl Node {
     }
 
     /// Drops waiting changes of interfaces.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::network::InterfaceSettings;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// node.interface("vmbr7").ensure(&InterfaceSettings::bridge([""; 0])).await?;
+    /// node.revert_network().await?;
+    /// assert_eq!(node.pending_network().await?, None);
+    /// assert!(node.interface("vmbr7").get().await?.is_none());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn revert_network(&self) -> Result<()> {
         let request = self.request(Method::Delete, "/network")?;
         let done = self.client().request(request).await;
@@ -284,6 +316,8 @@ impl Node {
     }
 
     /// Name servers.
+    ///
+    /// Example: see [`ensure_dns`](Self::ensure_dns).
     pub async fn dns(&self) -> Result<NodeDns> {
         self.client()
             .fetch(self.request(Method::Get, "/dns")?)
@@ -291,6 +325,18 @@ impl Node {
     }
 
     /// Makes sure that names are looked up in this domain by exactly these servers, three at most.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Ensured;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// node.ensure_dns("lab.test", &["192.0.2.53"]).await?;
+    /// assert_eq!(node.ensure_dns("lab.test", &["192.0.2.53"]).await?, Ensured::Unchanged);
+    /// assert_eq!(node.dns().await?.first.as_deref(), Some("192.0.2.53"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for more servers.
@@ -326,6 +372,8 @@ impl Node {
     }
 
     /// `/etc/hosts`.
+    ///
+    /// Example: see [`ensure_hosts`](Self::ensure_hosts).
     pub async fn hosts(&self) -> Result<NodeHosts> {
         self.client()
             .fetch(self.request(Method::Get, "/hosts")?)
@@ -333,6 +381,19 @@ impl Node {
     }
 
     /// Makes sure that `/etc/hosts` has this content. The change is bound to the digest of what was read.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Ensured;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let text = format!("{}192.0.2.20 nas\n", node.hosts().await?.text);
+    /// node.ensure_hosts(&text).await?;
+    /// assert_eq!(node.ensure_hosts(&text).await?, Ensured::Unchanged);
+    /// assert!(node.hosts().await?.text.ends_with("192.0.2.20 nas\n"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Conflict`] if someone changed it meanwhile.
@@ -351,6 +412,8 @@ impl Node {
     }
 
     /// Time and time zone.
+    ///
+    /// Example: see [`ensure_time_zone`](Self::ensure_time_zone).
     pub async fn time(&self) -> Result<NodeTime> {
         self.client()
             .fetch(self.request(Method::Get, "/time")?)
@@ -358,6 +421,18 @@ impl Node {
     }
 
     /// Makes sure that the node has this time zone, such as `Europe/Vienna`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Ensured;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// node.ensure_time_zone("Europe/Vienna").await?;
+    /// assert_eq!(node.ensure_time_zone("Europe/Vienna").await?, Ensured::Unchanged);
+    /// assert_eq!(node.time().await?.zone, "Europe/Vienna");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_time_zone(&self, zone: &str) -> Result<Ensured> {
         if self.time().await?.zone == zone {
             return Ok(Ensured::Unchanged);

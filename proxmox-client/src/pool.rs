@@ -28,6 +28,23 @@ record! {
 }
 
 /// A pool.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{Ensured, QemuConfig, Removed};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+/// let pool = client.pool("lab");
+/// assert_eq!(pool.ensure("Experiments").await?, Ensured::Created);
+/// assert_eq!(pool.ensure_guests(&[100], false).await?, [100]);
+/// assert_eq!(pool.get().await?.unwrap().members.unwrap()[0].vmid, Some(100));
+/// assert_eq!(pool.remove_guests(&[100, 101]).await?, [100]);
+/// assert_eq!(client.pools().await?[0].id, "lab");
+/// assert_eq!(pool.delete().await?, Removed::Removed);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pool {
     client: Client,
@@ -36,6 +53,8 @@ pub struct Pool {
 
 impl Client {
     /// All pools, without their members.
+    ///
+    /// Example: see [`Pool`].
     pub async fn pools(&self) -> Result<Vec<PoolInfo>> {
         self.fetch(Request::new(Method::Get, "/pools", &[])).await
     }
@@ -66,6 +85,8 @@ impl Pool {
     }
 
     /// The pool with its members; none if there is no such pool.
+    ///
+    /// Example: see [`Pool`].
     pub async fn get(&self) -> Result<Option<PoolInfo>> {
         let found: Result<Vec<PoolInfo>> = self.client.fetch(self.request(Method::Get)).await;
         match found {
@@ -76,6 +97,8 @@ impl Pool {
     }
 
     /// Makes sure that it is there.
+    ///
+    /// Example: see [`Pool`].
     pub async fn ensure(&self, comment: &str) -> Result<Ensured> {
         let Some(known) = self.get().await? else {
             let request = self.request(Method::Post).with("comment", comment);
@@ -96,6 +119,8 @@ impl Pool {
 
     /// Makes sure that these guests are in it; those in another pool are moved when `take` says so. Gives the guests
     /// that were added.
+    ///
+    /// Example: see [`Pool`].
     ///
     /// # Errors
     /// A guest that does not exist, or that another pool has.
@@ -120,6 +145,8 @@ impl Pool {
     }
 
     /// Takes guests out of it, those that are in it. Gives the guests that were.
+    ///
+    /// Example: see [`Pool`].
     pub async fn remove_guests(&self, vmids: &[u32]) -> Result<Vec<u32>> {
         let known = self.get().await?.ok_or_else(|| self.missing())?;
         let inside: Vec<u32> = members(&known).filter(|id| vmids.contains(id)).collect();
@@ -132,6 +159,8 @@ impl Pool {
     }
 
     /// Removes it; it must be empty.
+    ///
+    /// Example: see [`Pool`].
     ///
     /// # Errors
     /// The first member that is in it.

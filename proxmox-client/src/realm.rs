@@ -274,6 +274,22 @@ impl Realm {
     /// Takes users and groups over from the directory. Gives the task's warnings; what was done stands in its log, which
     /// [`submit`](TaskCall::submit) gives a handle for.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{RealmSettings, SyncOptions, SyncScope};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let realm = client.access().realm("corp");
+    /// realm.ensure(&RealmSettings::ldap("ldap.example.test", "dc=example,dc=test", "uid")).await?;
+    /// let look = SyncOptions::new().with_scope(SyncScope::Both).dry_run();
+    /// match realm.sync(look).await {
+    ///     Ok(warnings) => println!("{} warnings", warnings.len()),
+    ///     Err(error) => assert!(error.message().starts_with("not simulated")), // it has no directory to ask
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Parameter`](crate::Kind::Parameter) for realms that are no directory; a task failure if the directory does
     /// not answer.
@@ -302,6 +318,17 @@ impl Realm {
 
 impl Access {
     /// All realms, with what the login page needs to know.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let realms = client.access().realms().await?;
+    /// let names: Vec<&str> = realms.iter().map(|realm| realm.id.as_str()).collect();
+    /// assert_eq!(names, ["pam", "pve"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn realms(&self) -> Result<Vec<RealmInfo>> {
         all::<RealmNoun>(self.client(), list::<RealmNoun>(&[])).await
     }
@@ -314,6 +341,22 @@ impl Access {
     /// Sets a user's password; only for realms that keep passwords themselves (`pve`, `pam`).
     ///
     /// `own` is the caller's own password, which servers since 8.3 ask for unless the caller is `root@pam`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{Login, UserSettings};
+    /// use secrecy::SecretString;
+    /// # let simulator = Simulator::new(World::lab().with_user("root@pam", "root-secret"));
+    /// let log_in = |user, password| simulator.builder().login(Login::new(user, password)).build();
+    /// let root = log_in("root@pam", "root-secret")?.access();
+    /// root.ensure_user("alice@pve", &UserSettings::new()).await?;
+    /// root.set_password("alice@pve", &SecretString::from("correct horse"), None).await?;
+    /// log_in("alice@pve", "correct horse")?.version().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::TicketOnly`](crate::Kind::TicketOnly) for a token: log in with a password instead.

@@ -200,18 +200,22 @@ pub enum ReplicationRemoval {
 /// ```
 /// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-/// # use proxmox_client::{QemuConfig, property::Drive, simulator::{NodeSpec, Simulator, StorageSpec, World}};
-/// # let world = World::lab()
-/// #     .with_node(NodeSpec::new("pve2", 8, 32 << 30))
-/// #     .with_storage(StorageSpec::lvm_thin("tank", 1 << 40).with_kind("zfspool"));
+/// # use proxmox_client::simulator::{NodeSpec, Simulator, StorageSpec, World};
+/// # use proxmox_client::{QemuConfig, property::Drive};
+/// use proxmox_client::{Ensured, ReplicationId, ReplicationRemoval, ReplicationSettings};
+/// # let tank = StorageSpec::lvm_thin("tank", 1 << 40).with_kind("zfspool");
+/// # let world = World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30)).with_storage(tank);
 /// # let client = Simulator::new(world).connect();
-/// # let disk = Drive::allocate("tank", 1);
-/// # client.node("pve1").create_qemu(100, QemuConfig::new().with_drive("scsi0", disk)).await?;
-/// use proxmox_client::{Ensured, ReplicationId, ReplicationSettings};
+/// # let config = QemuConfig::new().with_drive("scsi0", Drive::allocate("tank", 1));
+/// # client.node("pve1").create_qemu(100, config).await?;
 /// let job = client.replication(ReplicationId::new(100, 0));
 /// let often = ReplicationSettings::new().with_schedule("*/5");
 /// assert_eq!(job.ensure("pve2", &often).await?, Ensured::Created);
 /// assert_eq!(job.ensure("pve2", &often).await?, Ensured::Unchanged);
+/// assert_eq!(job.get().await?.unwrap().target.as_deref(), Some("pve2"));
+/// assert_eq!(client.replication_jobs().await?.len(), 1);
+/// job.delete(ReplicationRemoval::Full).await?;
+/// assert!(job.get().await?.unwrap().removal.is_some(), "its next run removes it");
 /// # Ok(()) }
 /// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
@@ -223,6 +227,8 @@ pub struct Replication {
 
 impl Client {
     /// All replication jobs.
+    ///
+    /// Example: see [`Replication`].
     pub async fn replication_jobs(&self) -> Result<Vec<ReplicationJob>> {
         self.fetch(Request::new(Method::Get, "/cluster/replication", &[]))
             .await
@@ -265,6 +271,8 @@ impl Replication {
     }
 
     /// What it does; none if there is no such job.
+    ///
+    /// Example: see [`Replication`].
     pub async fn get(&self) -> Result<Option<ReplicationJob>> {
         let Some(found) = self.entry("").read().await? else {
             return Ok(None);
@@ -281,6 +289,8 @@ impl Replication {
 
     /// Makes sure that the guest is copied to a node. All its disks must be on local ZFS, under the same storage name on
     /// both nodes.
+    ///
+    /// Example: see [`Replication`].
     ///
     /// # Errors
     /// [`Kind::NotFound`] if the guest or the node does not exist; [`Kind::AlreadyExists`] if the job has another target,
@@ -302,6 +312,8 @@ impl Replication {
     }
 
     /// Removes it.
+    ///
+    /// Example: see [`Replication`].
     pub async fn delete(&self, how: ReplicationRemoval) -> Result<Removed> {
         let request = self.request(Method::Delete);
         let request = match how {
@@ -329,6 +341,8 @@ impl Node {
     }
 
     /// How the replication jobs of this node's guests go, or those of one guest.
+    ///
+    /// Example: see [`run_replication`](Self::run_replication).
     pub async fn replications(&self, vmid: Option<u32>) -> Result<Vec<ReplicationStatus>> {
         let mut request = self.request(Method::Get, "/replication")?;
         if let Some(vmid) = vmid {
@@ -339,6 +353,8 @@ impl Node {
     }
 
     /// How a replication job of a guest of this node goes.
+    ///
+    /// Example: see [`run_replication`](Self::run_replication).
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such job, or its guest is on another node.
@@ -351,6 +367,8 @@ impl Node {
     }
 
     /// What the last run of a job said.
+    ///
+    /// Example: see [`run_replication`](Self::run_replication).
     pub async fn replication_log(&self, id: ReplicationId) -> Result<Vec<LogLine>> {
         let request = self
             .of_replication(Method::Get, id, "log")?
@@ -360,6 +378,30 @@ impl Node {
     }
 
     /// Lets a job run as soon as possible: within a minute, if it has run before.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{NodeSpec, Simulator, StorageSpec, World};
+    /// # use proxmox_client::{QemuConfig, property::Drive};
+    /// use proxmox_client::{ReplicationId, ReplicationSettings};
+    /// # let tank = StorageSpec::lvm_thin("tank", 1 << 40).with_kind("zfspool");
+    /// # let world = World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30)).with_storage(tank);
+    /// # let client = Simulator::new(world).connect();
+    /// # let config = QemuConfig::new().with_drive("scsi0", Drive::allocate("tank", 1));
+    /// # client.node("pve1").create_qemu(100, config).await?;
+    /// let (node, id) = (client.node("pve1"), ReplicationId::new(100, 0));
+    /// client.replication(id).ensure("pve2", &ReplicationSettings::new()).await?;
+    /// assert_eq!(node.replications(Some(100)).await?.len(), 1);
+    /// node.run_replication(id).await?;
+    /// while !node.replication_status(id).await?.is_synced() {
+    ///     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    /// }
+    /// let log = node.replication_log(id).await?;
+    /// assert!(log[0].text.ends_with("100-0: start replication job"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn run_replication(&self, id: ReplicationId) -> Result<()> {
         let request = self.of_replication(Method::Post, id, "schedule_now")?;
         let done = self.client().request(request).await;

@@ -131,6 +131,27 @@ pub enum Applied {
 }
 
 /// The cluster's software-defined networks.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::sdn::{Applied, SubnetSettings, VnetSettings, ZoneSettings, ZoneStatus};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let sdn = client.sdn();
+/// sdn.zone("lab").ensure(&ZoneSettings::simple()).await?;
+/// let vnet = sdn.vnet("lab0");
+/// vnet.ensure(&VnetSettings::in_zone("lab")).await?;
+/// vnet.subnet("198.51.100.0/24").ensure(&SubnetSettings::new()).await?;
+/// assert_eq!((sdn.zones().await?.len(), sdn.vnets().await?.len()), (1, 1));
+/// assert_eq!(vnet.subnets().await?[0].network.as_deref(), Some("198.51.100.0/24"));
+/// assert_eq!(sdn.pending().await?.len(), 3);
+/// assert_eq!(sdn.apply_pending().await?, Applied::Applied);
+/// while client.node("pve1").sdn_zones().await?[0].status != ZoneStatus::Available {
+///     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+/// }
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sdn {
     client: Client,
@@ -165,6 +186,8 @@ impl Client {
 
 impl Node {
     /// The zones that this node has, and how they are there.
+    ///
+    /// Example: see [`Sdn`].
     pub async fn sdn_zones(&self) -> Result<Vec<NodeZone>> {
         let request = self.request(Method::Get, "/sdn/zones")?;
         self.client().fetch(request).await
@@ -197,6 +220,8 @@ impl Sdn {
     }
 
     /// All zones, as they are configured.
+    ///
+    /// Example: see [`Sdn`].
     pub async fn zones(&self) -> Result<Vec<ZoneInfo>> {
         all::<zone::ZoneNoun>(&self.client, list::<zone::ZoneNoun>(&[])).await
     }
@@ -207,6 +232,8 @@ impl Sdn {
     }
 
     /// All vnets, as they are configured.
+    ///
+    /// Example: see [`Sdn`].
     pub async fn vnets(&self) -> Result<Vec<VnetInfo>> {
         all::<vnet::VnetNoun>(&self.client, list::<vnet::VnetNoun>(&[])).await
     }
@@ -217,6 +244,18 @@ impl Sdn {
     }
 
     /// All controllers, as they are configured.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::sdn::ControllerSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let sdn = client.sdn();
+    /// sdn.controller("fabric").ensure(&ControllerSettings::evpn(65_000, ["192.0.2.1"])).await?;
+    /// assert_eq!(sdn.controllers().await?[0].asn, Some(65_000));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn controllers(&self) -> Result<Vec<ControllerInfo>> {
         let request = list::<controller::ControllerNoun>(&[]);
         all::<controller::ControllerNoun>(&self.client, request).await
@@ -228,6 +267,16 @@ impl Sdn {
     }
 
     /// All IPAM plug-ins.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::sdn::IpamKind;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// assert_eq!(client.sdn().ipams().await?[0].kind, IpamKind::Pve);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ipams(&self) -> Result<Vec<IpamInfo>> {
         all::<plugin::IpamNoun>(&self.client, list::<plugin::IpamNoun>(&[])).await
     }
@@ -238,6 +287,15 @@ impl Sdn {
     }
 
     /// All DNS plug-ins.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// assert!(client.sdn().dns_plugins().await?.is_empty());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn dns_plugins(&self) -> Result<Vec<DnsInfo>> {
         all::<plugin::DnsNoun>(&self.client, list::<plugin::DnsNoun>(&[])).await
     }
@@ -249,6 +307,8 @@ impl Sdn {
 
     /// What waits to be applied: controllers, zones, vnets and their subnets. Subnets of a vnet that is itself being
     /// removed are not told apart from it.
+    ///
+    /// Example: see [`Sdn`].
     pub async fn pending(&self) -> Result<Vec<PendingChange>> {
         let mut out = Vec::new();
         let paths = [
@@ -292,6 +352,8 @@ impl Sdn {
     ///
     /// The task ends when every node was asked to reload; nodes reload in tasks of their own
     /// ([`Node::sdn_zones`] tells how a zone is on a node).
+    ///
+    /// Example: see [the module](crate::sdn).
     pub fn apply(&self) -> TaskCall<()> {
         TaskCall::new(
             self.client.clone(),
@@ -302,6 +364,8 @@ impl Sdn {
     }
 
     /// Puts what waits into effect, if anything does.
+    ///
+    /// Example: see [`Sdn`].
     pub async fn apply_pending(&self) -> Result<Applied> {
         if self.pending().await?.is_empty() {
             return Ok(Applied::Unchanged);
@@ -311,6 +375,19 @@ impl Sdn {
     }
 
     /// Drops everything that waits. A lock that this handle is under is given back with it. Since 9.0.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::sdn::ZoneSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let sdn = client.sdn();
+    /// sdn.zone("lab").ensure(&ZoneSettings::simple()).await?;
+    /// sdn.rollback().await?;
+    /// assert!(sdn.zones().await?.is_empty());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn rollback(&self) -> Result<()> {
         let request = self.write(Method::Post, "/cluster/sdn/rollback");
         self.send(
@@ -322,6 +399,25 @@ impl Sdn {
 
     /// Takes the lock of the whole configuration, so that nobody else changes it until it is applied, rolled back or
     /// unlocked. `allow_pending` takes it even if changes wait already. Since 9.0.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Kind;
+    /// use proxmox_client::sdn::ZoneSettings;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let sdn = client.sdn();
+    /// let lock = sdn.lock(false).await?;
+    /// let others = sdn.zone("lab").ensure(&ZoneSettings::simple()).await;
+    /// assert_eq!(others.unwrap_err().kind(), Kind::Locked);
+    /// sdn.under(&lock).zone("lab").ensure(&ZoneSettings::simple()).await?;
+    /// sdn.unlock(&lock).await?;
+    /// let _lost = sdn.lock(true).await?;
+    /// sdn.break_lock().await?;
+    /// assert!(sdn.lock(true).await.is_ok());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Locked`](crate::Kind::Locked) if someone holds it, [`Kind::InUse`](crate::Kind::InUse) if changes wait.
@@ -335,6 +431,8 @@ impl Sdn {
     }
 
     /// Gives a lock back without applying anything.
+    ///
+    /// Example: see [`lock`](Self::lock).
     pub async fn unlock(&self, lock: &SdnLock) -> Result<()> {
         let request = self.under(lock).write(Method::Delete, "/cluster/sdn/lock");
         self.send(request, "unlocking software-defined networks")
@@ -342,6 +440,8 @@ impl Sdn {
     }
 
     /// Breaks whoever's lock. What its holder still sends is refused.
+    ///
+    /// Example: see [`lock`](Self::lock).
     pub async fn break_lock(&self) -> Result<()> {
         let request =
             Request::new(Method::Delete, "/cluster/sdn/lock", &[]).with_flag("force", true);

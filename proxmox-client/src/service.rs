@@ -84,6 +84,25 @@ pub enum ServiceChange {
 }
 
 /// A service of a node.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::service::ServiceChange;
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// let statistics = node.service("pvestatd");
+/// assert_eq!(statistics.ensure_stopped().await?, ServiceChange::Stopped);
+/// assert!(!statistics.status().await?.is_running());
+/// statistics.start().await?;
+/// assert_eq!(statistics.ensure_running().await?, ServiceChange::Unchanged);
+/// statistics.reload().await?;
+/// statistics.restart().await?;
+/// assert!(statistics.status().await?.is_running());
+/// statistics.stop().await?;
+/// assert_eq!(statistics.ensure_running().await?, ServiceChange::Started);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Service {
     node: Node,
@@ -92,6 +111,17 @@ pub struct Service {
 
 impl Node {
     /// The services that the interface knows, also those that this node does not have.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let services = node.services().await?;
+    /// let proxy = services.iter().find(|one| one.service == "pveproxy").unwrap();
+    /// assert!(proxy.is_installed() && proxy.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn services(&self) -> Result<Vec<ServiceStatus>> {
         let request = self.request(Method::Get, "/services")?;
         self.client().fetch(request).await
@@ -141,6 +171,8 @@ impl Service {
 
     /// Its state.
     ///
+    /// Example: see [`Service`].
+    ///
     /// # Errors
     /// [`Kind::Parameter`](crate::Kind::Parameter) for a service that the interface does not know.
     pub async fn status(&self) -> Result<ServiceStatus> {
@@ -158,11 +190,15 @@ impl Service {
     }
 
     /// Starts it.
+    ///
+    /// Example: see [`Service`].
     pub fn start(&self) -> TaskCall<()> {
         self.command("start")
     }
 
     /// Stops it.
+    ///
+    /// Example: see [`Service`].
     ///
     /// # Errors
     /// A task failure for services that the node cannot be reached without: `pveproxy`, `pvedaemon`, `pve-cluster`.
@@ -171,16 +207,22 @@ impl Service {
     }
 
     /// Stops it, if it runs, and starts it.
+    ///
+    /// Example: see [`Service`].
     pub fn restart(&self) -> TaskCall<()> {
         self.command("restart")
     }
 
     /// Has it read its configuration anew, or restarts it if it cannot; one that does not run is left alone.
+    ///
+    /// Example: see [`Service`].
     pub fn reload(&self) -> TaskCall<()> {
         self.command("reload")
     }
 
     /// Makes sure that it runs.
+    ///
+    /// Example: see [`Service`].
     pub async fn ensure_running(&self) -> Result<ServiceChange> {
         if self.status().await?.is_running() {
             return Ok(ServiceChange::Unchanged);
@@ -190,6 +232,8 @@ impl Service {
     }
 
     /// Makes sure that it does not run.
+    ///
+    /// Example: see [`Service`].
     ///
     /// # Errors
     /// As for [`stop`](Self::stop).

@@ -70,6 +70,16 @@ impl Ssh {
 
     /// Logs in now, unless a session is there; gives the fingerprint of the server's key.
     ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::ssh::{HostKey, Ssh, SshTarget};
+    /// let known = HostKey::known_hosts("/home/me/.ssh/known_hosts");
+    /// let ssh = Ssh::new(SshTarget::new("192.0.2.10", known).with_agent_from_env());
+    /// println!("logged in at the server with the key {}", ssh.connect().await?);
+    /// ssh.disconnect().await;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Connect`] if nothing answers, [`Kind::Deadline`], [`Kind::HostKey`] if the server's key is not accepted,
     /// [`Kind::Authentication`] with all that was tried.
@@ -85,6 +95,8 @@ impl Ssh {
     }
 
     /// Ends the session, if there is one.
+    ///
+    /// Example: see [`connect`](Self::connect).
     pub async fn disconnect(&self) {
         let live = self.live.clone().lock_owned().await.take();
         // Taking leave writes to the socket.

@@ -56,6 +56,23 @@ impl Trust {
     ///
     /// Only the handshake begins, and it is broken off: no request and no credential is sent.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::Simulator;
+    /// use proxmox_client::{Client, Trust};
+    /// # let server = Simulator::lab().serve().await.unwrap();
+    /// let seen = Trust::probe_fingerprint(&server.endpoint()).await?; // to be compared with the node's own
+    /// let client = Client::builder()
+    ///     .endpoint(server.endpoint())
+    ///     .trust(Trust::fingerprint(&seen)?)
+    ///     .token("root@pam!lab=lab-secret")
+    ///     .build()?;
+    /// client.version().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Connect`] if nothing answers there.
     pub async fn probe_fingerprint(endpoint: &str) -> Result<String> {

@@ -55,6 +55,8 @@ struct Returned {
 
 impl OpenId {
     /// The address at which the user logs in: `POST /access/openid/auth-url`.
+    ///
+    /// Example: see [`OpenId`].
     pub async fn authorization_url(&self) -> Result<String> {
         let request = Request::new(Method::Post, "/access/openid/auth-url", &[])
             .with("realm", &*self.realm)
@@ -63,6 +65,22 @@ impl OpenId {
     }
 
     /// Finishes a login with what the provider handed back: `POST /access/openid/login`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// # let simulator = Simulator::new(World::lab().with_openid_user("sso", "code-1", "alice"));
+    /// let anyone = simulator.builder().build()?; // neither token nor login
+    /// let sso = anyone.openid("sso", "https://tool.example/callback");
+    /// let url = sso.authorization_url().await?;
+    /// # let state = url.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    /// // `code` and `state` of the address that the browser was sent back to.
+    /// let session = sso.log_in("code-1", state).await?;
+    /// assert_eq!(session.user(), "alice@sso");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::Authentication`](crate::Kind::Authentication) if the code or the state are not (or no longer) known.
@@ -76,6 +94,8 @@ impl OpenId {
     }
 
     /// Finishes a login with the address that the browser was sent back to, which carries code and state.
+    ///
+    /// Example: see [`OpenId`].
     ///
     /// # Errors
     /// As for [`log_in`](Self::log_in); an address that carries the provider's refusal, or nothing of the kind.

@@ -84,6 +84,8 @@ impl Terminal {
 
     /// Tells the size of the window in characters. A new session has none, which many programs take for 80 by 24.
     ///
+    /// Example: see [`Console`](super::Console).
+    ///
     /// # Errors
     /// [`Kind::Interrupted`] if the session is over.
     pub async fn resize(&mut self, columns: u16, rows: u16) -> Result<()> {

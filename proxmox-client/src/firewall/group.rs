@@ -32,14 +32,17 @@ record! {
 /// ```
 /// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-/// use proxmox_client::{NewRule, QemuConfig};
-/// # let client = proxmox_client::simulator::Simulator::new(proxmox_client::simulator::World::lab()).connect();
+/// use proxmox_client::{Ensured, Kind, NewRule, QemuConfig};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
 /// # client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
 /// let web = client.security_group("web");
-/// web.ensure("Web servers").await?;
+/// assert_eq!(web.ensure("Web servers").await?, Ensured::Created);
 /// web.ensure_rules("web", &[NewRule::accept_in().with_ports("tcp", "80,443")]).await?;
 /// let guest = client.node("pve1").qemu(100).firewall();
 /// guest.ensure_rules("web", &[NewRule::group("web")]).await?;
+/// assert_eq!(web.rules().await?[0].destination_port.as_deref(), Some("80,443"));
+/// assert_eq!(client.security_groups().await?[0].name, "web");
+/// assert_eq!(web.delete().await.unwrap_err().kind(), Kind::InUse);
 /// # Ok(()) }
 /// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
@@ -51,6 +54,8 @@ pub struct SecurityGroup {
 
 impl Client {
     /// The security groups.
+    ///
+    /// Example: see [`SecurityGroup`].
     pub async fn security_groups(&self) -> Result<Vec<SecurityGroupInfo>> {
         self.fetch(Request::new(Method::Get, "/cluster/firewall/groups", &[]))
             .await
@@ -93,6 +98,8 @@ impl SecurityGroup {
 
     /// Makes sure that it is there with this comment.
     ///
+    /// Example: see [`SecurityGroup`].
+    ///
     /// # Errors
     /// [`Kind::Conflict`] if someone changed the groups meanwhile.
     pub async fn ensure(&self, comment: &str) -> Result<Ensured> {
@@ -123,12 +130,16 @@ impl SecurityGroup {
     }
 
     /// Its rules in order.
+    ///
+    /// Example: see [`SecurityGroup`].
     pub async fn rules(&self) -> Result<Vec<FirewallRule>> {
         self.rule_list().all().await
     }
 
     /// Makes sure that exactly these rules stand at the top, in this order, among all rules whose comment is `mark`;
     /// rules with another comment stay.
+    ///
+    /// Example: see [`SecurityGroup`].
     ///
     /// # Errors
     /// As for [`Firewall::ensure_rules`](crate::Firewall::ensure_rules).
@@ -137,6 +148,8 @@ impl SecurityGroup {
     }
 
     /// Removes it; it must have no rules. Rules that take it in stay, without effect.
+    ///
+    /// Example: see [`SecurityGroup`].
     ///
     /// # Errors
     /// [`Kind::InUse`] if it has rules.

@@ -128,13 +128,17 @@ fn normal(text: &str) -> String {
 /// ```
 /// # #[cfg(feature = "simulator")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-/// use proxmox_client::{Ensured, NewIpSetEntry};
-/// # let client = proxmox_client::simulator::Simulator::new(proxmox_client::simulator::World::lab()).connect();
+/// use proxmox_client::{Ensured, NewIpSetEntry, Removed};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
 /// let nodes = client.firewall().ip_set("nodes");
 /// nodes.ensure("Nodes of the cluster").await?;
 /// let wanted = ["192.0.2.11", "192.0.2.12/32", "2001:db8::/64"].map(NewIpSetEntry::new);
 /// assert!(matches!(nodes.ensure_entries(&wanted).await?, Ensured::Updated(_)));
 /// assert_eq!(nodes.ensure_entries(&wanted).await?, Ensured::Unchanged);
+/// assert_eq!(nodes.add(&NewIpSetEntry::new("192.0.2.13")).await?, Ensured::Created);
+/// assert_eq!(nodes.remove("192.0.2.11").await?, Removed::Removed);
+/// assert_eq!(nodes.entries().await?.len(), 3);
+/// assert_eq!(nodes.delete().await?, Removed::Removed);
 /// # Ok(()) }
 /// # #[cfg(not(feature = "simulator"))] fn main() {}
 /// ```
@@ -188,6 +192,8 @@ impl IpSet {
 
     /// Makes sure that it is there with this comment.
     ///
+    /// Example: see [`IpSet`].
+    ///
     /// # Errors
     /// [`Kind::Conflict`] if someone changed the sets meanwhile.
     pub async fn ensure(&self, comment: &str) -> Result<Ensured> {
@@ -221,6 +227,8 @@ impl IpSet {
 
     /// What it holds.
     ///
+    /// Example: see [`IpSet`].
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such set.
     pub async fn entries(&self) -> Result<Vec<IpSetEntry>> {
@@ -232,6 +240,8 @@ impl IpSet {
 
     /// Makes sure that it holds exactly these entries. What is new comes before what is no longer wanted goes. Gives the
     /// networks that were added, changed or removed.
+    ///
+    /// Example: see [`IpSet`].
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such set, or an entry names an alias that is not there.
@@ -275,6 +285,8 @@ impl IpSet {
     }
 
     /// Adds an entry; one that it holds already is changed if it differs.
+    ///
+    /// Example: see [`IpSet`].
     pub async fn add(&self, new: &NewIpSetEntry) -> Result<Ensured> {
         let have = self.entries().await?;
         match have
@@ -295,6 +307,8 @@ impl IpSet {
     }
 
     /// Takes an address, network or alias out.
+    ///
+    /// Example: see [`IpSet`].
     pub async fn remove(&self, network: &str) -> Result<Removed> {
         let wanted = normal(network);
         let have = self.entries().await?;
@@ -307,6 +321,8 @@ impl IpSet {
     }
 
     /// Removes the set with everything that it holds.
+    ///
+    /// Example: see [`IpSet`].
     pub async fn delete(&self) -> Result<Removed> {
         let request = self.own(Method::Delete).with_flag("force", true);
         remove(&self.client, request, &self.what()).await

@@ -309,6 +309,8 @@ impl Ha {
     }
 
     /// Where resources may run, whichever model the server has.
+    ///
+    /// Example: see [`ensure_affinity`](Self::ensure_affinity).
     pub async fn affinities(&self) -> Result<Vec<Affinity>> {
         self.affinities_of(self.model().await?).await
     }
@@ -347,6 +349,8 @@ impl Ha {
     }
 
     /// An affinity by its name.
+    ///
+    /// Example: see [`ensure_affinity`](Self::ensure_affinity).
     pub async fn affinity(&self, name: &str) -> Result<Option<Affinity>> {
         let mut all = self.affinities().await?;
         all.retain(|affinity| affinity.is_called(name));
@@ -356,6 +360,28 @@ impl Ha {
 
     /// Makes sure that resources are placed so; on a server with groups this makes the group and puts exactly these
     /// resources into it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
+    /// use proxmox_client::{HaSettings, HaSid, QemuConfig};
+    /// use proxmox_client::{Affinity, Ensured, Removed};
+    /// # let client = Simulator::new(World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();
+    /// # client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+    /// let (ha, db) = (client.ha(), HaSid::vm(100));
+    /// ha.add_resource(&db, &HaSettings::new()).await?;
+    /// let home = Affinity::to_nodes("db-home", [("pve1", 2), ("pve2", 1)])
+    ///     .with_resources([db])
+    ///     .with_failback(true);
+    /// assert_eq!(ha.ensure_affinity(&home).await?, Ensured::Created);
+    /// assert_eq!(ha.ensure_affinity(&home).await?, Ensured::Unchanged);
+    /// assert_eq!(ha.affinity("db-home").await?.as_ref(), Some(&home));
+    /// assert_eq!(ha.affinities().await?, [home]);
+    /// assert_eq!(ha.remove_affinity("db-home").await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotFound`] for a resource that is not managed or a node that does not exist; [`Kind::Parameter`] if the
@@ -464,6 +490,8 @@ impl Ha {
     }
 
     /// Removes an affinity; its resources stay managed.
+    ///
+    /// Example: see [`ensure_affinity`](Self::ensure_affinity).
     pub async fn remove_affinity(&self, name: &str) -> Result<Removed> {
         let model = self.model().await?;
         // The server removes what is not there without a word.

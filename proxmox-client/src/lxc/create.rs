@@ -181,6 +181,8 @@ impl Node {
     /// The id belongs to whoever creates first, be it a container or a virtual machine; for an id out of a range see
     /// [`Client::vmid_pool`](crate::Client::vmid_pool).
     ///
+    /// Example: see [`Lxc`].
+    ///
     /// # Errors
     /// [`Kind::AlreadyExists`](crate::Kind::AlreadyExists) if the id is taken, wherever in the cluster;
     /// [`Kind::Parameter`](crate::Kind::Parameter) with the fields that the server refuses;

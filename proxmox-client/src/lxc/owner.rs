@@ -83,6 +83,24 @@ impl Node {
 impl Lxc {
     /// Makes sure that a clone of it with this mark is there under an id. It may be repeated after any failure.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{CloneOptions, EnsuredLxc, Mark};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// let mark = Mark::new("lab/dns-2")?;
+    /// let first = dns.ensure_clone(201, &mark, CloneOptions::new().with_name("dns-2")).await?;
+    /// assert!(matches!(first, EnsuredLxc::Created(_)));
+    /// let again = dns.ensure_clone(201, &mark, CloneOptions::new().with_name("dns-2")).await?;
+    /// assert!(matches!(again, EnsuredLxc::Unchanged(_)));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// As those of [`Node::ensure_lxc`].
     pub async fn ensure_clone(

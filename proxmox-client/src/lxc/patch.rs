@@ -116,6 +116,25 @@ fn same(key: &str, have: &Value, wanted: &Value) -> bool {
 impl Lxc {
     /// Makes a change under the digest of the configuration that it was computed from.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{ConfigUpdate, Kind, LxcPatch};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// let read = dns.config().await?;
+    /// let patch = LxcPatch::new().set("memory", 1024);
+    /// assert!(matches!(dns.apply(&read, &patch).await?, ConfigUpdate::Updated { .. }));
+    /// // What was read is old now.
+    /// let late = dns.apply(&read, &LxcPatch::new().set("memory", 2048)).await;
+    /// assert_eq!(late.unwrap_err().kind(), Kind::Conflict);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::Conflict`](crate::Kind::Conflict) if someone else changed the configuration since: read, compute and
     /// try again.
@@ -147,6 +166,26 @@ impl Lxc {
 
     /// Reads the configuration, lets `change` compute what differs, and sends it under the digest read; repeated when
     /// someone else changes the configuration at the same time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::LxcPatch;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.ensure_config(&LxcConfig::new().with_memory_mib(512)).await?;
+    /// dns.update(|read| {
+    ///     let doubled = read.memory_mib().unwrap_or(512) * 2;
+    ///     Ok(LxcPatch::new().set("memory", doubled))
+    /// })
+    /// .await?;
+    /// assert_eq!(dns.config().await?.memory_mib(), Some(1024));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn update(
         &self,
         change: impl FnMut(&LxcConfig) -> Result<LxcPatch> + Send,
@@ -155,16 +194,37 @@ impl Lxc {
     }
 
     /// Drops changes that wait for the next start.
+    ///
+    /// Example: see [`pending`](Self::pending).
     pub async fn revert(&self, keys: &[&str]) -> Result<()> {
         guest::revert(self, keys).await
     }
 
     /// Makes sure that it carries these tags, whatever others it has.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::ConfigUpdate;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.ensure_tags(&["lab", "dns"]).await?;
+    /// assert_eq!(dns.ensure_tags(&["dns"]).await?, ConfigUpdate::Unchanged);
+    /// dns.remove_tags(&["lab"]).await?;
+    /// assert_eq!(dns.config().await?.tags(), ["dns"]);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn ensure_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
         guest::add_tags(self, tags).await
     }
 
     /// Takes these tags off, if it has them.
+    ///
+    /// Example: see [`ensure_tags`](Self::ensure_tags).
     pub async fn remove_tags(&self, tags: &[&str]) -> Result<ConfigUpdate> {
         guest::remove_tags(self, tags).await
     }

@@ -190,6 +190,25 @@ impl Lxc {
     /// Takes a mount point (`mp1`) off; its volume stays as `unusedN`. While the container runs this waits for the next
     /// start.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::LxcConfig;
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = LxcConfig::new()
+    /// #     .with("rootfs", "local-lvm:vm-200-disk-0,size=4G")
+    /// #     .with("mp0", "local-lvm:vm-200-disk-1,mp=/data,size=8G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// let dns = client.node("pve1").lxc(200);
+    /// dns.detach_volume("mp0").await?;
+    /// let config = dns.config().await?;
+    /// assert_eq!(config.text("unused0").as_deref(), Some("local-lvm:vm-200-disk-1"));
+    /// dns.destroy_unused("unused0").await?;
+    /// assert!(dns.config().await?.get("unused0").is_none());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`](crate::Kind::NotFound) if there is no such mount point.
     pub async fn detach_volume(&self, key: &str) -> Result<ConfigUpdate> {
@@ -201,6 +220,8 @@ impl Lxc {
     }
 
     /// Destroys the volume of an `unusedN` entry, for good.
+    ///
+    /// Example: see [`detach_volume`](Self::detach_volume).
     ///
     /// # Errors
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) for anything else than `unusedN`,

@@ -52,6 +52,23 @@ impl Lxc {
 
     /// Starts it.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{Started, Stopped};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// assert_eq!(dns.start().await?, Started::Started);
+    /// assert_eq!(dns.start().await?, Started::AlreadyRunning);
+    /// assert_eq!(dns.stop().await?, Stopped::Stopped);
+    /// assert_eq!(dns.stop().await?, Stopped::AlreadyStopped);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotFound`], [`Kind::Locked`], [`Kind::PowerState`] for a template, or the node's reason.
     pub fn start(&self) -> TaskCall<Started> {
@@ -59,11 +76,28 @@ impl Lxc {
     }
 
     /// Stops it hard.
+    ///
+    /// Example: see [`start`](Self::start).
     pub fn stop(&self) -> TaskCall<Stopped> {
         self.stopping("/status/stop", "stopping", &[])
     }
 
     /// Stops it hard, also while someone waits for it to shut down: their task is ended first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::Stopped;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.start().await?;
+    /// assert_eq!(dns.stop_at_once().await?, Stopped::Stopped);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn stop_at_once(&self) -> TaskCall<Stopped> {
         let params = [("overrule-shutdown", "1".to_owned())];
         self.stopping("/status/stop", "stopping", &params)
@@ -101,6 +135,23 @@ impl Lxc {
 
     /// Shuts it down and starts it again, with waiting changes in effect. It is stopped hard if it does not listen for
     /// that long (60 seconds by default); whole seconds count.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use std::time::Duration;
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.start().await?;
+    /// dns.ensure_config(&LxcConfig::new().with_terminals(4)).await?;
+    /// dns.reboot(Some(Duration::from_secs(30))).await?;
+    /// assert_eq!(dns.current_config().await?.text("tty").as_deref(), Some("4"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::PowerState`] if it does not run.

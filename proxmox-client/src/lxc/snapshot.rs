@@ -10,6 +10,24 @@ use crate::wire::{Method, Request};
 
 impl Lxc {
     /// The snapshots, with `current` among them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.snapshot("clean", "Before the upgrade").await?;
+    /// dns.describe_snapshot("clean", "Before Debian 14").await?;
+    /// let snapshots = dns.snapshots().await?;
+    /// let clean = snapshots.iter().find(|snapshot| snapshot.name == "clean").unwrap();
+    /// assert_eq!(clean.description.as_deref().map(str::trim), Some("Before Debian 14"));
+    /// assert!(dns.snapshot_config("clean").await?.rootfs().is_some());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
         let request = self.request(Method::Get, "/snapshot")?;
         let doing = |error: Error| error.doing(self.doing("reading the snapshots of"));
@@ -26,6 +44,8 @@ impl Lxc {
 
     /// The configuration that a snapshot holds.
     ///
+    /// Example: see [`snapshots`](Self::snapshots).
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such snapshot.
     pub async fn snapshot_config(&self, name: &str) -> Result<LxcConfig> {
@@ -35,6 +55,8 @@ impl Lxc {
     }
 
     /// Changes a snapshot's description.
+    ///
+    /// Example: see [`snapshots`](Self::snapshots).
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such snapshot.
@@ -81,12 +103,29 @@ impl Lxc {
     }
 
     /// Goes back to a snapshot; a container that runs is stopped.
+    ///
+    /// Example: see [`snapshot`](Self::snapshot).
     pub fn rollback(&self, name: &str) -> TaskCall<()> {
         let request = self.of_snapshot(Method::Post, name, "/rollback");
         guest::plain(self, "rolling back", request)
     }
 
     /// Goes back to a snapshot and starts it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let node = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.snapshot("clean", "").await?;
+    /// dns.rollback_and_start("clean").await?;
+    /// assert!(dns.status().await?.is_running());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn rollback_and_start(&self, name: &str) -> TaskCall<()> {
         let request = self.of_snapshot(Method::Post, name, "/rollback");
         let request = request.map(|request| request.with_flag("start", true));
@@ -94,6 +133,8 @@ impl Lxc {
     }
 
     /// Removes a snapshot.
+    ///
+    /// Example: see [`snapshot`](Self::snapshot).
     pub fn delete_snapshot(&self, name: &str) -> TaskCall<()> {
         let request = self.of_snapshot(Method::Delete, name, "");
         guest::plain(self, "removing a snapshot of", request)

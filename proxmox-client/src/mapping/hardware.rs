@@ -113,6 +113,8 @@ record! {
 
 impl Node {
     /// PCI devices, without bridges, memory controllers and processors.
+    ///
+    /// Example: see [`Mappings`](crate::mapping::Mappings).
     pub async fn pci_devices(&self) -> Result<Vec<PciDevice>> {
         let request = self.request(Method::Get, "/hardware/pci")?;
         self.client().fetch(request).await
@@ -127,6 +129,8 @@ impl Node {
     }
 
     /// USB devices.
+    ///
+    /// Example: see [`Mappings`](crate::mapping::Mappings).
     pub async fn usb_devices(&self) -> Result<Vec<UsbDevice>> {
         let request = self.request(Method::Get, "/hardware/usb")?;
         self.client().fetch(request).await

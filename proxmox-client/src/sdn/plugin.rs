@@ -126,6 +126,23 @@ record! {
 
 impl Ipam {
     /// The addresses in use. Only the built-in plug-in `pve` can tell.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::sdn::{SubnetSettings, VnetSettings, ZoneSettings};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let sdn = client.sdn();
+    /// sdn.zone("lab").ensure(&ZoneSettings::simple().with_ipam("pve")).await?;
+    /// let vnet = sdn.vnet("lab0");
+    /// vnet.ensure(&VnetSettings::in_zone("lab")).await?;
+    /// let subnet = SubnetSettings::new().with_gateway("198.51.100.1");
+    /// vnet.subnet("198.51.100.0/24").ensure(&subnet).await?;
+    /// sdn.apply().await?;
+    /// assert_eq!(sdn.ipam("pve").addresses().await?[0].gateway, Some(true));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn addresses(&self) -> Result<Vec<IpamAddress>> {
         let path = "/cluster/sdn/ipams/{ipam}/status";
         let found = self

@@ -77,6 +77,8 @@ pub type Vnet = Named<VnetNoun>;
 
 impl Vnet {
     /// Its subnets, as they are configured.
+    ///
+    /// Example: see [`Sdn`](crate::sdn::Sdn).
     pub async fn subnets(&self) -> Result<Vec<SubnetInfo>> {
         all::<SubnetNoun>(self.client(), list::<SubnetNoun>(&[self.id()])).await
     }

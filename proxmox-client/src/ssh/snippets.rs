@@ -18,6 +18,23 @@ use crate::wire::{Method, Request};
 ///
 /// Every call is whole or did not happen, also when its future is dropped: a file is written beside its place, its
 /// size is checked, and then it is renamed.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::ssh::{HostKey, SnippetPut, Ssh, SshTarget};
+/// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
+/// let known = HostKey::known_hosts("/home/me/.ssh/known_hosts");
+/// let ssh = Ssh::new(SshTarget::new("192.0.2.10", known).with_agent_from_env());
+/// let snippets = client.node("pve1").storage("local").snippets(&ssh);
+/// println!("they lie in {}", snippets.folder().await?);
+/// let text = "#cloud-config\npackages: [nginx]\n";
+/// snippets.put("web.yaml", text).await?;
+/// assert!(matches!(snippets.put("web.yaml", text).await?, SnippetPut::Unchanged(_)));
+/// assert_eq!(snippets.read("web.yaml").await?.as_deref(), Some(text.as_bytes()));
+/// assert_eq!(snippets.list().await?[0].volid, "local:snippets/web.yaml");
+/// snippets.delete("web.yaml").await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Snippets {
     storage: NodeStorage,
@@ -112,6 +129,8 @@ impl Snippets {
 
     /// The folder on the node, from the storage's settings.
     ///
+    /// Example: see [`Snippets`].
+    ///
     /// # Errors
     /// [`Kind::NotConfigured`] if the storage holds no snippets, has no folder or is not active on the node;
     /// [`Kind::Permission`] without `Datastore.Allocate` on it.
@@ -140,6 +159,8 @@ impl Snippets {
     /// The name is made of letters, digits, `.`, `_` and `-`, begins with a letter or digit and has 200 characters
     /// at most.
     ///
+    /// Example: see [`Snippets`].
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`] for another name; [`Kind::Permission`] naming the path and the right that is missing;
     /// [`Kind::NotFound`] if the folder is not there; [`Kind::Connect`], [`Kind::HostKey`] and
@@ -166,6 +187,8 @@ impl Snippets {
 
     /// The content of a snippet; none if there is none of that name.
     ///
+    /// Example: see [`Snippets`].
+    ///
     /// # Errors
     /// [`Kind::InvalidInput`] if it has more than 16 MiB, [`Kind::Permission`], and those of the session.
     pub async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -185,6 +208,8 @@ impl Snippets {
     }
 
     /// The snippets that are there, by name.
+    ///
+    /// Example: see [`Snippets`].
     ///
     /// # Errors
     /// [`Kind::NotFound`] if the folder is not there, [`Kind::Permission`], and those of the session.
@@ -206,6 +231,8 @@ impl Snippets {
     }
 
     /// Removes a snippet.
+    ///
+    /// Example: see [`Snippets`].
     ///
     /// # Errors
     /// [`Kind::InvalidInput`] for a name that cannot be one, [`Kind::Permission`], and those of the session.
