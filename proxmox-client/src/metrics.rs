@@ -20,6 +20,7 @@
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::lxc::Lxc;
 use crate::named::{About, Named, Noun, about, all, list};
 use crate::node::Node;
 use crate::open::open_enum;
@@ -100,6 +101,10 @@ record! {
             "memtotal" max_memory: f64,
             /// Memory in use, in bytes.
             "memused" memory: f64,
+            /// Memory that a new process could have, in bytes. Since 9.0.
+            "memavailable" available_memory: f64,
+            /// Size of the cache of ZFS in bytes. Since 9.0.
+            "arcsize" arc_size: f64,
             /// Swap in bytes.
             "swaptotal" max_swap: f64,
             /// Swap in use, in bytes.
@@ -112,6 +117,16 @@ record! {
             "netin" received: f64,
             /// Bytes sent each second.
             "netout" sent: f64,
+            /// Share of time in which something waited for a processor. The pressures are there since 9.0.
+            "pressurecpusome" cpu_pressure: f64,
+            /// Share of time in which something waited for disks.
+            "pressureiosome" io_pressure: f64,
+            /// Share of time in which everything waited for disks.
+            "pressureiofull" full_io_pressure: f64,
+            /// Share of time in which something waited for memory.
+            "pressurememorysome" memory_pressure: f64,
+            /// Share of time in which everything waited for memory.
+            "pressurememoryfull" full_memory_pressure: f64,
         }
     }
 }
@@ -132,6 +147,8 @@ record! {
             "maxmem" max_memory: f64,
             /// Memory in use, in bytes.
             "mem" memory: f64,
+            /// Memory that the guest takes of its node, in bytes; virtual machines only. Since 9.0.
+            "memhost" host_memory: f64,
             /// Size of the boot disk in bytes.
             "maxdisk" max_disk: f64,
             /// Use of the disk in bytes; containers only.
@@ -144,6 +161,18 @@ record! {
             "netin" received: f64,
             /// Bytes sent each second.
             "netout" sent: f64,
+            /// Share of time in which something waited for a processor. The pressures are there since 9.0.
+            "pressurecpusome" cpu_pressure: f64,
+            /// Share of time in which everything waited for a processor.
+            "pressurecpufull" full_cpu_pressure: f64,
+            /// Share of time in which something waited for disks.
+            "pressureiosome" io_pressure: f64,
+            /// Share of time in which everything waited for disks.
+            "pressureiofull" full_io_pressure: f64,
+            /// Share of time in which something waited for memory.
+            "pressurememorysome" memory_pressure: f64,
+            /// Share of time in which everything waited for memory.
+            "pressurememoryfull" full_memory_pressure: f64,
         }
     }
 }
@@ -171,7 +200,19 @@ fn over(request: Request, timeframe: Timeframe, consolidation: Consolidation) ->
 }
 
 impl Node {
-    /// The node's figures over time.
+    /// The node's figures over time, the oldest first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::metrics::{Consolidation, Timeframe};
+    /// # let client = proxmox_client::simulator::Simulator::new(proxmox_client::simulator::World::lab()).connect();
+    /// let hour = client.node("pve1").history(Timeframe::Hour, Consolidation::Max).await?;
+    /// let peak = hour.iter().filter_map(|sample| sample.memory).fold(0.0, f64::max);
+    /// assert!(peak > 0.0);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn history(
         &self,
         timeframe: Timeframe,
@@ -186,6 +227,20 @@ impl Node {
 
 impl Qemu {
     /// The machine's figures over time.
+    pub async fn history(
+        &self,
+        timeframe: Timeframe,
+        consolidation: Consolidation,
+    ) -> Result<Vec<GuestSample>> {
+        let request = self.request(Method::Get, "/rrddata")?;
+        self.client
+            .fetch(over(request, timeframe, consolidation))
+            .await
+    }
+}
+
+impl Lxc {
+    /// The container's figures over time.
     pub async fn history(
         &self,
         timeframe: Timeframe,

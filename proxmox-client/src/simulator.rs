@@ -21,6 +21,7 @@
 
 mod answer;
 mod calendar;
+mod chronicle;
 mod clock;
 mod console;
 mod engine;

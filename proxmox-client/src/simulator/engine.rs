@@ -630,6 +630,7 @@ impl World {
         if result.is_err() {
             self.undo(id, operation);
         }
+        self.note_changes();
         let (task, verdict) = match self.engine.jobs.get(&id) {
             Some(job) => (job.task, job.verdict.clone()),
             None => return,

@@ -6,6 +6,7 @@ mod backup;
 mod cloud_init;
 mod cluster;
 mod console;
+mod figures;
 mod firewall;
 mod ha;
 mod lxc;
@@ -135,6 +136,7 @@ impl World {
             ("GET", ["version"]) => Handled::Now(self.version_answer()),
             ("GET", ["cluster", "sdn", rest @ ..]) => self.read_sdn(rest, call).into(),
             ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
+            ("GET", ["cluster", "metrics", "export"]) => self.export_metrics(call).into(),
             ("GET", ["cluster", "metrics", rest @ ..]) => self.read_metrics(rest, call).into(),
             ("GET", ["cluster", "mapping", rest @ ..]) => self.read_mappings(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
@@ -149,6 +151,9 @@ impl World {
                     )));
                 }
                 match rest {
+                    ["rrddata"] | ["qemu" | "lxc" | "storage", _, "rrddata"] => {
+                        self.history(node, rest, call).into()
+                    }
                     ["firewall", rest @ ..] => {
                         let scope = format!("node/{node}");
                         self.read_firewall(&scope, rest, call).into()

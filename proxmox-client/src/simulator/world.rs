@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::chronicle::Chronicle;
 use super::console::Consoles;
 use super::engine::Engine;
 use super::factor::Factors;
@@ -79,6 +80,8 @@ pub struct World {
     pub(super) replication: Replication,
     #[serde(default)]
     pub(super) around: Surroundings,
+    #[serde(default)]
+    pub(super) chronicle: Chronicle,
     pub(super) engine: Engine,
 }
 
@@ -446,6 +449,7 @@ impl World {
             backup_jobs: Sections::default(),
             replication: Replication::default(),
             around: Surroundings::default(),
+            chronicle: Chronicle::default(),
             engine: Engine::default(),
         }
     }
@@ -506,6 +510,7 @@ impl World {
     /// Adds a storage.
     #[must_use]
     pub fn with_storage(mut self, storage: StorageSpec) -> Self {
+        self.chronicle.note_storage(&storage.0, self.booted);
         self.storages.insert(storage.0.name.clone(), storage.0);
         self
     }
@@ -637,6 +642,7 @@ impl World {
                 parent: None,
             };
             storage.volumes.insert(volid.to_owned(), volume);
+            self.chronicle.note_storage(storage, self.booted);
         }
         self
     }
@@ -703,6 +709,7 @@ impl World {
             }
         }
         self.guests.insert(vmid, guest);
+        self.note_guest(vmid, self.booted);
         self
     }
 
@@ -730,6 +737,7 @@ impl World {
                 parent: None,
             };
             storage.volumes.insert(drive.file.clone(), volume);
+            self.chronicle.note_storage(storage, self.booted);
         }
     }
 
@@ -780,6 +788,7 @@ impl World {
             return false;
         };
         guest.go_off();
+        self.note_guest(vmid, self.now);
         true
     }
 
@@ -789,6 +798,7 @@ impl World {
         match self.guests.get_mut(&vmid) {
             Some(guest) if guest.is_on() => {
                 guest.power = Power::On { since: at };
+                self.note_guest(vmid, at);
                 true
             }
             _ => false,
@@ -800,6 +810,7 @@ impl World {
         match self.guests.get_mut(&vmid) {
             Some(guest) if !guest.is_on() => {
                 guest.power = Power::On { since: at };
+                self.note_guest(vmid, at);
                 true
             }
             _ => false,
@@ -811,6 +822,7 @@ impl World {
         match self.guests.get_mut(&vmid) {
             Some(guest) => {
                 guest.config.insert(key.to_owned(), value.into());
+                self.note_guest(vmid, self.now);
                 true
             }
             None => false,

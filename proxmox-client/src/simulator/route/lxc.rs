@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Processors that a container may use: what it says, else all of its node.
-    pub(super) fn container_processors(&self, guest: &Guest) -> Value {
+    pub(in super::super) fn container_processors(&self, guest: &Guest) -> Value {
         let number = |key: &str| guest.text(key)?.parse::<f64>().ok().filter(|n| *n > 0.0);
         let node = self.nodes.get(guest.node()).map_or(1, |node| node.cores);
         let all = || f64::from(node);

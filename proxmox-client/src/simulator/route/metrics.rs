@@ -1,4 +1,4 @@
-//! Servers that figures are sent to. The figures themselves are not modelled.
+//! Servers that figures are sent to.
 
 use std::collections::BTreeMap;
 

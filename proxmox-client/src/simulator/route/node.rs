@@ -31,13 +31,17 @@ impl World {
                 .sum::<u64>()
     }
 
-    fn root_disk(&self) -> (u64, u64) {
-        self.storages
-            .values()
-            .find(|storage| storage.is_files())
-            .map_or((100 << 30, 8 << 30), |storage| {
-                (storage.total, storage.used())
-            })
+    /// The storage on the nodes' root file system.
+    pub(super) fn root_storage(&self) -> Option<&str> {
+        let mut files = self.storages.values().filter(|storage| storage.is_files());
+        files.next().map(|storage| storage.name.as_str())
+    }
+
+    pub(super) fn root_disk(&self) -> (u64, u64) {
+        let root = self.root_storage().and_then(|name| self.storages.get(name));
+        root.map_or((100 << 30, 8 << 30), |storage| {
+            (storage.total, storage.used())
+        })
     }
 
     pub(super) fn node_entry(&self, name: &str) -> Map<String, Value> {
