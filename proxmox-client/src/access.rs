@@ -251,6 +251,21 @@ pub struct NewToken {
 }
 
 /// Users, groups, roles, rights and tokens of a cluster.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{Grant, UserSettings};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let access = client.access();
+/// access.ensure_role("Operator", ["VM.PowerMgmt", "VM.Audit"]).await?;
+/// access.ensure_group("operators", "On call").await?;
+/// access.ensure_user("alice@pve", &UserSettings::new().with_groups(["operators"])).await?;
+/// access.grant(&Grant::to_group("operators", "Operator", "/vms")).await?;
+/// assert_eq!(access.groups().await?[0].users.as_deref(), Some("alice@pve"));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Access(Client);
 

@@ -19,6 +19,14 @@ pub use openid::OpenId;
 pub use session::Session;
 
 /// An API token: `user@realm!name=secret`.
+///
+/// ```
+/// use proxmox_client::Token;
+/// let token = Token::parse("root@pam!lab=12345678-1234-1234-1234-123456789abc")?;
+/// assert_eq!(token.id(), "root@pam!lab");
+/// assert!(!format!("{token:?}").contains("12345678"));
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Token {
     id: String,

@@ -64,6 +64,23 @@ impl fmt::Debug for Client {
 }
 
 /// Collects what a [`Client`] needs.
+///
+/// ```
+/// use std::time::Duration;
+/// use proxmox_client::retry::RetryPolicy;
+/// use proxmox_client::{Client, Limits, Login, Trust};
+/// let client = Client::builder()
+///     .endpoint("https://pve1.example.test:8006")
+///     .endpoint("https://pve2.example.test:8006") // tried when the first one cannot be reached
+///     .login(Login::new("alice@pve", "correct horse"))
+///     .trust(Trust::system_roots())
+///     .retry(RetryPolicy::default().with_attempts(3))
+///     .limits(Limits::default().with_tasks_per_node(2))
+///     .deadline(Some(Duration::from_secs(60)))
+///     .build()?; // nothing is sent yet
+/// assert!(!format!("{client:?}").contains("correct horse"));
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -107,6 +124,17 @@ impl Client {
     }
 
     /// One node of the cluster.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let node = client.node("pve1");
+    /// assert_eq!(node.name(), "pve1");
+    /// assert!(node.status().await?.uptime.is_some());
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn node(&self, name: impl Into<String>) -> Node {
         Node::new(self.clone(), name.into())
     }

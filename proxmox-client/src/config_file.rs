@@ -107,6 +107,17 @@ enum What {
 }
 
 /// A configuration file.
+///
+/// ```
+/// use proxmox_client::config_file::{ConfigFile, GuestKind, Part};
+/// let text = "#web\ncores: 2\nname: web\n\n[clean]\ncores: 1\n";
+/// let mut file = ConfigFile::parse(GuestKind::Qemu, text);
+/// assert_eq!(file.to_string(), text);
+/// assert_eq!(file.get(&Part::Snapshot("clean".to_owned()), "cores"), Some("1"));
+/// file.set(&Part::Main, "cores", "4");
+/// assert_eq!(file.qemu_config(&Part::Main).cores(), Some(4));
+/// assert!(file.problems().is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFile {
     kind: GuestKind,

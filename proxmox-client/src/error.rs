@@ -116,6 +116,23 @@ pub enum Sent {
 /// A failure of this crate.
 ///
 /// `Display` says what was being done and why it failed, without the text of [`source`](std::error::Error::source).
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{Kind, QemuConfig, Sent};
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// node.create_qemu(100, QemuConfig::new()).await?;
+/// let error = node.create_qemu(100, QemuConfig::new()).await.unwrap_err();
+/// assert!(error.is_already_exists() && !error.is_retryable());
+/// assert_eq!(error.sent(), Sent::Answered);
+/// let wrong = QemuConfig::new().with("cores", "many");
+/// let error = node.create_qemu(101, wrong).await.unwrap_err();
+/// assert_eq!(error.kind(), Kind::Parameter);
+/// assert!(error.parameters().contains_key("cores"), "{error}");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -29,6 +29,21 @@ pub(crate) use rule::RuleList;
 pub use rule::{FirewallRule, NewRule};
 
 /// One firewall.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{FirewallSettings, NewRule, Policy, QemuConfig};
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let vm = client.node("pve1").create_qemu(100, QemuConfig::new()).await?.qemu;
+/// let firewall = vm.firewall();
+/// let settings = FirewallSettings::new().with_enabled(true).with_policy_in(&Policy::Drop);
+/// firewall.ensure_settings(&settings).await?;
+/// firewall.ensure_rules("web", &[NewRule::accept_in().with_ports("tcp", "443")]).await?;
+/// assert_eq!(firewall.rules().await?.len(), 1);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Firewall {
     client: Client,

@@ -110,6 +110,16 @@ enum What {
 }
 
 /// A firewall file.
+///
+/// ```
+/// use proxmox_client::firewall_file::{FirewallFile, Level, Section};
+/// let text = "[OPTIONS]\nenable: 1\n\n[RULES]\nIN SSH(ACCEPT) -source 192.0.2.0/24\n";
+/// let mut file = FirewallFile::parse(Level::Guest, text);
+/// assert_eq!(file.to_string(), text);
+/// assert_eq!(file.rules(&Section::Rules)[0].service.as_deref(), Some("SSH"));
+/// file.set_option("enable", "0");
+/// assert_eq!(file.option("enable").as_deref(), Some("0"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirewallFile {
     level: Level,

@@ -16,6 +16,12 @@ use crate::wire::{Method, Request};
 ///
 /// Limits of tasks and the order per guest hold for calls that are awaited; who takes a handle with
 /// [`TaskCall::submit`](crate::task::TaskCall::submit) decides about order and number.
+///
+/// ```
+/// use proxmox_client::Limits;
+/// let gentle = Limits::default().with_requests(4).with_tasks_per_node(1);
+/// assert_eq!((gentle.requests, gentle.writes), (4, 2));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

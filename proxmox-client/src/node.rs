@@ -203,6 +203,19 @@ record! {
 }
 
 /// One node.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::QemuConfig;
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let node = client.node("pve1");
+/// node.create_qemu(100, QemuConfig::new().with_name("web")).await?;
+/// assert!(node.qemu(100).exists().await?);
+/// assert_eq!(node.storage("local").status().await?.active, Some(true));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Node {
     client: Client,

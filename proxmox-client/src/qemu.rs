@@ -109,6 +109,22 @@ record! {
 }
 
 /// A virtual machine that may or may not exist.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::{QemuConfig, Shutdown};
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// let vm = node.create_qemu(100, QemuConfig::new().with_name("web")).await?.qemu;
+/// vm.start().await?;
+/// vm.ensure_tags(&["lab"]).await?;
+/// assert_eq!(vm.config().await?.tags(), ["lab"]);
+/// vm.shutdown(Shutdown::new()).await?;
+/// vm.delete().await?;
+/// assert!(!vm.exists().await?);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Qemu {
     pub(crate) client: Client,

@@ -5,6 +5,16 @@ use std::time::Duration;
 use crate::error::{Kind, Sent};
 
 /// How often and how patiently calls are repeated.
+///
+/// ```
+/// use std::time::Duration;
+/// use proxmox_client::retry::RetryPolicy;
+/// let patient = RetryPolicy::default()
+///     .with_attempts(8)
+///     .with_pauses(Duration::from_secs(1), Duration::from_secs(30));
+/// assert_eq!(patient.attempts, 8);
+/// assert_eq!(RetryPolicy::never().attempts, 1);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -80,6 +90,16 @@ pub enum Decision {
 /// a lock that was not free in time *while the request waited*. What may have been executed is repeated only
 /// if it is idempotent: a broken connection, a `596 Connection timed out` (five of six such writes were
 /// applied later). Everything else is an answer, and asking again gives the same one.
+///
+/// ```
+/// use proxmox_client::retry::{Decision, RetryPolicy, decide};
+/// use proxmox_client::{Kind, Sent};
+/// let policy = RetryPolicy::default();
+/// // The connection broke: a write may have been executed, reading again does no harm.
+/// assert_eq!(decide(&policy, Kind::Interrupted, Sent::Maybe, 1, false), Decision::Stop);
+/// let again = decide(&policy, Kind::Interrupted, Sent::Maybe, 1, true);
+/// assert_eq!(again, Decision::After(policy.first_pause));
+/// ```
 pub fn decide(
     policy: &RetryPolicy,
     kind: Kind,

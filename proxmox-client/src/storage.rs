@@ -93,6 +93,8 @@ record! {
 }
 
 /// A storage as one node sees it.
+///
+/// Example: see [`download_url`](Self::download_url), [`upload`](Self::upload) and [`backups`](Self::backups).
 #[derive(Debug, Clone)]
 pub struct NodeStorage {
     node: Node,
@@ -100,6 +102,19 @@ pub struct NodeStorage {
 }
 
 /// A file to be fetched by the node itself.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::Download;
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// let url = "https://example.test/debian.qcow2";
+/// let image = Download::new(url, "import", "debian.qcow2").with_checksum("sha256", &"ab".repeat(32));
+/// node.storage("local").download_url(image).await?;
+/// assert_eq!(node.storage("local").content(Some("import")).await?.len(), 1);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Download {

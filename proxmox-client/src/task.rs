@@ -33,6 +33,13 @@ use progress::fraction_of;
 /// A client also looks when the last task of the same kind on the same node had ended, for calls that it made itself.
 /// When it waits for four tasks or more, they share a list of the cluster's running tasks, read at most every
 /// 0.25 s, and ask for themselves only when they are not in it, or are expected to have ended.
+///
+/// ```
+/// use std::time::Duration;
+/// use proxmox_client::task::PollPolicy;
+/// let steady = PollPolicy::every(Duration::from_secs(2)).with_deadline(Duration::from_secs(600));
+/// assert_eq!((steady.first, steady.longest), (Duration::from_secs(2), Duration::from_secs(2)));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PollPolicy {

@@ -16,6 +16,15 @@ use crate::error::{Error, Kind, Result};
 pub use identity::ClientCertificate;
 
 /// Which server certificate is accepted.
+///
+/// ```
+/// use proxmox_client::Trust;
+/// let nodes = [["ab"; 32].join(":"), ["cd"; 32].join(":")];
+/// let pinned = Trust::fingerprint(nodes.join(","))?; // one of each node
+/// assert!(Trust::fingerprint("ab:cd").is_err(), "that is no SHA-256");
+/// # drop(pinned);
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Trust(Rule);
 

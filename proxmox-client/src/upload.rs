@@ -20,6 +20,20 @@ const PIECE: usize = 256 * 1024;
 const BOUNDARY: &str = "proxmox-ve-client-7f3a91c25be84d06";
 
 /// A file to be uploaded to a storage.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::Upload;
+/// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+/// let image: &[u8] = &[0; 4096]; // or a file: any reader that gives exactly as many bytes
+/// let upload = Upload::from_reader("iso", "empty.iso", 4096, image)
+///     .with_checksum("md5", "620f0b67a91f7f74151bc5be745b7110")
+///     .on_progress(|sent| println!("{sent} bytes"));
+/// assert_eq!(node.storage("local").upload(upload).await?, "local:iso/empty.iso");
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 pub struct Upload {
     content: String,
     file_name: String,

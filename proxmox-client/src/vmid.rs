@@ -18,6 +18,8 @@ use crate::task::TaskCall;
 /// `GET /cluster/nextid` reserves nothing: of twenty clients that ask it at once, most get the same answer.
 /// So an id is ours only once a creation under it succeeded; an id that turns out to be taken is skipped.
 /// Clones of a pool share what is reserved within this process; a [`VmidLock`] reserves between processes.
+///
+/// Example: see [`ensure_qemu`](Self::ensure_qemu).
 #[derive(Clone)]
 pub struct VmidPool {
     client: Client,

@@ -12,6 +12,12 @@ use crate::setting::Settings;
 use crate::wire::Params;
 
 /// Which guests are backed up.
+///
+/// ```
+/// use proxmox_client::BackupGuests;
+/// assert_eq!(BackupGuests::these([101, 100]).to_string(), BackupGuests::these([100, 101]).to_string());
+/// assert_ne!(BackupGuests::all(), BackupGuests::all_but([100]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackupGuests {
@@ -142,6 +148,17 @@ open_enum! {
 }
 
 /// How backups are made. What is not set is as the node says ([`Node::backup_defaults`](crate::Node::backup_defaults)).
+///
+/// ```
+/// use proxmox_client::property::PruneBackups;
+/// use proxmox_client::{BackupMode, BackupOptions, Compression};
+/// let options = BackupOptions::to("local")
+///     .with_mode(BackupMode::Snapshot)
+///     .with_compression(Compression::Zstd)
+///     .with_retention(&PruneBackups::default().with_daily(7u32).with_weekly(4u32))
+///     .with_notes_template("{{guestname}} on {{node}}");
+/// assert_eq!(options.storage(), Some("local"));
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct BackupOptions {

@@ -9,6 +9,12 @@ use crate::qemu::Volumes;
 use crate::wire::Method;
 
 /// Keys to set and keys to remove.
+///
+/// ```
+/// use proxmox_client::QemuPatch;
+/// let patch = QemuPatch::new().set("memory", 4096).delete("unused0");
+/// assert_eq!(patch.keys().collect::<Vec<_>>(), ["memory", "unused0"]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Patch<C> {

@@ -92,6 +92,14 @@ pub enum AffinityKind {
 }
 
 /// Where resources may run: a rule, or a group with the resources that name it.
+///
+/// ```
+/// use proxmox_client::{Affinity, AffinityKind, HaSid};
+/// let apart = Affinity::apart("etcd").with_resources([HaSid::vm(101), HaSid::vm(102)]);
+/// assert_eq!((&apart.kind, apart.resources.len()), (&AffinityKind::Apart, 2));
+/// let home = Affinity::to_nodes("db-home", [("pve1", 2), ("pve2", 1)]).strictly();
+/// assert!(matches!(home.kind, AffinityKind::Nodes { strict: true, .. }));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Affinity {

@@ -274,6 +274,17 @@ fn describe(interfaces: &[GuestInterface]) -> String {
 ///
 /// Without further wishes: the first IPv4 address that is neither of the loopback nor link-local, of the guest's
 /// first interface that is no bridge of containers. Waits five minutes, asking every two seconds.
+///
+/// ```
+/// use proxmox_client::{GuestInterface, IpRule};
+/// let address = |text: &str| (text.parse().unwrap(), 24);
+/// let seen = [
+///     GuestInterface::new("docker0", None, vec![address("172.17.0.1")]),
+///     GuestInterface::new("eth0", None, vec![address("169.254.3.4"), address("192.0.2.7")]),
+/// ];
+/// let chosen = IpRule::ipv4().choose(&seen, None);
+/// assert_eq!(chosen, Some("192.0.2.7".parse().unwrap()));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IpRule {

@@ -12,6 +12,15 @@ use crate::qemu::{CloneOptions, ConfigUpdate, MigrateOptions, Qemu, QemuConfig};
 /// "It exists already" proves nothing: ids are taken by whoever comes first. A machine that is made with a mark can be
 /// recognised by it after a call whose end was not seen, and in the next run of a program that knows the mark. The line
 /// names the machine's id, so that a clone, which inherits the description, does not pass for the original.
+///
+/// ```
+/// use proxmox_client::{Mark, QemuConfig};
+/// let mark = Mark::new("lab/worker-1")?;
+/// let ours = mark.put_on(100, QemuConfig::new().with_description("Worker"));
+/// assert!(mark.is_on(100, &ours));
+/// assert!(!mark.is_on(101, &ours), "a copy of it is not ours");
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mark(String);
 

@@ -208,6 +208,18 @@ impl StorageSettings {
 }
 
 /// A storage that is wanted: its kind, where it is, and its settings.
+///
+/// ```
+/// use proxmox_client::property::PruneBackups;
+/// use proxmox_client::{NewStorage, StorageSettings};
+/// let settings = StorageSettings::new()
+///     .with_contents(["backup"])
+///     .with_retention(&PruneBackups::default().with_daily(7u32))
+///     .with_username("backup@pbs!pve")
+///     .with_password("s3cret-value");
+/// let wanted = NewStorage::backup_server("192.0.2.5", "main").with_settings(settings);
+/// assert!(!format!("{wanted:?}").contains("s3cret-value"));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewStorage {

@@ -83,6 +83,21 @@ impl<T> TaskCall<T> {
     }
 
     /// Calls `seen` with every state of the task that is seen while waiting.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// use std::sync::Arc;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// let looks = Arc::new(AtomicUsize::new(0));
+    /// let counted = looks.clone();
+    /// vm.start().on_progress(move |_| _ = counted.fetch_add(1, Relaxed)).await?;
+    /// assert!(looks.load(Relaxed) > 0);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn on_progress(mut self, seen: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.seen = Some(Box::new(seen));
         self

@@ -9,6 +9,16 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Kind, Result, Sent, classify};
 
 /// An HTTP answer: status, reason phrase and body.
+///
+/// ```
+/// use proxmox_client::Kind;
+/// use proxmox_client::wire::Answer;
+/// let good = Answer::new(200, "OK", r#"{"data":["a","b"]}"#);
+/// assert_eq!(good.data::<Vec<String>>()?, ["a", "b"]);
+/// let bad = Answer::new(500, "VM 100 already exists", r#"{"data":null}"#);
+/// assert_eq!(bad.failure().unwrap().kind(), Kind::AlreadyExists);
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     status: u16,
