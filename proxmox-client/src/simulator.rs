@@ -33,6 +33,7 @@ mod http;
 mod multipart;
 mod operation;
 mod retention;
+mod rights;
 mod route;
 mod schema;
 mod section;

@@ -40,6 +40,20 @@ impl Reply {
         }
     }
 
+    /// The answer with only those entries of its list that `keep` wants, and as it left them.
+    pub(super) fn changed(self, mut keep: impl FnMut(&mut Value) -> bool) -> Self {
+        let Ok(mut whole) = serde_json::from_slice::<Value>(&self.body) else {
+            return self;
+        };
+        if let Some(Value::Array(entries)) = whole.get_mut("data") {
+            entries.retain_mut(&mut keep);
+        }
+        Self {
+            body: whole.to_string().into_bytes(),
+            ..self
+        }
+    }
+
     /// A refusal whose text is in the reason phrase and in the body.
     pub(super) fn refusal(status: u16, text: impl Into<String>) -> Self {
         let text = text.into();

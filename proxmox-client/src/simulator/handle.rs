@@ -128,18 +128,19 @@ impl Simulator {
 
     /// A client of this world, connected in process: no socket, no TLS.
     ///
-    /// It presents the first token of the world, and polls tasks as fast as the clock allows.
+    /// It presents the first token of `root@pam`, or of the world if there is none, and polls tasks as fast as the clock allows.
     ///
     /// # Panics
     /// If the world has no token.
     pub fn connect(&self) -> Client {
-        let token = held(&self.0.world).users.iter().find_map(|(user, known)| {
-            known
-                .tokens
-                .iter()
-                .next()
-                .map(|(name, secret)| format!("{user}!{name}={secret}"))
-        });
+        let token = {
+            let world = held(&self.0.world);
+            let root = world.users.get_key_value("root@pam").into_iter();
+            root.chain(&world.users).find_map(|(user, known)| {
+                let (name, secret) = known.tokens.first_key_value()?;
+                Some(format!("{user}!{name}={secret}"))
+            })
+        };
         let token =
             token.expect("a world needs a token before anyone can connect: World::with_token");
         let builder = self

@@ -21,7 +21,7 @@ use super::task::{SimTask, seconds};
 use super::world::World;
 
 pub(super) use backup::{Dump, Restore, read_name};
-pub(super) use config::is_drive;
+pub(super) use config::{is_drive, is_indexed};
 pub(super) use disk::{DriveText, read_size};
 pub(super) use reassign::Reassign;
 

@@ -50,7 +50,6 @@ pub(super) use pool::Pool;
 pub(super) use realm::Realms;
 pub(super) use replication::Replication;
 pub(super) use sdn::Sdn;
-pub(super) use user::{Grant, is_privilege};
 
 /// An answer now, or a job whose end brings it.
 pub(super) enum Handled {
@@ -92,19 +91,30 @@ impl World {
             Ok(caller) => caller,
             Err(refusal) => return Handled::Now(refusal),
         };
+        let rights = (!caller.is_root()).then(|| self.directory().rights_of(&caller.full()));
         let admitted = found.and_then(|found| {
+            found.refuse_conflict()?;
             if caller.token.is_some() {
                 found.refuse_token()?;
             }
-            found.refuse_conflict()?;
-            if !caller.is_root() {
-                found.refuse_subject(|user| self.users.contains_key(user))?;
-            }
-            found.admit(known_node)
+            let Some(rights) = &rights else {
+                return found.admit(known_node);
+            };
+            found.refuse_rights(rights)?;
+            let call = found.admit(known_node)?;
+            self.refuse_call(rights, &call, &caller)?;
+            Ok(call)
         });
-        match admitted {
-            Ok(call) => self.dispatch(method, &segments, &call, &caller),
-            Err(refusal) => Handled::Now(refusal),
+        let call = match admitted {
+            Ok(call) => call,
+            Err(refusal) => return Handled::Now(refusal),
+        };
+        match self.dispatch(method, &segments, &call, &caller) {
+            Handled::Now(reply) if !caller.is_root() => {
+                let rights = self.directory().rights_of(&caller.full());
+                Handled::Now(self.seen(&rights, &call, reply))
+            }
+            handled => handled,
         }
     }
 
@@ -122,6 +132,7 @@ impl World {
             ("POST", ["access", "domains", realm, "sync"]) => self.sync_realm(realm, call).into(),
             ("GET", ["access", "domains", realm]) => self.read_realm(realm).into(),
             ("PUT", ["access", "password"]) => self.set_password(call, caller).into(),
+            ("GET", ["access", "permissions"]) => Handled::Now(self.permissions(call, caller)),
             ("GET", ["access", rest @ ..]) => self.read_access(rest, call).into(),
             ("GET", ["cluster", "firewall", rest @ ..]) => {
                 self.read_firewall("cluster", rest, call).into()
@@ -194,7 +205,9 @@ impl World {
                         self.node_replication(method, node, rest, call).into()
                     }
                     ["scan", what] => self.scan(method, what, call).into(),
-                    ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call).into(),
+                    ["tasks", rest @ ..] => {
+                        self.node_tasks(method, node, rest, call, caller).into()
+                    }
                     _ => self.node(method, node, rest, call).into(),
                 }
             }

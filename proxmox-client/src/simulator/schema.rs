@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 
 use super::answer::Reply;
 use super::http::Call;
+use super::rights::Rights;
+pub(super) use check::parts;
 use table::{Method, TABLE};
 
 /// Refusals by the place that they are about.
@@ -88,37 +90,21 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// What the server's check of rights stumbles over, which comes before all parameters are looked at: a user
-    /// that it cannot look up, an object whose name it cannot make a path of.
-    pub(super) fn refuse_subject(&self, known_user: impl Fn(&str) -> bool) -> Result<(), Reply> {
+    /// Refuses a caller who lacks the rights that the schema asks for. This comes before parameters are looked at.
+    pub(super) fn refuse_rights(&self, rights: &Rights<'_>) -> Result<(), Reply> {
         let value = |name: &str| {
             let of_path = self.of_path.iter().find(|(known, _)| *known == name);
             of_path
                 .map(|(_, value)| value.clone())
                 .or_else(|| self.call.text(name))
         };
-        if let Some(user) = value("userid") {
-            let asks = |test: &str| self.method.checks(test);
-            if asks("userid-param") {
-                format::check("pve-userid", &user).map_err(Reply::failed)?;
-            }
-            if asks("userid-group") && !self.method.creates_user() && !known_user(&user) {
-                return Err(Reply::failed(format!("no such user ('{user}')")));
-            }
-        }
-        if let Some((path, rights)) = self.method.right() {
-            let open = |(before, after): (&str, &str)| {
-                let name = after.split_once('}').map_or(after, |(name, _)| name);
-                let odd = |c: char| !c.is_ascii_alphanumeric() && !"._-/@:".contains(c);
-                !before.is_empty() && value(name).is_some_and(|value| value.contains(odd))
-            };
-            if path.split_once('{').is_some_and(open) {
-                let text = format!("Permission check failed (, {rights})");
-                return Err(Reply::refusal(403, text));
-            }
-        }
-        Ok(())
+        self.method.permission.refuse(rights, &value)
     }
+}
+
+/// Refuses what is no name of a user with a realm.
+pub(super) fn user_id(text: &str) -> Result<(), Reply> {
+    format::check("pve-userid", text).map_err(Reply::failed)
 }
 
 /// Everything that counts as a parameter.
@@ -150,6 +136,12 @@ fn join_lists(method: &Method, params: &mut Map<String, Value>) {
             *value = texts.join(",").into();
         }
     }
+}
+
+/// All lines of methods.
+#[cfg(test)]
+pub(super) fn lines() -> impl Iterator<Item = Value> {
+    table::Table::lines()
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use super::console::Consoles;
 use super::engine::Engine;
 use super::factor::Factors;
 use super::guest::{Guest, Power, Species};
+use super::rights::Grant;
 use super::route::{
-    Firewall, Grant, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool,
-    Providers, Realms, Replication, Sdn, UsbSpec,
+    Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
+    Realms, Replication, Sdn, UsbSpec,
 };
 use super::section::Sections;
 use super::surroundings::Surroundings;
@@ -152,6 +153,34 @@ pub(super) struct User {
     pub(super) groups: BTreeSet<String>,
     #[serde(default)]
     pub(super) factors: Factors,
+}
+
+impl User {
+    /// Whether one of its tokens has rights of its own.
+    pub(super) fn separates(&self, token: &str) -> bool {
+        let settings = self.token_settings.get(token);
+        let flag = settings.and_then(|settings| settings.get("privsep"));
+        flag.is_some_and(|flag| super::guest::text_of(flag) == "1")
+    }
+
+    /// Whether it may log in at this moment.
+    pub(super) fn is_enabled(&self, now: SystemTime) -> bool {
+        let enabled = self.settings.get("enable").map(super::guest::text_of);
+        enabled.is_none_or(|flag| flag == "1") && lasts(&self.settings, now)
+    }
+
+    /// Whether one of its tokens is still good.
+    pub(super) fn token_lasts(&self, token: &str, now: SystemTime) -> bool {
+        let settings = self.token_settings.get(token);
+        settings.is_none_or(|settings| lasts(settings, now))
+    }
+}
+
+/// Whether the moment at which something ends, 0 for never, has not come.
+fn lasts(settings: &Map<String, Value>, now: SystemTime) -> bool {
+    let end = settings.get("expire").map(super::guest::text_of);
+    let end: u64 = end.and_then(|end| end.parse().ok()).unwrap_or_default();
+    end == 0 || end >= super::task::seconds(now)
 }
 
 /// A node to be put into a world.
@@ -515,7 +544,8 @@ impl World {
         self
     }
 
-    /// Adds a user who may do everything, with a password.
+    /// Adds a user with a password. `root@pam` may do everything, others what [`with_role_for`](Self::with_role_for) and the
+    /// interface give them.
     #[must_use]
     pub fn with_user(mut self, user: &str, password: &str) -> Self {
         self.users.entry(user.to_owned()).or_default().password = Some(password.to_owned());
@@ -560,12 +590,55 @@ impl World {
         self.tickets.clear();
     }
 
-    /// Adds a token that may do everything: `user@realm!name` and its secret.
+    /// Adds a token, `user@realm!name` and its secret, which may do what its user may.
     #[must_use]
     pub fn with_token(mut self, id: &str, secret: &str) -> Self {
         let (user, name) = id.split_once('!').unwrap_or((id, "token"));
         let user = self.users.entry(user.to_owned()).or_default();
         user.tokens.insert(name.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// Adds a token that may do only what both its user and it were given roles for.
+    #[must_use]
+    pub fn with_separate_token(mut self, id: &str, secret: &str) -> Self {
+        self = self.with_token(id, secret);
+        if let Some((user, name)) = id.split_once('!')
+            && let Some(user) = self.users.get_mut(user)
+        {
+            let settings = user.token_settings.entry(name.to_owned()).or_default();
+            settings.insert("privsep".to_owned(), 1.into());
+        }
+        self
+    }
+
+    /// Adds a role with these privileges.
+    #[must_use]
+    pub fn with_role(mut self, name: &str, privileges: &[&str]) -> Self {
+        let privileges = privileges.iter().map(|name| (*name).to_owned());
+        self.roles.insert(name.to_owned(), privileges.collect());
+        self
+    }
+
+    /// Gives a role on a path and below it, to a user (`alice@pve`), a token (`alice@pve!ci`), or a group (`@ops`) of whose
+    /// members there are those that the interface puts into it.
+    #[must_use]
+    pub fn with_role_for(mut self, who: &str, role: &str, path: &str) -> Self {
+        let (kind, who) = match who.strip_prefix('@') {
+            Some(group) => ("group", group),
+            None if who.contains('!') => ("token", who),
+            None => ("user", who),
+        };
+        if kind == "group" {
+            self.groups.entry(who.to_owned()).or_default();
+        }
+        self.acl.insert(Grant {
+            path: format!("/{}", path.trim_matches('/')),
+            kind: kind.to_owned(),
+            who: who.to_owned(),
+            role: role.to_owned(),
+            propagate: true,
+        });
         self
     }
 

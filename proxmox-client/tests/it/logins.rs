@@ -21,7 +21,9 @@ fn then() -> SystemTime {
 }
 
 fn simulator(world: impl FnOnce(World) -> World) -> Simulator {
-    let lab = World::new(3, then()).with_user(USER, PASSWORD);
+    let lab = World::new(3, then())
+        .with_user(USER, PASSWORD)
+        .with_role_for(USER, "Administrator", "/");
     Simulator::with_clock(world(lab), Clock::stepped(then()))
 }
 

@@ -75,6 +75,8 @@ mod realms;
 #[cfg(feature = "simulator")]
 mod replication;
 #[cfg(feature = "simulator")]
+mod rights;
+#[cfg(feature = "simulator")]
 mod sdn;
 #[cfg(feature = "simulator")]
 mod services;

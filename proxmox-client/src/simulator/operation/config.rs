@@ -85,7 +85,7 @@ pub(in super::super) fn is_drive(key: &str) -> bool {
     key == "rootfs" || stem.len() < key.len() && drives.contains(&stem)
 }
 
-pub(super) fn is_indexed(key: &str, stem: &str) -> bool {
+pub(in super::super) fn is_indexed(key: &str, stem: &str) -> bool {
     key.strip_prefix(stem)
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -29,7 +29,8 @@ impl World {
         if let Some(ticket) = ticket {
             let ticket = ticket.replace("%3A", ":").replace("%40", "@");
             let (user, since) = self.tickets.get(&ticket).ok_or_else(failed)?;
-            if self.now.duration_since(*since).unwrap_or_default() > TICKET_LIFE {
+            let old = self.now.duration_since(*since).unwrap_or_default() > TICKET_LIFE;
+            if old || !self.may_log_in(user) {
                 return Err(failed());
             }
             if method != "GET" && header("csrfpreventiontoken") != Some(csrf(&ticket).as_str()) {
@@ -48,12 +49,24 @@ impl World {
         let token = token.trim_start_matches(['=', ' ']);
         let (id, secret) = token.split_once('=').ok_or_else(failed)?;
         let (user, name) = id.split_once('!').ok_or_else(failed)?;
+        let lasts = |name: &str| {
+            let known = self.users.get(user);
+            known.is_some_and(|known| known.token_lasts(name, self.now))
+        };
         match self.users.get(user).and_then(|user| user.tokens.get(name)) {
-            Some(known) if known == secret => Ok(Caller {
+            Some(known) if known == secret && self.may_log_in(user) && lasts(name) => Ok(Caller {
                 user: user.to_owned(),
                 token: Some(name.to_owned()),
             }),
             _ => Err(failed()),
+        }
+    }
+
+    /// Whether a user is enabled and has not ended; `root@pam` is there even if nobody made it.
+    fn may_log_in(&self, user: &str) -> bool {
+        match self.users.get(user) {
+            Some(known) => known.is_enabled(self.now),
+            None => user == "root@pam",
         }
     }
 
@@ -77,6 +90,9 @@ impl World {
         if let Some(challenge) = call.text("tfa-challenge") {
             return self.second_factor(&user, &challenge, &password);
         }
+        if !self.may_log_in(&user) {
+            return Err(Reply::refusal(401, "authentication failure"));
+        }
         let by_ticket = self.tickets.get(&password).is_some_and(|(of, since)| {
             *of == user && self.now.duration_since(*since).unwrap_or_default() <= TICKET_LIFE
         });
@@ -94,7 +110,17 @@ impl World {
 
     fn complete(&mut self, user: &str) -> Reply {
         let (ticket, csrf) = self.fresh_ticket(user);
-        login_answer(user, &ticket, &csrf)
+        self.login_answer(user, &ticket, &csrf)
+    }
+
+    /// What a login that is complete is answered.
+    pub(super) fn login_answer(&self, user: &str, ticket: &str, csrf: &str) -> Reply {
+        Reply::data(json!({
+            "ticket": ticket,
+            "CSRFPreventionToken": csrf,
+            "username": user,
+            "cap": self.directory().rights_of(user).capabilities(),
+        }))
     }
 
     /// The answer to a right password of a user who has more factors: a ticket that is good for the second step only.
@@ -129,16 +155,6 @@ impl World {
         }
         Err(Reply::refusal(401, "authentication failure"))
     }
-}
-
-/// What a login that is complete is answered.
-pub(super) fn login_answer(user: &str, ticket: &str, csrf: &str) -> Reply {
-    Reply::data(json!({
-        "ticket": ticket,
-        "CSRFPreventionToken": csrf,
-        "username": user,
-        "cap": { "vms": { "VM.Audit": 1 }, "nodes": { "Sys.Audit": 1 } },
-    }))
 }
 
 fn csrf(ticket: &str) -> String {

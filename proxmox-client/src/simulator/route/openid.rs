@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::access::login_answer;
 use super::shared::require;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::http::Call;
@@ -69,6 +68,6 @@ impl World {
         let user = user.ok_or_else(|| Reply::refusal(401, "authentication failure"))?;
         self.users.entry(user.clone()).or_default();
         let (ticket, csrf) = self.fresh_ticket(&user);
-        Ok(login_answer(&user, &ticket, &csrf))
+        Ok(self.login_answer(&user, &ticket, &csrf))
     }
 }

@@ -16,7 +16,16 @@ use crate::simulator::world::World;
 pub(in super::super) struct Pool {
     comment: Option<String>,
     pub(in super::super) vms: BTreeSet<u32>,
-    storages: BTreeSet<String>,
+    pub(in super::super) storages: BTreeSet<String>,
+}
+
+impl Pool {
+    /// Where its members stand in the tree of rights.
+    pub(in super::super) fn paths(&self) -> impl Iterator<Item = String> {
+        let guests = self.vms.iter().map(|vmid| format!("/vms/{vmid}"));
+        let storages = self.storages.iter();
+        guests.chain(storages.map(|name| format!("/storage/{name}")))
+    }
 }
 
 impl World {

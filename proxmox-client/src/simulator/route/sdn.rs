@@ -269,6 +269,12 @@ impl World {
             .ok_or_else(|| Reply::failed(format!("sdn vnet '{id}' does not exist")))
     }
 
+    /// The zone that a vnet is in.
+    pub(in super::super) fn zone_of(&self, vnet: &str) -> Option<String> {
+        let entry = self.vnet_or(vnet).ok()?;
+        entry.get("zone").map(crate::simulator::guest::text_of)
+    }
+
     pub(super) fn read_sdn(&self, rest: &[&str], call: &Call) -> Outcome {
         let (collection, id, vnet) = match rest {
             [] => {

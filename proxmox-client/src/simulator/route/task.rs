@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::http::Call;
-use crate::simulator::operation::Operation;
+use crate::simulator::operation::{Caller, Operation};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
@@ -27,9 +27,10 @@ impl World {
         node: &str,
         rest: &[&str],
         call: &Call,
+        caller: &Caller,
     ) -> Outcome {
         match (method, rest) {
-            ("GET", []) => Ok(self.task_list(node, call)),
+            ("GET", []) => Ok(self.task_list(node, call, caller)),
             ("GET", [upid, "status"]) => {
                 let task = self.find_task(upid)?;
                 Ok(Reply::data(Value::Object(self.tasks[task].status())))
@@ -118,7 +119,7 @@ impl World {
         Ok(Reply::page(page, lines.len()))
     }
 
-    fn task_list(&self, node: &str, call: &Call) -> Reply {
+    fn task_list(&self, node: &str, call: &Call, caller: &Caller) -> Reply {
         let source = call.text("source").unwrap_or_else(|| "archive".to_owned());
         let vmid = call.text("vmid");
         let kind = call.text("typefilter");
@@ -132,7 +133,7 @@ impl World {
             .tasks
             .iter()
             .rev()
-            .filter(|task| task.node == node)
+            .filter(|task| task.node == node && self.lists_task(caller, task))
             .filter(|task| match source.as_str() {
                 "active" => task.ended.is_none(),
                 "all" => true,

@@ -1,120 +1,14 @@
 //! Users, groups, roles, rights and tokens.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::not_simulated;
 use super::shared::{names, require};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::http::Call;
+use crate::simulator::operation::Caller;
+use crate::simulator::rights::{BUILT_IN, Grant, Privileges, is_privilege, privileges_of};
 use crate::simulator::world::{User, World};
-
-/// A role that someone has on a path.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) struct Grant {
-    path: String,
-    /// `user`, `group` or `token`.
-    kind: String,
-    who: String,
-    role: String,
-    propagate: bool,
-}
-
-/// Roles that come with a server; `Administrator` has every privilege.
-const ROLES: [(&str, &str); 17] = [
-    ("Administrator", ""),
-    ("NoAccess", ""),
-    (
-        "PVEAdmin",
-        "Datastore.Allocate,Datastore.AllocateSpace,Datastore.AllocateTemplate,Datastore.Audit,Group.Allocate,Mapping.Audit,Mapping.Use,Pool.Allocate,Pool.Audit,Realm.AllocateUser,SDN.Allocate,SDN.Audit,SDN.Use,Sys.Audit,Sys.Console,Sys.Syslog,User.Modify,VM.Allocate,VM.Audit,VM.Backup,VM.Clone,VM.Config.CDROM,VM.Config.CPU,VM.Config.Cloudinit,VM.Config.Disk,VM.Config.HWType,VM.Config.Memory,VM.Config.Network,VM.Config.Options,VM.Console,VM.GuestAgent.Audit,VM.GuestAgent.FileRead,VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.FileWrite,VM.GuestAgent.Unrestricted,VM.Migrate,VM.PowerMgmt,VM.Replicate,VM.Snapshot,VM.Snapshot.Rollback",
-    ),
-    (
-        "PVEAuditor",
-        "Datastore.Audit,Mapping.Audit,Pool.Audit,SDN.Audit,Sys.Audit,VM.Audit,VM.GuestAgent.Audit",
-    ),
-    (
-        "PVEDatastoreAdmin",
-        "Datastore.Allocate,Datastore.AllocateSpace,Datastore.AllocateTemplate,Datastore.Audit",
-    ),
-    (
-        "PVEDatastoreUser",
-        "Datastore.AllocateSpace,Datastore.Audit",
-    ),
-    (
-        "PVEMappingAdmin",
-        "Mapping.Audit,Mapping.Modify,Mapping.Use",
-    ),
-    ("PVEMappingUser", "Mapping.Audit,Mapping.Use"),
-    ("PVEPoolAdmin", "Pool.Allocate,Pool.Audit"),
-    ("PVEPoolUser", "Pool.Audit"),
-    ("PVESDNAdmin", "SDN.Allocate,SDN.Audit,SDN.Use"),
-    ("PVESDNUser", "SDN.Audit,SDN.Use"),
-    ("PVESysAdmin", "Sys.Audit,Sys.Console,Sys.Syslog"),
-    ("PVETemplateUser", "VM.Audit,VM.Clone"),
-    (
-        "PVEUserAdmin",
-        "Group.Allocate,Realm.AllocateUser,User.Modify",
-    ),
-    (
-        "PVEVMAdmin",
-        "VM.Allocate,VM.Audit,VM.Backup,VM.Clone,VM.Config.CDROM,VM.Config.CPU,VM.Config.Cloudinit,VM.Config.Disk,VM.Config.HWType,VM.Config.Memory,VM.Config.Network,VM.Config.Options,VM.Console,VM.GuestAgent.Audit,VM.GuestAgent.FileRead,VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.FileWrite,VM.GuestAgent.Unrestricted,VM.Migrate,VM.PowerMgmt,VM.Replicate,VM.Snapshot,VM.Snapshot.Rollback",
-    ),
-    (
-        "PVEVMUser",
-        "VM.Audit,VM.Backup,VM.Config.CDROM,VM.Config.Cloudinit,VM.Console,VM.GuestAgent.Audit,VM.GuestAgent.FileRead,VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.FileWrite,VM.PowerMgmt",
-    ),
-];
-
-/// Every privilege of a 9.1 server.
-const PRIVILEGES: [&str; 47] = [
-    "Datastore.Allocate",
-    "Datastore.AllocateSpace",
-    "Datastore.AllocateTemplate",
-    "Datastore.Audit",
-    "Group.Allocate",
-    "Mapping.Audit",
-    "Mapping.Modify",
-    "Mapping.Use",
-    "Permissions.Modify",
-    "Pool.Allocate",
-    "Pool.Audit",
-    "Realm.Allocate",
-    "Realm.AllocateUser",
-    "SDN.Allocate",
-    "SDN.Audit",
-    "SDN.Use",
-    "Sys.AccessNetwork",
-    "Sys.Audit",
-    "Sys.Console",
-    "Sys.Incoming",
-    "Sys.Modify",
-    "Sys.PowerMgmt",
-    "Sys.Syslog",
-    "User.Modify",
-    "VM.Allocate",
-    "VM.Audit",
-    "VM.Backup",
-    "VM.Clone",
-    "VM.Config.CDROM",
-    "VM.Config.CPU",
-    "VM.Config.Cloudinit",
-    "VM.Config.Disk",
-    "VM.Config.HWType",
-    "VM.Config.Memory",
-    "VM.Config.Network",
-    "VM.Config.Options",
-    "VM.Console",
-    "VM.GuestAgent.Audit",
-    "VM.GuestAgent.FileRead",
-    "VM.GuestAgent.FileSystemMgmt",
-    "VM.GuestAgent.FileWrite",
-    "VM.GuestAgent.Unrestricted",
-    "VM.Migrate",
-    "VM.PowerMgmt",
-    "VM.Replicate",
-    "VM.Snapshot",
-    "VM.Snapshot.Rollback",
-];
 
 fn no_such_user(user: &str) -> Reply {
     Reply::failed(format!("no such user ('{user}')"))
@@ -198,17 +92,15 @@ impl World {
                 let own = self.roles.iter().map(|(id, privileges)| {
                     json!({ "roleid": id, "privs": privileges.join(","), "special": 0 })
                 });
-                let built_in = ROLES.iter().map(|(id, _)| {
-                    json!({ "roleid": id, "privs": built_in(id).join(","), "special": 1 })
+                let built_in = BUILT_IN.iter().map(|(id, _)| {
+                    let privileges = privileges_of(&self.roles, id).unwrap_or_default();
+                    json!({ "roleid": id, "privs": privileges.join(","), "special": 1 })
                 });
                 Ok(Reply::data(built_in.chain(own).collect::<Value>()))
             }
             ["roles", id] => {
-                let privileges: Vec<&str> = match self.roles.get(*id) {
-                    Some(own) => own.iter().map(String::as_str).collect(),
-                    None if ROLES.iter().any(|(name, _)| name == id) => built_in(id),
-                    None => return Err(Reply::failed(format!("role '{id}' does not exist"))),
-                };
+                let privileges = privileges_of(&self.roles, id)
+                    .ok_or_else(|| Reply::failed(format!("role '{id}' does not exist")))?;
                 let flags = privileges.into_iter();
                 Ok(Reply::data(
                     flags
@@ -229,6 +121,25 @@ impl World {
             )),
             _ => Err(not_simulated(call)),
         }
+    }
+
+    /// What someone may do, on one path or on all that matter.
+    pub(super) fn permissions(&self, call: &Call, caller: &Caller) -> Reply {
+        let who = call.text("userid").unwrap_or_else(|| caller.full());
+        let rights = self.directory().rights_of(&who);
+        let shown = |have: Privileges| -> Value {
+            let flags = have.into_iter();
+            let flags = flags.map(|(name, below)| (name.to_owned(), u8::from(below).into()));
+            flags.collect::<Map<_, _>>().into()
+        };
+        let all = match call.text("path") {
+            Some(path) => Map::from_iter([(path.clone(), shown(rights.on(&path)))]),
+            None => {
+                let all = rights.everywhere().into_iter();
+                all.map(|(path, have)| (path, shown(have))).collect()
+            }
+        };
+        Reply::data(all)
     }
 
     fn members_of(&self, group: &str) -> Vec<&str> {
@@ -394,9 +305,7 @@ impl World {
             ("POST", ["roles"]) => {
                 require(call, &["roleid"])?;
                 let id = call.text("roleid").unwrap_or_default();
-                let taken =
-                    self.roles.contains_key(&id) || ROLES.iter().any(|(name, _)| *name == id);
-                if taken {
+                if privileges_of(&self.roles, &id).is_some() {
                     return Err(Reply::failed(format!(
                         "create role failed: role '{id}' already exists"
                     )));
@@ -440,7 +349,7 @@ impl World {
         let path = format!("/{}", path.trim_matches('/'));
         let roles = call.text("roles").unwrap_or_default();
         for role in names(&roles) {
-            if !self.roles.contains_key(role) && !ROLES.iter().any(|(name, _)| *name == role) {
+            if privileges_of(&self.roles, role).is_none() {
                 return Err(Reply::failed(format!(
                     "ACL update failed: role '{role}' does not exist"
                 )));
@@ -488,19 +397,6 @@ impl World {
             }),
         }
     }
-}
-
-/// The privileges of a role that comes with the server.
-fn built_in(role: &str) -> Vec<&'static str> {
-    if role == "Administrator" {
-        return PRIVILEGES.to_vec();
-    }
-    let known = ROLES.iter().find(|(name, _)| *name == role);
-    known.map_or_else(Vec::new, |(_, privileges)| names(privileges).collect())
-}
-
-pub(in super::super) fn is_privilege(name: &str) -> bool {
-    PRIVILEGES.contains(&name)
 }
 
 /// Settings with the defaults that the server fills in.

@@ -289,7 +289,7 @@ fn named(name: &str, text: &str, place: &str) -> Result<(), String> {
 }
 
 /// The parts of a list: separated by NUL if there is one, else by commas, semicolons and blanks.
-pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+pub(in super::super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     let by_nul = text.contains('\0');
     text.split(move |c: char| match by_nul {
         true => c == '\0',

@@ -9,7 +9,7 @@ use super::address::{
 };
 use super::check::parts;
 use super::pattern::{EMAIL, EMAIL_USER, NAME, PATTERNS, matches, whole};
-use crate::simulator::route::is_privilege;
+use crate::simulator::rights::is_privilege;
 
 const CONNECTION_HELPERS: &[&str] = &[
     "amanda",

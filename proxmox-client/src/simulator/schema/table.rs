@@ -5,6 +5,8 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::{Map, Value};
 
+use crate::simulator::rights::Permission;
+
 const TEXT: &str = include_str!("../../../schema/api.json");
 
 /// All methods.
@@ -17,45 +19,13 @@ pub(super) struct Method {
     pub(super) token: bool,
     /// Whether it is handed on to the node that the path names.
     pub(super) routed: bool,
-    /// What the caller must be allowed to, in the server's own notation.
-    check: Value,
+    /// Who may call it.
+    pub(super) permission: Permission,
     /// Each parameter, numbered ones as `net[n]`, with the place of its shape.
     params: HashMap<String, usize>,
 }
 
 impl Method {
-    /// Whether the check of rights holds a test.
-    pub(super) fn checks(&self, test: &str) -> bool {
-        fn holds(check: &Value, test: &str) -> bool {
-            let parts = check.as_array().map_or(&[] as &[Value], Vec::as_slice);
-            parts.first().is_some_and(|name| name == test)
-                || parts.iter().any(|part| holds(part, test))
-        }
-        holds(&self.check, test)
-    }
-
-    /// Whether the user that is checked is about to be made.
-    pub(super) fn creates_user(&self) -> bool {
-        self.check
-            .to_string()
-            .contains("\"groups_param\",\"create\"")
-    }
-
-    /// The path, with placeholders, and the rights on it that are asked for, where that is the whole check.
-    pub(super) fn right(&self) -> Option<(&str, String)> {
-        let parts = self.check.as_array()?;
-        let (Some("perm"), path, rights) = (parts.first()?.as_str(), parts.get(1)?, parts.get(2)?)
-        else {
-            return None;
-        };
-        let rights: Vec<&str> = rights
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
-        Some((path.as_str()?, rights.join("|")))
-    }
-
     /// All parameters that are no numbered ones.
     pub(super) fn plain(&self) -> impl Iterator<Item = (&str, &'static Value)> {
         let plain = self
@@ -230,7 +200,7 @@ fn method(line: Value) -> Method {
     Method {
         token: line["token"] != false,
         routed: line["routed"] == true,
-        check: line["check"].clone(),
+        permission: Permission::read(&line),
         params: params
             .filter_map(|(name, number)| Some((name.clone(), number.as_u64()? as usize)))
             .collect(),

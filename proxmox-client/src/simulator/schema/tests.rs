@@ -407,35 +407,3 @@ fn tokens_are_kept_from_what_asks_for_a_ticket() {
         "Permission check failed (URI '/access/password' not available with API token, need proper ticket."
     );
 }
-
-#[test]
-fn whom_rights_are_asked_for_is_looked_up_before_parameters() {
-    let refusal = |verb: &str, path: &str, params: Value| {
-        let call = call(verb, path, params);
-        let refused = find(&call).unwrap().refuse_subject(|user| user == "a@pve");
-        refused
-            .err()
-            .map(|refusal| (refusal.status, refusal.reason))
-    };
-    let enable = || json!({ "enable": "maybe" });
-    assert_eq!(refusal("PUT", "/access/users/a@pve", enable()), None);
-    assert_eq!(
-        refusal("PUT", "/access/users/b@pve", enable()),
-        Some((500, "no such user ('b@pve')".to_owned()))
-    );
-    let user = |name: &str| json!({ "userid": name });
-    assert_eq!(refusal("POST", "/access/users", user("b@pve")), None);
-    assert_eq!(
-        refusal("POST", "/access/users", user("bob")),
-        Some((
-            500,
-            "value 'bob' does not look like a valid user name".to_owned()
-        ))
-    );
-    let pool = |name: &str| refusal("POST", "/pools", json!({ "poolid": name }));
-    assert_eq!(pool("a/b"), None);
-    assert_eq!(
-        pool("a b"),
-        Some((403, "Permission check failed (, Pool.Allocate)".to_owned()))
-    );
-}

@@ -1,0 +1,409 @@
+//! What users and tokens may do in the simulator, and what the client tells of it.
+
+use proxmox_client::property::{Drive, Nic};
+use proxmox_client::simulator::{Simulator, World};
+use proxmox_client::wire::{Answer, Method, Request};
+use proxmox_client::{Client, CloneOptions, Grant, Kind, Login, QemuConfig, Size, UserSettings};
+
+const TOKEN: &str = "ci@pve!deploy";
+
+/// A cluster with a user `ci@pve` whose token has what the user was given.
+fn world() -> World {
+    World::lab()
+        .with_user("ci@pve", "ci-password")
+        .with_token(TOKEN, "s")
+        .with_volume("local:import/talos.qcow2", 1 << 30)
+        .with_guest(
+            "pve1",
+            100,
+            &QemuConfig::new()
+                .with_name("kept")
+                .with_drive(
+                    "scsi0",
+                    Drive::default().with_file("local-lvm:vm-100-disk-0"),
+                )
+                .with_net(0, Nic::virtio("vmbr0")),
+        )
+        .with_guest("pve1", 200, &QemuConfig::new().with_name("other"))
+}
+
+fn with(give: &[(&str, &str)]) -> (Simulator, Client) {
+    let give = give.iter();
+    let world = give.fold(world(), |world, (role, path)| {
+        world.with_role_for("ci@pve", role, path)
+    });
+    let simulator = Simulator::new(world);
+    let client = simulator.builder().token(format!("{TOKEN}=s")).build();
+    (simulator, client.unwrap())
+}
+
+async fn told(simulator: &Simulator, request: Request) -> (u16, String) {
+    let answer: Answer = simulator
+        .answer(&format!("{TOKEN}=s"), &request)
+        .await
+        .unwrap();
+    (answer.status(), answer.reason().to_owned())
+}
+
+fn get(path: &str) -> Request {
+    Request::new(Method::Get, path, &[])
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_given_nothing_sees_empty_lists_and_is_refused_the_rest() {
+    let (simulator, client) = with(&[]);
+    assert!(client.version().await.is_ok());
+    for path in [
+        "/nodes/pve1/qemu",
+        "/nodes/pve1/lxc",
+        "/storage",
+        "/nodes/pve1/storage",
+        "/pools",
+        "/cluster/tasks",
+        "/nodes/pve1/tasks",
+        "/access/acl",
+        "/access/groups",
+    ] {
+        let answer = simulator.answer(&format!("{TOKEN}=s"), &get(path)).await;
+        let body: serde_json::Value = serde_json::from_slice(answer.unwrap().body()).unwrap();
+        assert_eq!(body["data"], serde_json::json!([]), "{path}");
+    }
+    let resources = client.resources(None).await.unwrap();
+    assert_eq!(resources.len(), 1, "only the node");
+    assert_eq!(resources[0].max_memory, None, "without figures");
+    let table = [
+        (get("/nodes/pve1/status"), "/nodes/pve1, Sys.Audit"),
+        (get("/nodes/pve1/qemu/100/config"), "/vms/100, VM.Audit"),
+        // A machine that is not there is not told apart.
+        (get("/nodes/pve1/qemu/999/config"), "/vms/999, VM.Audit"),
+        (
+            Request::new(Method::Post, "/nodes/pve1/qemu/100/status/start", &[]),
+            "/vms/100, VM.PowerMgmt",
+        ),
+        (get("/cluster/options"), "/, Sys.Audit"),
+        (
+            Request::new(Method::Put, "/access/acl", &[])
+                .with("path", "/")
+                .with("roles", "Administrator"),
+            "/, Permissions.Modify",
+        ),
+        (
+            Request::new(Method::Post, "/nodes/pve1/execute", &[]),
+            "user != root@pam",
+        ),
+        // Rights come before parameters.
+        (
+            Request::new(Method::Post, "/pools", &[])
+                .with("poolid", "web")
+                .with("x", "1"),
+            "/pool/web, Pool.Allocate",
+        ),
+    ];
+    for (request, missing) in table {
+        let path = request.path().to_owned();
+        let expected = format!("Permission check failed ({missing})");
+        assert_eq!(told(&simulator, request).await, (403, expected), "{path}");
+    }
+    let create = Request::new(Method::Post, "/nodes/pve1/qemu", &[]).with("vmid", "555");
+    let bare = (403, "Permission check failed".to_owned());
+    assert_eq!(told(&simulator, create).await, bare);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_a_machine_ask_for_their_privilege() {
+    let mut table: Vec<(&str, &str, &str)> = vec![
+        ("cores", "2", "VM.Config.CPU"),
+        ("numa0", "cpus=0", "VM.Config.CPU"),
+        ("memory", "2048", "VM.Config.Memory"),
+        ("balloon", "0", "VM.Config.Memory"),
+        ("scsihw", "virtio-scsi-pci", "VM.Config.HWType"),
+        ("serial0", "socket", "VM.Config.HWType"),
+        ("name", "new", "VM.Config.Options"),
+        ("tags", "prod", "VM.Config.Options"),
+        ("boot", "order=scsi0", "VM.Config.Disk"),
+        ("net0", "virtio,bridge=vmbr0", "VM.Config.Network"),
+        ("ciuser", "ops", "VM.Config.Cloudinit"),
+        ("ide2", "none,media=cdrom", "VM.Config.CDROM"),
+        ("delete", "scsi0", "VM.Config.Disk"),
+        ("delete", "net0", "VM.Config.Network"),
+    ];
+    table.push(("ipconfig0", "ip=dhcp", "VM.Config.Cloudinit"));
+    for (key, value, privilege) in table {
+        // The call itself asks for any of these; one that does not matter here lets it through.
+        let other = match privilege {
+            "VM.Config.CPU" => "VM.Config.Memory",
+            _ => "VM.Config.CPU",
+        };
+        let simulator = Simulator::new(
+            world()
+                .with_role("Other", &[other])
+                .with_role_for("ci@pve", "Other", "/vms"),
+        );
+        let request = Request::new(Method::Put, "/nodes/pve1/qemu/100/config", &[]);
+        assert_eq!(
+            told(&simulator, request.with(key, value)).await,
+            (
+                403,
+                format!("Permission check failed (/vms/100, {privilege})")
+            ),
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn some_keys_are_roots_and_some_ask_for_more_than_the_machine() {
+    let (simulator, _) = with(&[("PVEVMAdmin", "/vms")]);
+    let put = |key: &str, value: &str| {
+        Request::new(Method::Put, "/nodes/pve1/qemu/100/config", &[]).with(key, value)
+    };
+    let failed = |text: &str| (500, text.to_owned());
+    let denied = |text: &str| (403, format!("Permission check failed ({text})"));
+    let table = [
+        (put("args", "-x"), failed("only root can set 'args' config")),
+        (
+            put("affinity", "0-3"),
+            failed("only root can set 'affinity' config"),
+        ),
+        (put("startup", "order=1"), denied("/, Sys.Modify")),
+        (
+            put("serial0", "/dev/ttyS0"),
+            failed("only root can modify 'serial0' config for real devices"),
+        ),
+        (
+            put("hostpci0", "0000:01:00"),
+            failed("only root can set 'hostpci0' config for non-mapped devices"),
+        ),
+        (
+            put("hostpci0", "mapping=gpu"),
+            denied("/mapping/pci/gpu, Mapping.Use"),
+        ),
+        (
+            put("net1", "virtio,bridge=vmbr0"),
+            denied("/sdn/zones/localnetwork/vmbr0, SDN.Use"),
+        ),
+        (
+            put("net1", "virtio,bridge=vmbr0,tag=30"),
+            denied("/sdn/zones/localnetwork/vmbr0/30, SDN.Use"),
+        ),
+        (
+            put("scsi1", "local-lvm:8"),
+            denied("/storage/local-lvm, Datastore.AllocateSpace"),
+        ),
+        (
+            put("scsi1", "local-lvm:0,import-from=local:import/talos.qcow2"),
+            denied("/storage/local-lvm, Datastore.AllocateSpace"),
+        ),
+        (
+            put("scsi1", "/dev/sda"),
+            failed("Only root can pass arbitrary filesystem paths."),
+        ),
+    ];
+    for (request, expected) in table {
+        let what = format!("{:?}", request.params().iter().collect::<Vec<_>>());
+        assert_eq!(told(&simulator, request).await, expected, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_asks_for_the_new_place_the_storage_and_the_bridge() {
+    let clone = || {
+        Request::new(Method::Post, "/nodes/pve1/qemu/100/clone", &[])
+            .with("newid", "101")
+            .with("full", "1")
+    };
+    let refusal = |give: &'static [(&'static str, &'static str)]| async move {
+        let (simulator, _) = with(give);
+        told(&simulator, clone()).await.1
+    };
+    assert_eq!(
+        refusal(&[]).await,
+        "Permission check failed (/vms/100, VM.Clone)"
+    );
+    assert_eq!(
+        refusal(&[("PVETemplateUser", "/vms/100")]).await,
+        "Permission check failed"
+    );
+    assert_eq!(
+        refusal(&[("PVETemplateUser", "/vms/100"), ("PVEVMAdmin", "/vms/101")]).await,
+        "Permission check failed (/storage/local-lvm, Datastore.AllocateSpace)"
+    );
+    assert_eq!(
+        refusal(&[
+            ("PVETemplateUser", "/vms/100"),
+            ("PVEVMAdmin", "/vms/101"),
+            ("PVEDatastoreUser", "/storage/local-lvm"),
+        ])
+        .await,
+        "Permission check failed (/sdn/zones/localnetwork/vmbr0, SDN.Use)"
+    );
+    let (_simulator, client) = with(&[
+        ("PVETemplateUser", "/vms/100"),
+        ("PVEVMAdmin", "/vms/101"),
+        ("PVEDatastoreUser", "/storage/local-lvm"),
+        ("PVESDNUser", "/sdn/zones/localnetwork"),
+    ]);
+    let vm = client.node("pve1").qemu(100);
+    vm.clone_to(101, CloneOptions::new().with_full(true))
+        .await
+        .unwrap();
+    let error = client.node("pve1").qemu(101).config().await;
+    assert!(error.is_ok(), "its owner sees it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_show_what_one_may_see() {
+    let (simulator, client) = with(&[
+        ("PVEVMUser", "/vms/100"),
+        ("PVEDatastoreUser", "/storage/local-lvm"),
+    ]);
+    let machines = client.node("pve1").qemus().await.unwrap();
+    assert_eq!(machines.len(), 1);
+    let resources = client.resources(None).await.unwrap();
+    let mut ids: Vec<&str> = resources.iter().map(|entry| entry.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["node/pve1", "qemu/100", "storage/pve1/local-lvm"]);
+    let content = get("/nodes/pve1/storage/local-lvm/content");
+    let answer = simulator.answer(&format!("{TOKEN}=s"), &content).await;
+    let text = String::from_utf8(answer.unwrap().body().to_vec()).unwrap();
+    assert!(
+        !text.contains("vm-100-disk-0"),
+        "VM.Config.Disk is missing: {text}"
+    );
+    // A token finds its own tasks on the node, though the cluster's list shows it none.
+    client.node("pve1").qemu(100).start().await.unwrap();
+    let tasks = get("/nodes/pve1/tasks");
+    let answer = simulator
+        .answer(&format!("{TOKEN}=s"), &tasks)
+        .await
+        .unwrap();
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(
+        text.contains("qmstart") && text.contains("\"total\":1"),
+        "{text}"
+    );
+    let root = simulator.connect();
+    root.node("pve1").qemu(200).start().await.unwrap();
+    let all = root.request(get("/nodes/pve1/tasks")).await.unwrap();
+    assert_eq!(all.total, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_who_ended_or_are_disabled_are_let_in_nowhere() {
+    let (simulator, client) = with(&[("PVEAuditor", "/")]);
+    let access = simulator.connect().access();
+    let log_in = || {
+        let login = Login::new("ci@pve", "ci-password");
+        simulator.builder().login(login).build().unwrap()
+    };
+    let session = log_in();
+    assert!(session.version().await.is_ok());
+    let off = UserSettings::new().with_enabled(false);
+    access.ensure_user("ci@pve", &off).await.unwrap();
+    for client in [&client, &session, &log_in()] {
+        let error = client.version().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Authentication);
+    }
+    let over = UserSettings::new().with_enabled(true).with_expiry(1);
+    access.ensure_user("ci@pve", &over).await.unwrap();
+    let error = client.version().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Authentication);
+    let back = UserSettings::new().with_expiry(0);
+    access.ensure_user("ci@pve", &back).await.unwrap();
+    assert!(client.version().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_are_handed_out_up_to_what_one_has_oneself() {
+    let (simulator, client) = with(&[("PVEVMAdmin", "/vms")]);
+    let root = simulator.connect().access();
+    root.ensure_user("guest@pve", &UserSettings::new())
+        .await
+        .unwrap();
+    let access = client.access();
+    let grant = |role: &str| Grant::to_user("guest@pve", role, "/vms/100");
+    access.grant(&grant("PVEVMUser")).await.unwrap();
+    let more = access.grant(&grant("PVEAuditor")).await.unwrap_err();
+    let why = &more.parameters()["role"];
+    assert!(
+        why.starts_with("Cannot add role 'PVEAuditor' - requires"),
+        "{why}"
+    );
+    let none = access.grant(&grant("NoAccess")).await.unwrap_err();
+    assert!(none.parameters().contains_key("role"));
+    let elsewhere = Grant::to_user("guest@pve", "PVEVMUser", "/vms");
+    let refused = access.grant(&elsewhere).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Permission);
+    // Only one's own part of the list is shown.
+    let acl = access.acl().await.unwrap();
+    assert!(acl.iter().all(|entry| entry.path == "/vms/100"), "{acl:?}");
+}
+
+/// A role as documentations of Terraform providers tell it, on the places that one cluster needs.
+#[tokio::test(start_paused = true)]
+async fn a_token_with_the_least_rights_builds_its_machine_and_nothing_else() {
+    let builder = [
+        "VM.Allocate",
+        "VM.Audit",
+        "VM.Config.CDROM",
+        "VM.Config.CPU",
+        "VM.Config.Cloudinit",
+        "VM.Config.Disk",
+        "VM.Config.HWType",
+        "VM.Config.Memory",
+        "VM.Config.Network",
+        "VM.Config.Options",
+        "VM.PowerMgmt",
+    ];
+    let world = world()
+        .with_role("Builder", &builder)
+        .with_separate_token("ci@pve!least", "s")
+        .with_role_for("ci@pve", "Administrator", "/");
+    let give = [
+        ("Builder", "/vms/8101"),
+        ("PVEDatastoreUser", "/storage/local-lvm"),
+        ("PVEDatastoreUser", "/storage/local"),
+        ("PVESDNUser", "/sdn/zones/localnetwork/vmbr0/20"),
+    ];
+    let world = give.iter().fold(world, |world, (role, path)| {
+        world.with_role_for("ci@pve!least", role, path)
+    });
+    let simulator = Simulator::new(world);
+    let client = simulator.builder().token("ci@pve!least=s").build().unwrap();
+    let wanted = QemuConfig::new()
+        .with_name("talos-cp-1")
+        .with_cores(4)
+        .with_memory_mib(4096)
+        .with_drive(
+            "scsi0",
+            Drive::import("local-lvm", "local:import/talos.qcow2"),
+        )
+        .with_net(0, Nic::virtio("vmbr0").with_tag(20u16));
+    let node = client.node("pve1");
+    let vm = node.create_qemu(8101, wanted.clone()).await.unwrap().qemu;
+    vm.grow_disk("scsi0", Size::gib(32)).await.unwrap();
+    vm.start().await.unwrap();
+    vm.ensure_config(&wanted).await.unwrap();
+    assert!(vm.status().await.unwrap().is_running());
+
+    let denied = |error: proxmox_client::Error| {
+        assert_eq!(error.kind(), Kind::Permission, "{error}");
+    };
+    denied(node.create_qemu(8102, wanted.clone()).await.unwrap_err());
+    denied(node.qemu(100).start().await.unwrap_err());
+    denied(node.qemu(100).config().await.unwrap_err());
+    denied(vm.clone_to(8103, CloneOptions::new()).await.unwrap_err());
+    denied(node.status().await.unwrap_err());
+    let other_net = QemuConfig::new().with_net(1, Nic::virtio("vmbr0"));
+    denied(vm.ensure_config(&other_net).await.unwrap_err());
+    let elsewhere = QemuConfig::new().with_drive("scsi1", Drive::allocate("local-hdd", 1));
+    denied(vm.ensure_config(&elsewhere).await.unwrap_err());
+    let ids: Vec<u32> = client
+        .resources(None)
+        .await
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry.vmid)
+        .collect();
+    assert_eq!(ids, [8101]);
+}
