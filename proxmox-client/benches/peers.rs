@@ -1,9 +1,10 @@
-//! What the figures of the README come from: this crate and proxmoxer at the same work, against the same simulator, in
-//! one run.
+//! What the figures of the README come from: this crate, proxmoxer and `proxmox-api` at the same work, against the same
+//! simulator, in one run.
 //!
-//! `cargo bench -p proxmox-ve-client --all-features --bench peers [-- P1 P3 …]`. The server runs in this process, every
+//! `cargo bench -p proxmox-ve-client --all-features --bench peers [-- P1 P3 … C]`. The server runs in this process, every
 //! client in one of its own, so that memory can be told apart. `PEER_PYTHON` names the interpreter that has proxmoxer;
-//! without it that half is said not to have run. Times are seconds of the modelled clock where the text says so.
+//! `proxmox-api` is built from the registry (`benches/proxmox-api`). What is not there is said not to have run. Times are
+//! seconds of the modelled clock where the text says so.
 
 #![allow(
     clippy::print_stdout,
@@ -13,19 +14,21 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
+#[path = "peers/anchor.rs"]
+mod anchor;
 #[path = "peers/client.rs"]
 mod client;
+#[path = "peers/compile.rs"]
+mod compile;
 #[path = "peers/server.rs"]
 mod server;
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use anchor::Anchor;
 use proxmox_client::simulator::{Clock, Daemon, NodeSpec, Server, Simulator, StorageSpec, World};
 use serde_json::Value;
-
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/anchor.py");
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -39,40 +42,57 @@ fn main() {
     }
     let wanted: Vec<String> = std::env::args()
         .skip(1)
-        .filter(|word| word.starts_with('P'))
+        .filter(|word| word.starts_with(['P', 'C']))
         .collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
-    println!("| measure | this crate | proxmoxer | ratio |");
-    println!("| --- | --: | --: | --: |");
+    let anchors = anchor::all();
+    println!("| measure | this crate | proxmoxer | ratio | proxmox-api | ratio |");
+    println!("| --- | --: | --: | --: | --: | --: |");
     if runs("P1") {
-        runtime.block_on(p1());
+        runtime.block_on(p1(&anchors));
     }
     if runs("P2") {
-        runtime.block_on(p2());
+        runtime.block_on(p2(&anchors));
     }
     if runs("P3") {
-        runtime.block_on(p3());
+        runtime.block_on(p3(&anchors));
     }
     if runs("P4") {
-        runtime.block_on(p4());
+        runtime.block_on(p4(&anchors));
     }
     if runs("P5") {
-        runtime.block_on(p5());
+        runtime.block_on(p5(&anchors));
     }
     if runs("P6") {
         runtime.block_on(p6());
     }
+    if runs("C") {
+        compiled();
+    }
     println!(
-        "\nNot run: the bpg provider, go-proxmox and proxmox-api (nothing but package indexes can be reached)."
+        "\nNot run: the bpg provider and go-proxmox (nothing but package indexes can be reached)."
     );
 }
 
-fn row(what: &str, ours: &str, theirs: Option<&str>, ratio: Option<f64>) {
-    let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-    println!(
-        "| {what} | {ours} | {} | {ratio} |",
-        theirs.unwrap_or("not run")
-    );
+/// What an anchor showed, and ours as a part of it.
+struct Beside {
+    shown: String,
+    ratio: Option<f64>,
+}
+
+impl Beside {
+    fn new(shown: impl Into<String>, ratio: Option<f64>) -> Self {
+        let shown = shown.into();
+        Self { shown, ratio }
+    }
+}
+
+fn row(what: &str, ours: &str, anchors: impl IntoIterator<Item = Beside>) {
+    let cells = anchors.into_iter().map(|beside| {
+        let ratio = beside.ratio.map(|ratio| format!("{ratio:.2}"));
+        format!(" {} | {} |", beside.shown, ratio.unwrap_or_default())
+    });
+    println!("| {what} | {ours} |{}", cells.collect::<String>());
 }
 
 fn number(value: &Value, key: &str) -> f64 {
@@ -89,29 +109,6 @@ async fn ours(mode: &str, server: &Server, arguments: &[u64]) -> Value {
         .env("PEERS_FINGERPRINT", server.fingerprint())
         .env("PEERS_ARGUMENTS", words.join(" "));
     answer(command).await.expect("our own client")
-}
-
-/// The interpreter that has proxmoxer, if there is one.
-fn python() -> PathBuf {
-    let given = std::env::var_os("PEER_PYTHON").map(PathBuf::from);
-    let own = std::env::current_exe().ok().and_then(|program| {
-        let target = program.ancestors().nth(3)?;
-        Some(target.join("peers/python/bin/python"))
-    });
-    given
-        .or(own.filter(|path| path.exists()))
-        .unwrap_or_else(|| "python3".into())
-}
-
-/// A client process of theirs; none if proxmoxer is not there.
-async fn theirs(mode: &str, port: u16, arguments: &[u64], file: Option<&str>) -> Option<Value> {
-    let mut command = tokio::process::Command::new(python());
-    command.arg(SCRIPT).arg(mode).arg(port.to_string());
-    command.args(arguments.iter().map(u64::to_string));
-    if let Some(file) = file {
-        command.env("PEERS_FILE", file);
-    }
-    answer(command).await
 }
 
 async fn answer(mut command: tokio::process::Command) -> Option<Value> {
@@ -161,22 +158,13 @@ fn requests_each(simulator: &Simulator, machines: u64) -> f64 {
     asked.count() as f64 / machines as f64
 }
 
-async fn p1() {
+async fn p1(anchors: &[Anchor]) {
     let (speed, machines) = (2.0, 50u64);
     for threads in [1u64, 8, 50] {
         let simulator = busy(speed);
         let server = simulator.serve().await.unwrap();
         let us = ours("p1", &server, &[machines, threads, 100]).await;
         let requests = requests_each(&simulator, machines);
-        let simulator = busy(speed);
-        let server = simulator.serve().await.unwrap();
-        let them = theirs(
-            "p1",
-            server.address().port(),
-            &[machines, threads, 100],
-            None,
-        )
-        .await;
         let work = 5.0 * machines.div_ceil(threads) as f64;
         let shown = |value: &Value| {
             format!(
@@ -185,41 +173,51 @@ async fn p1() {
                 value["failed"]
             )
         };
-        let ratio = them
-            .as_ref()
-            .map(|them| number(&us, "wall") / number(them, "wall"));
+        let mut beside = Vec::new();
+        for anchor in anchors {
+            let server = busy(speed).serve().await.unwrap();
+            let port = server.address().port();
+            let them = anchor.run("p1", port, &[machines, threads, 100]).await;
+            beside.push(anchor::beside(them, |them| {
+                Beside::new(
+                    shown(them),
+                    Some(number(&us, "wall") / number(them, "wall")),
+                )
+            }));
+        }
         row(
             &format!(
                 "P1: 50 linked clones to an address, {threads} at once (modelled; the work alone {work:.0} s; {requests:.1} requests each besides polling)"
             ),
             &shown(&us),
-            them.as_ref().map(&shown).as_deref(),
-            ratio,
+            beside,
         );
     }
 }
 
-async fn p2() {
+/// What two processes made: how many machines, how many ids twice, how many failures.
+fn distinct(both: &[Value]) -> String {
+    let all: Vec<u64> = both
+        .iter()
+        .flat_map(|value| value["ids"].as_array().cloned().unwrap_or_default())
+        .filter_map(|id| id.as_u64())
+        .collect();
+    let mut one = all.clone();
+    one.sort_unstable();
+    one.dedup();
+    let failed: u64 = both
+        .iter()
+        .filter_map(|value| value["failed"].as_u64())
+        .sum();
+    format!(
+        "{} made, {} twice, {failed} failed",
+        one.len(),
+        all.len() - one.len()
+    )
+}
+
+async fn p2(anchors: &[Anchor]) {
     let speed = 2.0;
-    let distinct = |both: &[Value]| {
-        let all: Vec<u64> = both
-            .iter()
-            .flat_map(|value| value["ids"].as_array().cloned().unwrap_or_default())
-            .filter_map(|id| id.as_u64())
-            .collect();
-        let mut one = all.clone();
-        one.sort_unstable();
-        one.dedup();
-        let failed: u64 = both
-            .iter()
-            .filter_map(|value| value["failed"].as_u64())
-            .sum();
-        format!(
-            "{} made, {} twice, {failed} failed",
-            one.len(),
-            all.len() - one.len()
-        )
-    };
     let simulator = busy(speed);
     let server = simulator.serve().await.unwrap();
     let arguments = [25, 8];
@@ -228,53 +226,48 @@ async fn p2() {
         ours("p2", &server, &arguments)
     );
     let us = distinct(&[one, two]);
-    let simulator = busy(speed);
-    let server = simulator.serve().await.unwrap();
-    let port = server.address().port();
-    let (one, two) = tokio::join!(
-        theirs("p2", port, &arguments, None),
-        theirs("p2", port, &arguments, None)
-    );
-    let them = one.zip(two).map(|(one, two)| distinct(&[one, two]));
+    let mut beside = Vec::new();
+    for anchor in anchors {
+        let server = busy(speed).serve().await.unwrap();
+        let port = server.address().port();
+        let (one, two) = tokio::join!(
+            anchor.run("p2", port, &arguments),
+            anchor.run("p2", port, &arguments)
+        );
+        let both = one.zip(two).map(|(one, two)| Value::from(vec![one, two]));
+        beside.push(anchor::beside(both, |both| {
+            Beside::new(distinct(both.as_array().unwrap()), None)
+        }));
+    }
     row(
         "P2: two processes, 25 machines each, ids as each finds them",
         &us,
-        them.as_deref(),
-        None,
+        beside,
     );
 }
 
-async fn p3() {
+async fn p3(anchors: &[Anchor]) {
     let canned = server::Canned::resources(10_000).await;
     let us = canned.ours(&[10]).await;
-    let them = theirs("p3", canned.port(), &[10], None).await;
-    let shown = |value: &Value| {
-        format!(
-            "{:.0} ms, {:.0} MiB",
-            number(value, "median") * 1e3,
-            number(value, "peak") / 1_048_576.0
-        )
-    };
-    let ratio = |key: &str| {
-        them.as_ref()
-            .map(|them| number(&us, key) / number(them, key))
-    };
     assert_eq!(us["count"], 10_000);
-    row(
-        "P3: list 10,000 guests, median of 10, peak memory of the process (ratio of times)",
-        &shown(&us),
-        them.as_ref().map(&shown).as_deref(),
-        ratio("median"),
-    );
-    row(
-        "P3: the same (ratio of memory)",
-        "",
-        Some(""),
-        ratio("peak"),
-    );
+    let time = |value: &Value| format!("{:.0} ms", number(value, "median") * 1e3);
+    let memory = |value: &Value| format!("{:.0} MiB", number(value, "peak") / 1_048_576.0);
+    let (mut times, mut memories) = (Vec::new(), Vec::new());
+    for anchor in anchors {
+        let them = anchor.run("p3", canned.port(), &[10]).await;
+        let ratio = |them: &Value, key: &str| Some(number(&us, key) / number(them, key));
+        times.push(anchor::beside(them.clone(), |them| {
+            Beside::new(time(them), ratio(them, "median"))
+        }));
+        memories.push(anchor::beside(them, |them| {
+            Beside::new(memory(them), ratio(them, "peak"))
+        }));
+    }
+    row("P3: list 10,000 guests, median of 10", &time(&us), times);
+    row("P3: peak memory of the process", &memory(&us), memories);
 }
 
-async fn p4() {
+async fn p4(anchors: &[Anchor]) {
     let (count, seconds) = (200u64, 15u64);
     let lab = || {
         let mut world = World::lab();
@@ -284,39 +277,40 @@ async fn p4() {
         world.durations_mut().start = Duration::from_secs(seconds);
         Simulator::with_clock(world, Clock::accelerated(start(), 1.0))
     };
-    let asked = |simulator: &Simulator, wall: f64| {
+    let asked = |simulator: &Simulator, value: &Value| {
         let journal = simulator.journal();
         let polls = journal.iter().filter(|entry| entry.method == "GET").count();
-        polls as f64 / wall
+        polls as f64 / number(value, "wall")
     };
-    let simulator = lab();
-    let server = simulator.serve().await.unwrap();
-    let us = ours("p4", &server, &[count, seconds]).await;
-    let of_us = asked(&simulator, number(&us, "wall"));
-    let simulator = lab();
-    let server = simulator.serve().await.unwrap();
-    let them = theirs("p4", server.address().port(), &[count, seconds], None).await;
-    let of_them = them
-        .as_ref()
-        .map(|them| asked(&simulator, number(them, "wall")));
     let shown = |value: &Value, rate: f64| {
         format!(
             "{rate:.0} requests/s, seen after {:.2} s",
             number(value, "delay")
         )
     };
+    let simulator = lab();
+    let server = simulator.serve().await.unwrap();
+    let us = ours("p4", &server, &[count, seconds]).await;
+    let of_us = asked(&simulator, &us);
+    let mut beside = Vec::new();
+    for anchor in anchors {
+        let simulator = lab();
+        let server = simulator.serve().await.unwrap();
+        let port = server.address().port();
+        let them = anchor.run("p4", port, &[count, seconds]).await;
+        beside.push(anchor::beside(them, |them| {
+            let of_them = asked(&simulator, them);
+            Beside::new(shown(them, of_them), Some(of_us / of_them))
+        }));
+    }
     row(
-        "P4: 200 tasks waited for (mean time from a task's end until it is known)",
+        "P4: 200 tasks waited for (mean time from a task's end until it is known; ratio of requests)",
         &shown(&us, of_us),
-        them.as_ref()
-            .zip(of_them)
-            .map(|(them, rate)| shown(them, rate))
-            .as_deref(),
-        of_them.map(|theirs| of_us / theirs),
+        beside,
     );
 }
 
-async fn p5() {
+async fn p5(anchors: &[Anchor]) {
     let mib: u64 = std::env::var("UPLOAD_MIB")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -324,6 +318,13 @@ async fn p5() {
     let simulator = Simulator::new(World::lab());
     let server = simulator.serve().await.unwrap();
     let us = ours("p5", &server, &[mib]).await;
+    let shown = |value: &Value| {
+        format!(
+            "{:.0} MiB/s, peak {:.0} MiB",
+            mib as f64 / number(value, "wall"),
+            number(value, "peak") / 1_048_576.0,
+        )
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.iso");
     // Holes take no space.
@@ -331,24 +332,22 @@ async fn p5() {
         .unwrap()
         .set_len(mib << 20)
         .unwrap();
-    let them = theirs("p5", server.address().port(), &[], path.to_str()).await;
-    let shown = |value: &Value| {
-        format!(
-            "{:.0} MiB/s, peak {:.0} MiB (before {:.0})",
-            mib as f64 / number(value, "wall"),
-            number(value, "peak") / 1_048_576.0,
-            number(value, "before") / 1_048_576.0
-        )
-    };
+    let mut beside = Vec::new();
+    for anchor in anchors {
+        let port = server.address().port();
+        let them = anchor.upload(port, &path).await;
+        beside.push(anchor::beside(them, |them| {
+            Beside::new(
+                shown(them),
+                Some(number(&us, "peak") / number(them, "peak")),
+            )
+        }));
+    }
+    let before = number(&us, "before") / 1_048_576.0;
     row(
-        &format!("P5: upload {mib} MiB (ratio of memory)"),
+        &format!("P5: upload {mib} MiB (ratio of memory; ours had {before:.0} MiB before)"),
         &shown(&us),
-        them.as_ref()
-            .map(&shown)
-            .map(|text| text.replace(" (before NaN)", ""))
-            .as_deref(),
-        them.as_ref()
-            .map(|them| number(&us, "peak") / number(them, "peak")),
+        beside,
     );
 }
 
@@ -358,7 +357,23 @@ async fn p6() {
     row(
         "P6: a node of three is lost during 1,000 mixed calls",
         &outcome,
-        Some("has one address"),
-        None,
+        ["has one address", "has one address"].map(|text| Beside::new(text, None)),
+    );
+}
+
+fn compiled() {
+    let cost = anchor::folder().and_then(|folder| compile::measure(&folder));
+    let cost = cost.expect("a place to compile in");
+    let theirs = cost.proxmox_api.map_or_else(
+        || Beside::new("not run", None),
+        |theirs| Beside::new(format!("{theirs:.1} s"), Some(cost.with_calls / theirs)),
+    );
+    row(
+        "C: `cargo check` with every call, dependencies done (processor time)",
+        &format!(
+            "{:.1} s ({:.1} s without the calls)",
+            cost.with_calls, cost.without_calls
+        ),
+        [Beside::new("", None), theirs],
     );
 }
