@@ -57,7 +57,24 @@ impl NewLxc {
     }
 
     /// From a backup, such as `local:backup/vzdump-lxc-200-2026_01_01-00_00_00.tar.zst`. What `config` names replaces what
-    /// the backup holds.
+    /// the backup holds; who names one volume names all, `rootfs` first. Otherwise all come to one storage, at the sizes that
+    /// they had, those empty that were left out of the backup.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let ct = proxmox_client::LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
+    /// use proxmox_client::{BackupOptions, LxcConfig, NewLxc};
+    /// let node = client.node("pve1");
+    /// let backup = node.back_up(200, &BackupOptions::to("local")).await?;
+    /// let new = NewLxc::from_backup(&backup.volid, LxcConfig::new()).with_storage("local-lvm");
+    /// let copy = node.create_lxc(201, new.with_unique()).await?.lxc;
+    /// assert_eq!(copy.config().await?.text("rootfs").as_deref(), Some("local-lvm:vm-201-disk-0,size=4G"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub fn from_backup(archive: &str, config: LxcConfig) -> Self {
         Self {
             restore: true,

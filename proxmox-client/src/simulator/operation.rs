@@ -20,8 +20,9 @@ use super::http::{Arrival, Call};
 use super::task::{SimTask, seconds};
 use super::world::World;
 
-pub(super) use backup::{Dump, Restore, read_name};
+pub(super) use backup::{ContainerRestore, Dump, Mode, Restore, read_name};
 pub(super) use config::{is_drive, is_indexed};
+pub(super) use container::{mount_kind, mount_order};
 pub(super) use disk::{DriveText, read_size};
 pub(super) use reassign::Reassign;
 
@@ -92,8 +93,15 @@ pub(super) enum Operation {
     },
     /// Backs up guests.
     Dump(Box<Dump>),
-    /// Makes a guest out of a backup.
+    /// Makes a virtual machine out of a backup.
     Restore(Box<Restore>),
+    /// The part of a container's restoration that its request waits for.
+    ClaimRestore {
+        work: Box<ContainerRestore>,
+        caller: Caller,
+    },
+    /// Makes a container out of a backup.
+    RestoreContainer(Box<ContainerRestore>),
     /// Removes backups that no rule keeps.
     Prune {
         storage: String,
@@ -468,11 +476,13 @@ impl World {
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Dump(dump) => self.check_dump(job, dump, stage),
             Operation::Restore(work) => self.check_restore(work),
+            Operation::RestoreContainer(work) => self.check_container_restore(job, work, stage),
             Operation::Serve(_)
             | Operation::Prune { .. }
             | Operation::HaRound { .. }
             | Operation::ClaimId { .. }
             | Operation::ClaimClone { .. }
+            | Operation::ClaimRestore { .. }
             | Operation::Create { .. }
             | Operation::SetConfig { .. }
             | Operation::SetConfigTask { .. }
@@ -495,6 +505,8 @@ impl World {
             Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
             Operation::Dump(_) => {}
             Operation::Restore(work) => self.restore(job, work)?,
+            Operation::ClaimRestore { work, caller } => return self.claim_restore(work, caller),
+            Operation::RestoreContainer(work) => self.restore_container(job, work)?,
             Operation::Prune {
                 storage,
                 keep,
@@ -662,8 +674,9 @@ impl World {
             .is_some_and(|job| job.cleanup_owned);
         match operation {
             Operation::Create { vmid, .. } => self.forget_guest(*vmid),
-            Operation::Dump(dump) => self.abandon_dump(dump),
+            Operation::Dump(dump) => self.abandon_dump(job, dump),
             Operation::Restore(work) => self.abandon_restore(work.vmid()),
+            Operation::RestoreContainer(work) => self.abandon_container_restore(work, owned),
             // Only the clone that made the configuration removes it.
             Operation::Clone(work) if owned => {
                 self.forget_guest(work.target);

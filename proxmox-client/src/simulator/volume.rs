@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::route::Firewall;
+
 /// A storage.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct Storage {
@@ -207,6 +209,9 @@ pub(super) struct Archive {
     pub(super) config: Map<String, Value>,
     /// Its disks by slot.
     pub(super) disks: BTreeMap<String, ArchivedDisk>,
+    /// The guest's firewall, if it had any.
+    #[serde(default)]
+    pub(super) firewall: Option<Firewall>,
 }
 
 /// A disk in a backup.

@@ -1,5 +1,7 @@
 //! Everything that exists, as plain data.
 
+mod backup;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 

@@ -23,6 +23,8 @@ mod config_files;
 #[cfg(feature = "simulator")]
 mod consoles;
 #[cfg(feature = "simulator")]
+mod container_backups;
+#[cfg(feature = "simulator")]
 mod contention;
 #[cfg(feature = "simulator")]
 mod datacenter;

@@ -11,8 +11,8 @@ use crate::simulator::retention::{Keep, Mark};
 use crate::simulator::volume::Archive;
 use crate::simulator::world::World;
 
-pub(in crate::simulator) use dump::Dump;
-pub(in crate::simulator) use restore::Restore;
+pub(in crate::simulator) use dump::{Dump, Mode};
+pub(in crate::simulator) use restore::{ContainerRestore, Restore};
 
 /// A backup on its way to its mark: where it is in the list, its moment in seconds, and what is decided already.
 type Marked = (usize, u64, Option<Mark>);
@@ -71,6 +71,27 @@ pub(in crate::simulator) fn read_name(volid: &str) -> Option<NameParts> {
         at: Moment::seconds(i64::from(year), month, day, clock(time, '_')?)?,
         format: format.to_owned(),
     })
+}
+
+/// What `tar` tells of all it has read or written: whole blocks, and how many in a second.
+fn told_total(bytes: u64, seconds: u64) -> String {
+    const BLOCK: u64 = 10_240;
+    let whole = bytes.div_ceil(BLOCK).max(1) * BLOCK;
+    let (size, speed) = (told_short(whole), told_short(whole / seconds.max(1)));
+    format!("{whole} ({size}, {speed}/s)")
+}
+
+/// A size in the largest unit that gives one at least, with a decimal below ten, rounded up.
+fn told_short(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let Some((shift, unit)) = units.iter().find(|(shift, _)| bytes >> shift > 0) else {
+        return format!("{bytes}B");
+    };
+    let tenths = (bytes * 10).div_ceil(1 << shift);
+    match tenths {
+        0..100 => format!("{}.{}{unit}", tenths / 10, tenths % 10),
+        _ => format!("{}{unit}", tenths.div_ceil(10)),
+    }
 }
 
 impl World {
@@ -202,6 +223,49 @@ impl World {
                 .get(volid)
                 .filter(|archive| !archive.config.is_empty())),
             _ => Err(Reply::failed(format!("volume '{volid}' does not exist"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_told_in_blocks_and_short() {
+        for (bytes, seconds, expected) in [
+            (0, 1, "10240 (10KiB, 10KiB/s)"),
+            (136_314_880, 2, "136314880 (130MiB, 65MiB/s)"),
+            (1_398_558_720, 40, "1398558720 (1.4GiB, 34MiB/s)"),
+            (1_000_000, 0, "1003520 (980KiB, 980KiB/s)"),
+        ] {
+            assert_eq!(told_total(bytes, seconds), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_backups_tell_guest_moment_and_format() {
+        let read = |name: &str| {
+            let parts = read_name(&format!("local:backup/{name}"))?;
+            Some((parts.kind, parts.vmid, parts.at, parts.format))
+        };
+        let at = 1_767_225_600;
+        let told =
+            |kind: &str, vmid, format: &str| Some((kind.to_owned(), vmid, at, format.to_owned()));
+        for (name, expected) in [
+            (
+                "vzdump-lxc-200-2026_01_01-00_00_00.tar.zst",
+                told("lxc", 200, "tar.zst"),
+            ),
+            (
+                "vzdump-qemu-100-2026_01_01-00_00_00.vma",
+                told("qemu", 100, "vma"),
+            ),
+            ("ct/200/2026-01-01T00:00:00Z", told("lxc", 200, "pbs-ct")),
+            ("vzdump-lxc-200-2026_01_32-00_00_00.tar.zst", None),
+            ("vzdump-lxc-200-yesterday.tar.zst", None),
+        ] {
+            assert_eq!(read(name), expected, "{name}");
         }
     }
 }

@@ -55,6 +55,23 @@ const KINDS: [&str; 10] = [
     "nixos",
 ];
 
+/// What a slot of a container mounts: a volume, a folder of its node, or a device.
+pub(in super::super) fn mount_kind(file: &str) -> &'static str {
+    if file.starts_with("/dev/") {
+        "device"
+    } else if file.starts_with('/') {
+        "bind"
+    } else {
+        "volume"
+    }
+}
+
+/// The order of slots: that of the root, then the others by their numbers.
+pub(in super::super) fn mount_order(slot: &str) -> (bool, u32) {
+    let number = slot.trim_start_matches(|c: char| !c.is_ascii_digit());
+    (slot != "rootfs", number.parse().unwrap_or_default())
+}
+
 /// Whether a container that runs takes a new value without a restart.
 pub(super) fn takes_effect(guest: &Guest, key: &str) -> bool {
     let fresh = !guest.config.contains_key(key);
@@ -98,7 +115,8 @@ impl World {
         let flag = |key: &str| params.get(key).map(|value| text_of(value) == "1");
         let unprivileged = match old {
             Some(guest) => guest.text("unprivileged").as_deref() == Some("1"),
-            None => flag("unprivileged").unwrap_or(true),
+            // What a backup says about it is not known yet.
+            None => flag("unprivileged").unwrap_or(flag("restore") != Some(true)),
         };
         for (key, text) in Self::config_params(params).filter(|_| !caller.is_root()) {
             if key == "features" {
@@ -125,12 +143,10 @@ impl World {
                 ));
             }
             if is_drive(key) {
-                let file = DriveText::parse(&text).file;
-                let kind = match file.as_str() {
-                    path if path.starts_with("/dev/") => "device",
-                    path if path.starts_with('/') => "bind",
-                    _ => continue,
-                };
+                let kind = mount_kind(&DriveText::parse(&text).file);
+                if kind == "volume" {
+                    continue;
+                }
                 return Err(forbidden(&format!(
                     "mount point type {kind} is only allowed for root@pam"
                 )));
@@ -288,6 +304,8 @@ impl World {
             return Err(Reply::failed(format!("volume '{template}' does not exist")));
         };
         let bytes = archive.used;
+        let root = config.get("rootfs").map(text_of).unwrap_or_default();
+        self.fill_volume(&DriveText::parse(&root).file, bytes);
         let path = self
             .storage_of(&template)
             .map(|storage| storage.path_of(&template));
@@ -309,6 +327,16 @@ impl World {
             config.shift_remove("unprivileged");
         }
         Ok(config)
+    }
+
+    /// Files are unpacked into a volume.
+    fn fill_volume(&mut self, volid: &str, bytes: u64) {
+        let storage = self
+            .storages
+            .get_mut(volid.split(':').next().unwrap_or_default());
+        if let Some(volume) = storage.and_then(|storage| storage.volumes.get_mut(volid)) {
+            volume.used += bytes;
+        }
     }
 
     /// The lines of making a file system.

@@ -112,7 +112,7 @@ pub(in super::super) fn read_size(text: &str) -> Option<u64> {
 }
 
 /// How the removal of a logical volume reads.
-fn removed_volume(volid: &str) -> String {
+pub(super) fn removed_volume(volid: &str) -> String {
     let name = volid.rsplit(':').next().unwrap_or(volid);
     format!("  Logical volume \"{name}\" successfully removed.")
 }

@@ -1,4 +1,7 @@
-//! Backup jobs, backups on demand, and what is in a backup.
+//! Backup jobs, and what they and backups on demand have in common.
+
+mod dump;
+mod restore;
 
 use std::collections::BTreeSet;
 
@@ -8,10 +11,9 @@ use super::shared::names;
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::calendar::Schedule;
-use crate::simulator::engine::{Key, Step};
-use crate::simulator::guest::{Species, text_of};
+use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::http::Call;
-use crate::simulator::operation::{Caller, DriveText, Dump, Operation, is_drive};
+use crate::simulator::operation::{DriveText, mount_kind, mount_order};
 use crate::simulator::retention::Keep;
 use crate::simulator::section::{Param, Shape, check, settings};
 use crate::simulator::task::seconds;
@@ -184,6 +186,16 @@ fn shown(id: &str, job: &Map<String, Value>) -> Map<String, Value> {
     job
 }
 
+/// Whether a backup of a container holds a volume: that of the root always, others where they say so.
+fn of_container(slot: &str, file: &str, asked: Option<&str>) -> (bool, &'static str) {
+    match asked {
+        _ if slot == "rootfs" => (true, "rootfs"),
+        _ if mount_kind(file) != "volume" => (false, "not a volume"),
+        Some("1" | "yes" | "on" | "true") => (true, "enabled"),
+        _ => (false, "disabled"),
+    }
+}
+
 impl World {
     pub(super) fn read_backup(&self, rest: &[&str], call: &Call) -> Outcome {
         let missing = |id: &str| Reply::parameter("id", format!("No such job '{id}'"));
@@ -233,7 +245,7 @@ impl World {
     }
 
     /// The guests that options choose, of one node or of all.
-    fn chosen(&self, options: &Map<String, Value>, node: Option<&str>) -> Vec<u32> {
+    pub(super) fn chosen(&self, options: &Map<String, Value>, node: Option<&str>) -> Vec<u32> {
         let text = |name: &str| {
             options
                 .get(name)
@@ -293,29 +305,38 @@ impl World {
         guests.collect()
     }
 
-    /// The disks of a guest, and whether a backup holds each.
+    /// The volumes of a guest, and whether a backup holds each.
     pub(in super::super) fn backup_volumes(
         &self,
         vmid: u32,
     ) -> Vec<(String, DriveText, (bool, &'static str))> {
-        let firmware = self.guests.get(&vmid).and_then(|guest| guest.text("bios"));
+        let guest = self.guests.get(&vmid);
+        let species = guest.map(Guest::species).unwrap_or_default();
+        let firmware = guest.and_then(|guest| guest.text("bios"));
         let ovmf = firmware.as_deref() == Some("ovmf");
         let mut found: Vec<_> = self
             .drives_of(vmid)
             .into_iter()
             .filter(|(_, drive)| drive.get("media") != Some("cdrom"))
             .map(|(slot, drive)| {
-                let why = match drive.get("backup") {
-                    _ if slot.starts_with("efidisk") && !ovmf => {
-                        (false, "efidisk but no OVMF BIOS")
-                    }
-                    Some("0" | "no" | "off" | "false") => (false, "backup=no"),
-                    _ => (true, "backup=yes"),
+                let asked = drive.get("backup");
+                let why = match species {
+                    Species::Container => of_container(&slot, &drive.file, asked),
+                    Species::Machine => match asked {
+                        _ if slot.starts_with("efidisk") && !ovmf => {
+                            (false, "efidisk but no OVMF BIOS")
+                        }
+                        Some("0" | "no" | "off" | "false") => (false, "backup=no"),
+                        _ => (true, "backup=yes"),
+                    },
                 };
                 (slot, drive, why)
             })
             .collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        match species {
+            Species::Machine => found.sort_by(|a, b| a.0.cmp(&b.0)),
+            Species::Container => found.sort_by_key(|(slot, ..)| mount_order(slot)),
+        }
         found
     }
 
@@ -426,207 +447,5 @@ impl World {
                 .iter()
                 .any(|name| job.contains_key(*name))
         });
-    }
-
-    pub(super) fn vzdump(
-        &mut self,
-        method: &str,
-        node: &str,
-        rest: &[&str],
-        call: &Call,
-        caller: &Caller,
-    ) -> Outcome {
-        match (method, rest) {
-            ("POST", []) => self.dump(node, call, caller),
-            ("GET", ["defaults"]) => self.dump_defaults(call),
-            ("GET", ["extractconfig"]) => self.extract_config(node, call),
-            _ => Err(not_simulated(call)),
-        }
-    }
-
-    fn dump(&mut self, node: &str, call: &Call, caller: &Caller) -> Outcome {
-        let mut params = OPTIONS.to_vec();
-        params.extend([
-            Param::new("job-id", Shape::Text),
-            Param::new("stdout", Shape::Flag),
-        ]);
-        check(call, &params, &["node"])?;
-        for name in ["dumpdir", "tmpdir", "script", "stop", "stdout", "job-id"] {
-            if call.params.contains_key(name) {
-                return Err(not_simulated(call));
-            }
-        }
-        let mut options = settings(call, &params, &["node"]);
-        verify(&mut options, true)?;
-        let vmids = self.chosen(&options, Some(node));
-        let all = options.get("all") == Some(&1.into());
-        if vmids.is_empty() && !all {
-            return Ok(Reply::data("OK"));
-        }
-        // What a backup of a container holds is not modelled.
-        let container = |vmid: &u32| {
-            let guest = self.guests.get(vmid);
-            guest.is_some_and(|guest| guest.species == Species::Container)
-        };
-        if vmids.iter().any(container) {
-            return Err(not_simulated(call));
-        }
-        let id = match vmids.as_slice() {
-            [one] => one.to_string(),
-            _ => String::new(),
-        };
-        let text = |name: &str| options.get(name).map(text_of);
-        let wait = options
-            .get("lockwait")
-            .and_then(Value::as_u64)
-            .unwrap_or(180);
-        let lock = Step::Lock {
-            key: Key::Backups(node.to_owned()),
-            shared: false,
-            wait: std::time::Duration::from_secs(60 * wait),
-            prefix: String::new(),
-        };
-        let command = call.params.iter().filter(|(name, _)| *name != "vmid");
-        let command: Vec<String> = command
-            .map(|(name, value)| format!(" --{name} {}", text_of(value)))
-            .collect();
-        let chosen: Vec<String> = text("vmid")
-            .iter()
-            .flat_map(|text| names(text))
-            .map(str::to_owned)
-            .collect();
-        let command = format!("vzdump {}{}", chosen.join(" "), command.concat());
-        let dump = Dump {
-            node: node.to_owned(),
-            storage: text("storage").unwrap_or_else(|| "local".to_owned()),
-            mode: text("mode").unwrap_or_else(|| "snapshot".to_owned()),
-            compress: text("compress").unwrap_or_else(|| "0".to_owned()),
-            keep: text("prune-backups"),
-            prune: text("remove").as_deref() != Some("0"),
-            notes: text("notes-template").unwrap_or_default(),
-            protected: text("protected").as_deref() == Some("1"),
-            limit: options.get("bwlimit").and_then(Value::as_u64).unwrap_or(0) << 10,
-            command: command.replace("  ", " "),
-            vmids,
-            next: 0,
-            current: None,
-            failed: 0,
-        };
-        let operation = Operation::Dump(Box::new(dump));
-        let steps = vec![lock, Step::Check(0), Step::Finish];
-        Ok(self.start_task(node, "vzdump", &id, caller, operation, steps))
-    }
-
-    fn dump_defaults(&self, call: &Call) -> Outcome {
-        check(call, &[Param::new("storage", Shape::Text)], &["node"])?;
-        let name = call.text("storage").unwrap_or_else(|| "local".to_owned());
-        let Some(storage) = self.storages.get(&name) else {
-            return Err(Reply::failed(format!("storage '{name}' does not exist")));
-        };
-        if !storage.content.iter().any(|kind| kind == "backup") {
-            return Err(Reply::failed(format!(
-                "can't use storage '{name}' for backups - wrong content type"
-            )));
-        }
-        let mut defaults = json!({
-            "all": 0, "bwlimit": 0, "compress": "0", "fleecing": { "enabled": 0 }, "ionice": 7,
-            "lockwait": 180, "mailnotification": "always", "mode": "snapshot",
-            "notification-mode": "auto", "pigz": 0, "quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0,
-            "stopwait": 10, "storage": name, "zstd": 1,
-            "performance": { "max-workers": 16, "pbs-entries-max": 1_048_576 },
-        });
-        let keep = storage
-            .prune_backups
-            .clone()
-            .unwrap_or_else(|| "keep-all=1".to_owned());
-        defaults["prune-backups"] = keep.into();
-        if let Some(path) = &storage.path {
-            defaults["dumpdir"] = format!("{path}/dump").into();
-        }
-        Ok(Reply::data(defaults))
-    }
-
-    fn extract_config(&self, node: &str, call: &Call) -> Outcome {
-        check(call, &[Param::required("volume", Shape::Text)], &["node"])?;
-        let volid = call.text("volume").unwrap_or_default();
-        let archive = self.archive(node, &volid)?;
-        let Some(archive) = archive else {
-            return Err(not_simulated(call));
-        };
-        let mut lines: Vec<String> = Vec::new();
-        for line in archive
-            .config
-            .get("description")
-            .map(text_of)
-            .unwrap_or_default()
-            .lines()
-        {
-            lines.push(format!("#{}", crate::wire::escape(line)));
-        }
-        let mut keys: Vec<&String> = archive.config.keys().collect();
-        keys.sort();
-        for key in keys.into_iter().filter(|key| *key != "description") {
-            lines.push(format!("{key}: {}", text_of(&archive.config[key])));
-        }
-        for (slot, disk) in &archive.disks {
-            let (storage, format) = (&disk.storage, &disk.format);
-            lines.push(format!(
-                "#qmdump#map:{slot}:drive-{slot}:{storage}:{format}:"
-            ));
-        }
-        lines.push(String::new());
-        Ok(Reply::data(lines.join("\n")))
-    }
-
-    /// A restore instead of a creation.
-    pub(super) fn restore_request(
-        &mut self,
-        node: &str,
-        vmid: u32,
-        archive: &str,
-        call: &Call,
-        caller: &Caller,
-    ) -> Outcome {
-        if let Some(slot) = call.params.keys().find(|key| is_drive(key)) {
-            return Err(Reply::parameter(
-                slot,
-                "option conflicts with option 'archive'",
-            ));
-        }
-        if call.flag("ha-managed") {
-            return Err(not_simulated(call));
-        }
-        self.refuse_config(&call.params, caller)?;
-        let pool = call.text("pool");
-        if pool
-            .as_ref()
-            .is_some_and(|pool| !self.pools.contains_key(pool))
-        {
-            let pool = pool.unwrap_or_default();
-            return Err(Reply::failed(format!("pool '{pool}' does not exist")));
-        }
-        if let Some(storage) = call
-            .text("storage")
-            .filter(|name| !self.storages.contains_key(name))
-        {
-            return Err(Reply::failed(format!("storage '{storage}' does not exist")));
-        }
-        if self.archive(node, archive)?.is_none() {
-            return Err(not_simulated(call));
-        }
-        let refused = |why: String| Reply::failed(format!("unable to restore VM {vmid} - {why}"));
-        match self.guests.get(&vmid) {
-            Some(guest) if !call.flag("force") || guest.node != node => {
-                let on = &guest.node;
-                return Err(refused(format!("VM {vmid} already exists on node '{on}'")));
-            }
-            Some(guest) => {
-                if let Some(lock) = guest.lock() {
-                    return Err(refused(format!("VM is locked ({lock})")));
-                }
-            }
-            None => {}
-        }
-        self.begin_restore(node, vmid, archive, call, caller)
     }
 }

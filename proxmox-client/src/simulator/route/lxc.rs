@@ -13,7 +13,7 @@ use crate::simulator::operation::{Caller, Operation, is_drive, lock_guest};
 use crate::simulator::world::World;
 
 use super::qemu::vmid_of;
-use super::shared::{names, require};
+use super::shared::names;
 
 impl World {
     pub(super) fn lxc(
@@ -143,7 +143,10 @@ impl World {
             Ok(vmid) => vmid,
             Err(refusal) => return Handled::Now(refusal),
         };
-        if let Err(refusal) = self.refuse_creation(vmid, call, caller) {
+        if call.flag("restore") {
+            return self.restore_container_request(node, vmid, call, caller);
+        }
+        if let Err(refusal) = self.refuse_creation(node, vmid, call, caller) {
             return Handled::Now(refusal);
         }
         let species = Species::Container;
@@ -157,24 +160,20 @@ impl World {
         Handled::Job(self.begin(None, operation, Self::claim_steps(species, vmid)))
     }
 
-    fn refuse_creation(&self, vmid: u32, call: &Call, caller: &Caller) -> Result<(), Reply> {
-        require(call, &["ostemplate"])?;
-        if call.flag("restore") {
-            // What a backup of a container holds is not modelled.
-            return Err(not_simulated(call));
-        }
+    fn refuse_creation(
+        &self,
+        node: &str,
+        vmid: u32,
+        call: &Call,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
         if let Some(taken) = self.taken(vmid) {
             return Err(Reply::failed(taken));
         }
         if let Some(pool) = call.text("pool").filter(|id| !self.pools.contains_key(id)) {
             return Err(Reply::failed(format!("pool '{pool}' does not exist")));
         }
-        let volumes: Vec<&String> = call.params.keys().filter(|key| is_drive(key)).collect();
-        if !volumes.is_empty() && !volumes.iter().any(|key| *key == "rootfs") {
-            return Err(Reply::failed(
-                "mount points configured, but 'rootfs' not set - aborting",
-            ));
-        }
+        self.refuse_volumes(node, call)?;
         self.refuse_container_config(&call.params, caller, None)
     }
 

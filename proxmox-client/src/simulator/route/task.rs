@@ -50,10 +50,12 @@ impl World {
         }
     }
 
-    /// What work that cleans up behind itself ends with when its task is stopped: a backup, a clone that is copying.
+    /// What work that cleans up behind itself ends with when its task is stopped: a backup, the restoration of a
+    /// container, a clone that is copying.
     fn interrupted_work(&self, job: u64) -> Option<String> {
         let work = match &self.engine.jobs.get(&job)?.operation {
             Operation::Dump(_) => return Some("interrupted by signal".to_owned()),
+            Operation::RestoreContainer(work) => return Some(work.interrupted()),
             Operation::Clone(work) => work,
             _ => return None,
         };

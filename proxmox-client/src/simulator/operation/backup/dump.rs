@@ -1,18 +1,20 @@
-//! Backups being made.
+//! Backups being made: a task takes up one guest after the other.
+
+mod container;
+mod machine;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::read_name;
 use crate::simulator::answer::Reply;
 use crate::simulator::calendar::Moment;
 use crate::simulator::engine::Step;
-use crate::simulator::guest::{Guest, Power};
+use crate::simulator::guest::{Guest, Species};
 use crate::simulator::operation::Operation;
-use crate::simulator::operation::disk::print_size;
 use crate::simulator::retention::{Keep, Mark};
 use crate::simulator::task::seconds;
 use crate::simulator::volume::{Archive, ArchivedDisk, Volume};
@@ -23,7 +25,7 @@ use crate::simulator::world::World;
 pub(in crate::simulator) struct Dump {
     pub(in crate::simulator) node: String,
     pub(in crate::simulator) storage: String,
-    pub(in crate::simulator) mode: String,
+    pub(in crate::simulator) mode: Mode,
     pub(in crate::simulator) compress: String,
     pub(in crate::simulator) keep: Option<String>,
     pub(in crate::simulator) prune: bool,
@@ -31,21 +33,83 @@ pub(in crate::simulator) struct Dump {
     pub(in crate::simulator) protected: bool,
     /// Bytes per second; 0 is no limit.
     pub(in crate::simulator) limit: u64,
+    /// How long a guest may take to stop.
+    pub(in crate::simulator) patience: Duration,
     pub(in crate::simulator) command: String,
     pub(in crate::simulator) vmids: Vec<u32>,
     /// Index of the next guest.
     pub(in crate::simulator) next: usize,
-    /// The guest in work: its id, when it began (in seconds), and whether it ran.
-    pub(in crate::simulator) current: Option<(u32, u64, bool)>,
+    /// The guest in work.
+    pub(in crate::simulator) current: Option<Current>,
     pub(in crate::simulator) failed: u32,
+}
+
+/// What becomes of a guest that runs while it is backed up.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::simulator) enum Mode {
+    /// It goes on.
+    Snapshot,
+    /// It stands still for a moment.
+    Suspend,
+    /// It is off meanwhile.
+    Stop,
+}
+
+impl Mode {
+    /// By its name; a snapshot where none is named.
+    pub(in crate::simulator) fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("suspend") => Self::Suspend,
+            Some("stop") => Self::Stop,
+            _ => Self::Snapshot,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Suspend => "suspend",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// A guest in work.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(in crate::simulator) struct Current {
+    vmid: u32,
+    species: Species,
+    /// In seconds since 1970, as all moments here.
+    began: u64,
+    /// Whether it ran then.
+    running: bool,
+    mode: Mode,
+    /// Whether its configuration is locked for this task.
+    locked: bool,
+    /// When it was stopped or frozen.
+    stopped: Option<u64>,
+    /// Whether its volumes have snapshots that go in the end.
+    snapshot: bool,
+    /// Why it failed, while it is brought back to what it was.
+    failure: Option<String>,
 }
 
 /// The look at which a task takes up its next guest.
 const NEXT: u8 = 0;
-/// The look at which a stopped guest is on again.
+/// The look at which a stopped machine is on again.
 const ONLINE: u8 = 1;
 /// The look at which an archive is whole.
 const ARCHIVED: u8 = 2;
+/// The look at which a container is off.
+const STOPPED: u8 = 3;
+/// The look at which a container did not go off in time.
+const STUCK: u8 = 4;
+/// The look at which the files of a container are copied, apart from what changed meanwhile.
+const COPIED: u8 = 5;
+/// The look at which the rest is copied too.
+const FROZEN: u8 = 6;
+/// The look at which a container that was stopped is on again.
+const RESTARTED: u8 = 7;
 
 /// Sizes as the task's log tells them.
 fn told_size(bytes: u64) -> String {
@@ -65,25 +129,46 @@ fn told_moment(at: u64) -> String {
     )
 }
 
-/// The name of a backup: kind, guest, moment.
-fn archive_name(pbs: bool, vmid: u32, at: u64, compress: &str) -> String {
-    let m = Moment::of(at);
-    if pbs {
-        return format!(
-            "vm/{vmid}/{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-            m.year, m.month, m.day, m.hour, m.minute, m.second
-        );
+/// How long something took, as the log tells it.
+fn told_delay(seconds: u64) -> String {
+    match seconds {
+        0 => "<1".to_owned(),
+        seconds => seconds.to_string(),
     }
-    let end = match compress {
-        "zstd" => ".zst",
-        "gzip" => ".gz",
-        "1" | "lzo" => ".lzo",
-        _ => "",
-    };
+}
+
+/// The name of a backup without its end: kind, guest, moment.
+fn stem(species: Species, vmid: u32, at: u64) -> String {
+    let (kind, m) = (species.branch(), Moment::of(at));
     format!(
-        "vzdump-qemu-{vmid}-{:04}_{:02}_{:02}-{:02}_{:02}_{:02}.vma{end}",
+        "vzdump-{kind}-{vmid}-{:04}_{:02}_{:02}-{:02}_{:02}_{:02}",
         m.year, m.month, m.day, m.hour, m.minute, m.second
     )
+}
+
+impl Dump {
+    /// The name of the current guest's backup.
+    fn archive_name(&self, pbs: bool, current: &Current) -> String {
+        let (species, vmid, at) = (current.species, current.vmid, current.began);
+        if pbs {
+            let (m, kind) = (Moment::of(at), species.noun().to_ascii_lowercase());
+            return format!(
+                "{kind}/{vmid}/{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+                m.year, m.month, m.day, m.hour, m.minute, m.second
+            );
+        }
+        let format = match species {
+            Species::Machine => "vma",
+            Species::Container => "tar",
+        };
+        let end = match self.compress.as_str() {
+            "zstd" => ".zst",
+            "gzip" => ".gz",
+            "1" | "lzo" => ".lzo",
+            _ => "",
+        };
+        format!("{}.{format}{end}", stem(species, vmid, at))
+    }
 }
 
 impl World {
@@ -95,6 +180,13 @@ impl World {
         match self.engine.jobs.get_mut(&job).map(|job| &mut job.operation) {
             Some(Operation::Dump(dump)) => Some(dump),
             _ => None,
+        }
+    }
+
+    /// Notes something about the guest in work.
+    fn note(&mut self, job: u64, note: impl FnOnce(&mut Current)) {
+        if let Some(current) = self.dump_mut(job).and_then(|dump| dump.current.as_mut()) {
+            note(current);
         }
     }
 
@@ -119,16 +211,31 @@ impl World {
         if stage == NEXT && dump.next == 0 && dump.current.is_none() {
             self.begin_dump(job, dump)?;
         }
-        match (stage, dump.current) {
-            (NEXT, _) => self.next_guest(job, dump),
-            (ONLINE, Some((vmid, ..))) => self.bring_online(job, vmid, dump),
-            (ARCHIVED, Some((vmid, at, _))) => {
-                let done = self.end_guest(job, dump, vmid, at);
-                self.conclude_guest(job, vmid, done);
-                self.then(job, [Step::Check(NEXT)]);
-            }
-            _ => {}
+        if stage == NEXT {
+            self.next_guest(job, dump);
+            return Ok(());
         }
+        let Some(current) = &dump.current else {
+            return Ok(());
+        };
+        let done = match stage {
+            ONLINE => {
+                self.bring_online(job, current);
+                return Ok(());
+            }
+            ARCHIVED => self.end_guest(job, dump, current),
+            STOPPED | COPIED | FROZEN => match self.go_on_with_container(job, dump, stage) {
+                Ok(()) => return Ok(()),
+                Err(why) => Err(why),
+            },
+            STUCK => Err("container did not stop".to_owned()),
+            _ => {
+                self.container_is_back(job, current);
+                self.conclude_guest(job);
+                return Ok(());
+            }
+        };
+        self.close_guest(job, done);
         Ok(())
     }
 
@@ -163,73 +270,78 @@ impl World {
             self.info(job, text);
             return;
         };
-        let at = seconds(self.now);
-        let running = self.guests.get(&vmid).is_some_and(Guest::is_on);
+        let guest = self.guests.get(&vmid);
+        let current = Current {
+            vmid,
+            species: guest.map(Guest::species).unwrap_or_default(),
+            began: seconds(self.now),
+            running: guest.is_some_and(Guest::is_on),
+            mode: dump.mode,
+            locked: false,
+            stopped: None,
+            snapshot: false,
+            failure: None,
+        };
         if let Some(dump) = self.dump_mut(job) {
             dump.next += 1;
-            dump.current = Some((vmid, at, running));
+            dump.current = Some(current.clone());
         }
-        if let Err(why) = self.begin_guest(job, dump, vmid, at) {
-            self.conclude_guest(job, vmid, Err(why));
-            self.then(job, [Step::Check(NEXT)]);
+        if let Err(why) = self.begin_guest(job, dump, &current) {
+            self.close_guest(job, Err(why));
         }
     }
 
-    fn begin_guest(&mut self, job: u64, dump: &Dump, vmid: u32, at: u64) -> Result<(), String> {
+    fn begin_guest(&mut self, job: u64, dump: &Dump, current: &Current) -> Result<(), String> {
+        let (vmid, running, at) = (current.vmid, current.running, current.began);
         let Some(guest) = self.guests.get(&vmid) else {
             return Err(format!("unable to find VM '{vmid}'"));
         };
-        let (running, lock) = (guest.is_on(), guest.lock());
-        let name = guest.name().map(str::to_owned);
-        if dump.mode == "stop" && running && self.is_ha_managed(vmid) {
+        let lock = guest.lock();
+        if dump.mode == Mode::Stop && running && self.is_ha_managed(vmid) {
             return Err(
                 "Cannot execute a backup with stop mode on a HA managed and enabled Service. Use snapshot mode or disable the Service."
                     .to_owned(),
             );
         }
-        self.refuse_more_backups(dump, vmid)?;
-        self.info(job, format!("Starting Backup of VM {vmid} (qemu)"));
+        self.refuse_more_backups(dump, current)?;
+        let kind = current.species.branch();
+        self.info(job, format!("Starting Backup of VM {vmid} ({kind})"));
         self.info(job, format!("Backup started at {}", told_moment(at)));
         self.info(
             job,
             format!("status = {}", if running { "running" } else { "stopped" }),
         );
         if let Some(lock) = lock {
-            return Err(format!("VM is locked ({lock})"));
+            return Err(current.species.locked(&lock).reason);
         }
+        self.lock_for_backup(vmid);
+        self.note(job, |current| current.locked = true);
+        match current.species {
+            Species::Machine => self.begin_machine(job, dump, current),
+            Species::Container => self.begin_container(job, dump, current)?,
+        }
+        Ok(())
+    }
+
+    fn lock_for_backup(&mut self, vmid: u32) {
         if let Some(guest) = self.guests.get_mut(&vmid) {
             guest.config.insert("lock".to_owned(), "backup".into());
         }
-        let mode = if running { dump.mode.as_str() } else { "stop" };
-        if let Some(name) = name {
-            self.info(job, format!("VM Name: {name}"));
-        }
-        let mut bytes = 0;
-        for (slot, drive, (included, why)) in self.backup_volumes(vmid) {
-            if !included {
-                self.info(
-                    job,
-                    format!("exclude disk '{slot}' '{}' ({why})", drive.file),
-                );
-                continue;
-            }
-            let volume = self.volume(&drive.file);
-            bytes += volume.map_or(0, |volume| volume.used);
-            let size = volume.map(|volume| format!(" {}", print_size(volume.size)));
-            let size = size.unwrap_or_default();
-            self.info(job, format!("include disk '{slot}' '{}'{size}", drive.file));
-        }
-        self.info(job, format!("backup mode: {mode}"));
+    }
+
+    /// How it is done, once that is decided.
+    fn tell_mode(&mut self, job: u64, dump: &Dump, mode: Mode) {
+        self.note(job, |current| current.mode = mode);
+        self.info(job, format!("backup mode: {}", mode.text()));
         if dump.limit > 0 {
             self.info(job, format!("bandwidth limit: {} KiB/s", dump.limit >> 10));
         }
         self.info(job, "ionice priority: 7");
-        let mut steps = Vec::new();
-        if running && mode == "stop" {
-            self.info(job, "stopping virtual guest");
-            steps.extend([Step::Work(self.durations.shutdown), Step::Check(ONLINE)]);
-        }
-        let archive = archive_name(self.is_pbs(&dump.storage), vmid, at, &dump.compress);
+    }
+
+    /// Where the current guest's archive comes to lie, as the log tells it.
+    fn tell_archive(&mut self, job: u64, dump: &Dump, current: &Current) {
+        let archive = dump.archive_name(self.is_pbs(&dump.storage), current);
         let target = match self
             .storages
             .get(&dump.storage)
@@ -239,23 +351,15 @@ impl World {
             None => format!("Proxmox Backup Server archive '{archive}'"),
         };
         self.info(job, format!("creating {target}"));
-        if !running {
-            self.info(job, "starting kvm to execute backup task");
-        }
-        let uuid = self.draw_uuid();
-        self.info(job, format!("started backup task '{uuid}'"));
+    }
+
+    /// How long it takes to copy this much.
+    fn copy_time(&self, dump: &Dump, bytes: u64) -> Duration {
         let speed = match dump.limit {
             0 => self.durations.copy_speed,
             limit => limit.min(self.durations.copy_speed),
         };
-        let copy = Duration::from_secs_f64(bytes as f64 / speed.max(1) as f64);
-        // Starting and ending the copy takes a while, however little there is to copy.
-        steps.extend([
-            Step::Work(Duration::from_secs(1) + copy),
-            Step::Check(ARCHIVED),
-        ]);
-        self.then(job, steps);
-        Ok(())
+        Duration::from_secs_f64(bytes as f64 / speed.max(1) as f64)
     }
 
     pub(in crate::simulator) fn is_pbs(&self, storage: &str) -> bool {
@@ -265,13 +369,16 @@ impl World {
     }
 
     /// A guest that has as many backups as the rules keep gets no other unless older ones go.
-    fn refuse_more_backups(&self, dump: &Dump, vmid: u32) -> Result<(), String> {
+    fn refuse_more_backups(&self, dump: &Dump, current: &Current) -> Result<(), String> {
         let Some(storage) = self.storages.get(&dump.storage) else {
             return Ok(());
         };
         let keep = Keep::of(dump.keep.as_deref().or(storage.prune_backups.as_deref()));
         let of_guest = storage.volumes.iter().filter(|(volid, volume)| {
-            volume.content == "backup" && read_name(volid).is_some_and(|name| name.vmid == vmid)
+            volume.content == "backup"
+                && read_name(volid).is_some_and(|name| {
+                    name.vmid == current.vmid && name.kind == current.species.branch()
+                })
         });
         let is_protected = |volid: &str| {
             storage
@@ -303,32 +410,8 @@ impl World {
         Ok(())
     }
 
-    fn bring_online(&mut self, job: u64, vmid: u32, dump: &Dump) {
-        let now = self.now;
-        if let Some(guest) = self.guests.get_mut(&vmid) {
-            guest.power = Power::On { since: now };
-        }
-        let began = dump.current.map_or(0, |(_, at, _)| at);
-        let delay = match seconds(now).saturating_sub(began) {
-            0 => "<1".to_owned(),
-            delay => delay.to_string(),
-        };
-        self.info(job, format!("resuming VM again after {delay} seconds"));
-        self.info(job, format!("guest is online again after {delay} seconds"));
-    }
-
-    fn end_guest(&mut self, job: u64, dump: &Dump, vmid: u32, at: u64) -> Result<(), String> {
-        let pbs = self.is_pbs(&dump.storage);
-        let Some(guest) = self.guests.get(&vmid) else {
-            return Err(format!("unable to find VM '{vmid}'"));
-        };
-        let name = guest
-            .name()
-            .map_or_else(|| format!("VM {vmid}"), str::to_owned);
-        let mut config = guest.config.clone();
-        config.retain(|key, _| {
-            !["lock", "parent"].contains(&key.as_str()) && !key.starts_with("unused")
-        });
+    /// The volumes of a guest that its backup holds.
+    fn archived_disks(&self, vmid: u32) -> BTreeMap<String, ArchivedDisk> {
         let mut disks = BTreeMap::new();
         for (slot, drive, (included, _)) in self.backup_volumes(vmid) {
             let Some(volume) = self.volume(&drive.file).filter(|_| included) else {
@@ -342,6 +425,24 @@ impl World {
             };
             disks.insert(slot, disk);
         }
+        disks
+    }
+
+    /// The archive is whole: it is told, marked, and older ones go.
+    fn end_guest(&mut self, job: u64, dump: &Dump, current: &Current) -> Result<(), String> {
+        let (vmid, at, species) = (current.vmid, current.began, current.species);
+        let pbs = self.is_pbs(&dump.storage);
+        let Some(guest) = self.guests.get(&vmid) else {
+            return Err(format!("unable to find VM '{vmid}'"));
+        };
+        let nameless = match species {
+            Species::Machine => format!("VM {vmid}"),
+            Species::Container => format!("CT{vmid}"),
+        };
+        let name = guest.name().map_or(nameless, str::to_owned);
+        let config = archived_config(guest);
+        let disks = self.archived_disks(vmid);
+        let firewall = self.firewalls.get(&vmid.to_string()).cloned();
         let whole: u64 = disks.values().map(|disk| disk.used).sum();
         // Packed images are modelled as half as large.
         let packed = pbs || dump.compress != "0";
@@ -349,11 +450,17 @@ impl World {
         let Some(storage) = self.storages.get_mut(&dump.storage) else {
             return Err(format!("storage '{}' does not exist", dump.storage));
         };
-        if storage.available() < size {
-            return Err("vma_queue_write: write error - No space left on device".to_owned());
-        }
-        let archive = archive_name(pbs, vmid, at, &dump.compress);
+        let archive = dump.archive_name(pbs, current);
         let volid = format!("{}:backup/{archive}", dump.storage);
+        if storage.available() < size {
+            let path = storage.path_of(&volid);
+            return Err(match species {
+                Species::Machine => {
+                    "vma_queue_write: write error - No space left on device".to_owned()
+                }
+                Species::Container => self.fail_to_pack(job, dump, &path),
+            });
+        }
         let volume = Volume {
             content: "backup".to_owned(),
             format: read_name(&volid).map_or_else(String::new, |name| name.format),
@@ -370,18 +477,23 @@ impl World {
             protected: false,
             config,
             disks,
+            firewall,
         };
         storage.archives.insert(volid.clone(), made);
         let own_rules = storage.prune_backups.clone();
-        let took = seconds(self.now).saturating_sub(at);
-        self.info(
-            job,
-            format!(
-                "transferred {} in {} seconds",
-                told_size(whole),
-                took.max(1)
-            ),
-        );
+        let took = seconds(self.now).saturating_sub(at).max(1);
+        match species {
+            Species::Machine => {
+                let size = told_size(whole);
+                self.info(job, format!("transferred {size} in {took} seconds"));
+            }
+            // The Backup Server's client has a word of its own.
+            Species::Container if pbs => {}
+            Species::Container => {
+                let told = super::told_total(whole, took);
+                self.info(job, format!("Total bytes written: {told}"));
+            }
+        }
         if !pbs {
             self.info(job, format!("archive file size: {}", told_size(size)));
         }
@@ -400,7 +512,8 @@ impl World {
                 job,
                 format!("prune older backups with retention: {}", keep.told()),
             );
-            let marks = self.prune_marks(&dump.storage, &keep, Some(vmid), Some("qemu"));
+            let kind = Some(species.branch());
+            let marks = self.prune_marks(&dump.storage, &keep, Some(vmid), kind);
             let mut pruned = 0;
             for (volid, _) in marks.iter().filter(|(_, mark)| *mark == Mark::Remove) {
                 self.info(job, format!("removing backup '{volid}'"));
@@ -426,14 +539,35 @@ impl World {
         }
     }
 
-    fn conclude_guest(&mut self, job: u64, vmid: u32, done: Result<(), String>) {
+    /// The guest in work becomes what it was before; then comes the next.
+    fn close_guest(&mut self, job: u64, done: Result<(), String>) {
+        self.note(job, |current| current.failure = done.err());
+        let Some(current) = self.dump_mut(job).and_then(|dump| dump.current.clone()) else {
+            return;
+        };
+        self.give_back(&current);
+        if current.snapshot {
+            self.drop_backup_snapshot(job, current.vmid);
+        }
+        if current.species == Species::Container && current.stopped.is_some() {
+            self.info(job, "restarting vm");
+            let start = self.durations.start;
+            self.then(job, [Step::Work(start), Step::Check(RESTARTED)]);
+        } else {
+            self.conclude_guest(job);
+        }
+    }
+
+    /// The last lines about a guest.
+    fn conclude_guest(&mut self, job: u64) {
         let now = seconds(self.now);
-        let current = self.dump_mut(job).and_then(|dump| dump.current.take());
-        let began = current.map_or(now, |(_, at, _)| at);
-        match done {
-            Ok(()) => {
-                self.unlock_backup(vmid);
-                let took = now.saturating_sub(began);
+        let Some(current) = self.dump_mut(job).and_then(|dump| dump.current.take()) else {
+            return;
+        };
+        let vmid = current.vmid;
+        match current.failure {
+            None => {
+                let took = now.saturating_sub(current.began);
                 let (hours, minutes, secs) = (took / 3600, took / 60 % 60, took % 60);
                 self.info(
                     job,
@@ -441,11 +575,7 @@ impl World {
                 );
                 self.info(job, format!("Backup finished at {}", told_moment(now)));
             }
-            Err(why) => {
-                // Someone else's lock stays.
-                if !why.starts_with("VM is locked") {
-                    self.unlock_backup(vmid);
-                }
+            Some(why) => {
                 self.log(job, format!("ERROR: Backup of VM {vmid} failed - {why}"));
                 self.info(job, format!("Failed at {}", told_moment(now)));
                 if let Some(dump) = self.dump_mut(job) {
@@ -453,10 +583,13 @@ impl World {
                 }
             }
         }
+        self.then(job, [Step::Check(NEXT)]);
     }
 
-    fn unlock_backup(&mut self, vmid: u32) {
-        if let Some(guest) = self.guests.get_mut(&vmid)
+    /// Takes the lock off that this task put there; someone else's stays.
+    fn give_back(&mut self, current: &Current) {
+        if let Some(guest) = self.guests.get_mut(&current.vmid)
+            && current.locked
             && guest.lock().as_deref() == Some("backup")
         {
             guest.config.shift_remove("lock");
@@ -464,11 +597,29 @@ impl World {
     }
 
     /// A backup task that was stopped lets go of the guest in work.
-    pub(in crate::simulator) fn abandon_dump(&mut self, dump: &Dump) {
-        if let Some((vmid, ..)) = dump.current {
-            self.unlock_backup(vmid);
+    pub(in crate::simulator) fn abandon_dump(&mut self, job: u64, dump: &Dump) {
+        let Some(current) = &dump.current else {
+            return;
+        };
+        self.give_back(current);
+        if current.snapshot {
+            self.drop_backup_snapshot(job, current.vmid);
+        }
+        if current.species == Species::Container && current.stopped.is_some() {
+            self.info(job, "restarting vm");
+            self.container_is_back(job, current);
         }
     }
+}
+
+/// The configuration that a backup holds.
+fn archived_config(guest: &Guest) -> Map<String, Value> {
+    let mut config = guest.config.clone();
+    config.retain(|key, _| {
+        let unused = guest.species == Species::Machine && key.starts_with("unused");
+        !["lock", "parent"].contains(&key.as_str()) && !unused
+    });
+    config
 }
 
 fn fill_notes(template: &str, guest: &str, node: &str, vmid: u32) -> String {

@@ -1,5 +1,7 @@
 //! Backups being restored.
 
+mod container;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,9 @@ use crate::simulator::operation::{Caller, LOCK_WAIT, Operation, is_drive, lock_g
 use crate::simulator::volume::Storage;
 use crate::simulator::world::World;
 
-/// A backup on its way to a guest.
+pub(in crate::simulator) use container::ContainerRestore;
+
+/// A backup on its way to a virtual machine.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(in crate::simulator) struct Restore {
     vmid: u32,
@@ -193,6 +197,9 @@ impl World {
         for (key, value) in &work.config {
             let stored = self.store_value(job, vmid, key, &text_of(value))?;
             self.guest_mut(vmid)?.config.insert(key.clone(), stored);
+        }
+        if let Some(firewall) = archive.firewall {
+            self.firewalls.insert(vmid.to_string(), firewall);
         }
         if let Some(pool) = work.pool.as_ref().and_then(|pool| self.pools.get_mut(pool)) {
             pool.vms.insert(vmid);
