@@ -244,6 +244,19 @@ impl Client {
 impl Node {
     /// The pools of Ceph.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Kind;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// match node.ceph_pools().await {
+    ///     Ok(pools) => pools.iter().for_each(|pool| println!("{}", pool.name)),
+    ///     Err(error) => assert_eq!(error.kind(), Kind::NotConfigured), // a node without Ceph
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotConfigured`](crate::Kind::NotConfigured) if the node has no Ceph.
     pub async fn ceph_pools(&self) -> Result<Vec<CephPool>> {
@@ -252,6 +265,19 @@ impl Node {
     }
 
     /// The disks of Ceph, as a tree.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Kind;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// match node.ceph_osds().await {
+    ///     Ok(osds) => osds.disks().iter().for_each(|(host, disk)| println!("{host}: {:?}", disk.status)),
+    ///     Err(error) => assert_eq!(error.kind(), Kind::NotConfigured), // a node without Ceph
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// [`Kind::NotConfigured`](crate::Kind::NotConfigured) if the node has no Ceph.

@@ -227,6 +227,21 @@ impl Node {
 
 impl Qemu {
     /// The machine's figures over time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::metrics::{Consolidation, Timeframe};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    /// let hour = vm.history(Timeframe::Hour, Consolidation::Average).await?;
+    /// let busy = hour.iter().filter_map(|sample| sample.memory).fold(0.0, f64::max);
+    /// assert!(busy > 0.0);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn history(
         &self,
         timeframe: Timeframe,
@@ -241,6 +256,8 @@ impl Qemu {
 
 impl Lxc {
     /// The container's figures over time.
+    ///
+    /// Example: see [`Node::history`](crate::Node::history).
     pub async fn history(
         &self,
         timeframe: Timeframe,
@@ -255,6 +272,17 @@ impl Lxc {
 
 impl NodeStorage {
     /// The storage's figures over time.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::metrics::{Consolidation, Timeframe};
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// let day = node.storage("local").history(Timeframe::Day, Consolidation::Max).await?;
+    /// assert_eq!(day.last().unwrap().total, Some((100u64 << 30) as f64));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn history(
         &self,
         timeframe: Timeframe,
@@ -484,6 +512,17 @@ impl Client {
     }
 
     /// The figures of nodes, guests and storages, for those who collect them themselves.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::metrics::ExportOptions;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let metrics = client.export_metrics(&ExportOptions::new().of_nodes(["pve1"])).await?;
+    /// assert!(metrics.iter().any(|metric| metric.id == "node/pve1" && metric.name == "cpu_current"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn export_metrics(&self, options: &ExportOptions) -> Result<Vec<Metric>> {
         let mut request = Request::new(Method::Get, "/cluster/metrics/export", &[]);
         let params = request.params_mut();

@@ -121,6 +121,15 @@ impl Node {
     }
 
     /// The kinds of mediated devices that a PCI device provides, by its path or the name of a mapping.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
+    /// for kind in client.node("pve1").mediated_types("0000:01:00.0").await? {
+    ///     println!("{}: {} more of them", kind.kind, kind.available.unwrap_or_default());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn mediated_types(&self, device: &str) -> Result<Vec<MediatedType>> {
         self.request(Method::Get, "")?;
         let path = "/nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev";

@@ -320,7 +320,7 @@ impl Qemu {
 
     /// Asks the guest agent whether it is there; takes about three seconds when it is not.
     ///
-    /// Example: see [`Agent::ping`](crate::Agent::ping).
+    /// Example: see [`Agent`](crate::Agent).
     ///
     /// # Errors
     /// [`Kind::AgentNotRunning`] (may come up yet), [`Kind::AgentNotConfigured`] (never will).
