@@ -103,6 +103,9 @@ mod tests {
             /// Makes.
             pub fn make_one(&self) -> TaskCall<Made> { todo!() }
             /// Waits.
+            /// ```
+            /// client.find().await
+            /// ```
             pub async fn find(&self, after: Duration) -> Result<Option<Disk>> { todo!() }
             /// New.
             pub fn builder() -> u8 { 0 }
@@ -156,6 +159,16 @@ mod tests {
             "{client}"
         );
         assert!(client.contains("self.runtime.run(self.inner.find(after))"));
+    }
+
+    #[test]
+    fn twins_are_described_without_examples_of_the_asynchronous_form() {
+        let client = &made()["client.rs"];
+        assert!(
+            client.contains("///Waits.//////Theblockingformof[`Client::find`]"),
+            "{client}"
+        );
+        assert!(!client.contains("///More."), "{client}");
     }
 
     #[test]

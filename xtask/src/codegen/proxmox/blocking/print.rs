@@ -530,7 +530,9 @@ impl VisitMut for Rename<'_> {
 /// The first paragraph without links, which would lead nowhere from another module, and a link to the original.
 fn documentation(docs: &[String], twin: &str, of: &str) -> String {
     let mut text = String::new();
-    for line in docs.iter().take_while(|line| !line.is_empty()) {
+    // Examples are of the asynchronous form.
+    let first = |line: &&String| !line.is_empty() && !line.starts_with("```");
+    for line in docs.iter().take_while(first) {
         let _ = writeln!(text, "/// {}", called(&without_links(line)));
     }
     let _ = writeln!(text, "///\n/// The blocking form of [`{twin}`]({of}).");
