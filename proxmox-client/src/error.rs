@@ -5,6 +5,7 @@ mod classify;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::rights::MissingRight;
 use crate::task::LogLine;
 use crate::upid::Upid;
 
@@ -241,6 +242,26 @@ impl Error {
     /// The whole log of the task that failed.
     pub fn task_log(&self) -> &[LogLine] {
         &self.0.log
+    }
+
+    /// The right that the caller lacks, where the refusal names one: not every check does.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// # let world = World::lab().with_user("ci@pve", "password").with_token("ci@pve!build", "s");
+    /// # let client = Simulator::new(world).builder().token("ci@pve!build=s").build()?;
+    /// let error = client.node("pve1").qemu(100).start().await.unwrap_err();
+    /// let missing = error.missing_right().unwrap();
+    /// assert_eq!((missing.path.as_str(), missing.privileges[0].as_str()), ("/vms/100", "VM.PowerMgmt"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    pub fn missing_right(&self) -> Option<MissingRight> {
+        (self.0.kind == Kind::Permission)
+            .then(|| MissingRight::of_text(&self.0.message))
+            .flatten()
     }
 
     /// Whether the request reached the server.

@@ -40,6 +40,7 @@ mod random;
 mod realm;
 mod replication;
 pub mod retry;
+pub mod rights;
 mod scalar;
 pub mod sdn;
 pub mod service;

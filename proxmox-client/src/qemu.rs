@@ -28,6 +28,7 @@ pub(crate) use agent::wait_for_address;
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use cloud_init::{CloudInitEntry, CloudInitPart};
 pub use config::QemuConfig;
+pub(crate) use config::is_drive_slot;
 pub use create::Created;
 pub(crate) use create::id_taken;
 pub use disk::{Attached, Attachment, Bus, Volumes};

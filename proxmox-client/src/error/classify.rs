@@ -60,9 +60,26 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("user != root@pam"), Kind::RootOnly),
     (In("only allowed for root@pam"), Kind::RootOnly),
     (In("Only root may use this option"), Kind::RootOnly),
+    (In("Only root may set this option"), Kind::RootOnly),
+    (
+        Then("only root can ", "' config for real devices"),
+        Kind::RootOnly,
+    ),
+    (Start("only root@pam can set '"), Kind::RootOnly),
+    (
+        In("Only root can pass arbitrary filesystem paths"),
+        Kind::RootOnly,
+    ),
     (
         Then("not available with API token", "need proper ticket"),
         Kind::TicketOnly,
+    ),
+    // Rights that a task or another call found missing: `PVE::RPCEnvironment`, `PVE::Storage`, `PVE::API2::ACL`.
+    (In("Permission check failed"), Kind::Permission),
+    (In("missing privileges to access "), Kind::Permission),
+    (
+        Then("Cannot ", " - requires 'Permissions.Modify'"),
+        Kind::Permission,
     ),
     // Guest agent: `PVE::QemuServer::Agent`.
     (In("QEMU guest agent is not running"), Kind::AgentNotRunning),

@@ -172,6 +172,19 @@ impl Rights<'_> {
         self.need(&format!("/vms/{vmid}"), privileges)
     }
 
+    /// One of these privileges on a guest, or on the pool that it is about to be in.
+    pub(super) fn need_any_of_guest(
+        &self,
+        vmid: u32,
+        pool: Option<&str>,
+        privileges: &[&str],
+    ) -> Result<(), Reply> {
+        if pool.is_some_and(|pool| self.has_any(&format!("/pool/{pool}"), privileges)) {
+            return Ok(());
+        }
+        self.need_any(&format!("/vms/{vmid}"), privileges)
+    }
+
     /// The right to give rights on a path.
     pub(super) fn need_modify(&self, path: &str) -> Result<(), Reply> {
         self.need_any(path, modifiers(path))

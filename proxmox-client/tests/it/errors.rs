@@ -146,6 +146,26 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         "Permission check failed (URI '/access/password' not available with API token, need proper ticket.)",
         Kind::TicketOnly,
     ), // PVE::HTTPServer
+    (
+        500,
+        "update pools failed: 403 Permission check failed (/vms/100, Permissions.Modify|VM.Allocate)",
+        Kind::Permission,
+    ), // PVE::API2::Pool
+    (
+        500,
+        "missing privileges to access local:snippets/a.yaml",
+        Kind::Permission,
+    ), // PVE::Storage
+    (
+        500,
+        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 640.",
+        Kind::RootOnly,
+    ), // PVE::Storage
+    (
+        500,
+        "only root can delete 'serial0' config for real devices",
+        Kind::RootOnly,
+    ), // PVE::API2::Qemu
     (500, "no options specified", Kind::Parameter), // PVE::API2::Qemu
     (500, "CT 200 already running", Kind::PowerState), // PVE::API2::LXC::Status
     (500, "CT 200 not running", Kind::PowerState), // PVE::API2::LXC::Status

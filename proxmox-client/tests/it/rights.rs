@@ -1,6 +1,9 @@
 //! What users and tokens may do in the simulator, and what the client tells of it.
 
+use std::collections::BTreeMap;
+
 use proxmox_client::property::{Drive, Nic};
+use proxmox_client::rights::Needs;
 use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Answer, Method, Request};
 use proxmox_client::{Client, CloneOptions, Grant, Kind, Login, QemuConfig, Size, UserSettings};
@@ -13,6 +16,7 @@ fn world() -> World {
         .with_user("ci@pve", "ci-password")
         .with_token(TOKEN, "s")
         .with_volume("local:import/talos.qcow2", 1 << 30)
+        .with_volume("local:iso/tools.iso", 1 << 20)
         .with_guest(
             "pve1",
             100,
@@ -122,12 +126,13 @@ async fn keys_of_a_machine_ask_for_their_privilege() {
         ("tags", "prod", "VM.Config.Options"),
         ("boot", "order=scsi0", "VM.Config.Disk"),
         ("net0", "virtio,bridge=vmbr0", "VM.Config.Network"),
-        ("ciuser", "ops", "VM.Config.Cloudinit"),
+        ("ciuser", "ops", "VM.Config.Cloudinit|VM.Config.Network"),
         ("ide2", "none,media=cdrom", "VM.Config.CDROM"),
         ("delete", "scsi0", "VM.Config.Disk"),
         ("delete", "net0", "VM.Config.Network"),
     ];
-    table.push(("ipconfig0", "ip=dhcp", "VM.Config.Cloudinit"));
+    let either = "VM.Config.Cloudinit|VM.Config.Network";
+    table.push(("ipconfig0", "ip=dhcp", either));
     for (key, value, privilege) in table {
         // The call itself asks for any of these; one that does not matter here lets it through.
         let other = match privilege {
@@ -337,6 +342,139 @@ async fn roles_are_handed_out_up_to_what_one_has_oneself() {
     // Only one's own part of the list is shown.
     let acl = access.acl().await.unwrap();
     assert!(acl.iter().all(|entry| entry.path == "/vms/100"), "{acl:?}");
+}
+
+/// Everything that a program does with one machine of its own.
+async fn whole_life(client: &Client, wanted: &QemuConfig) -> Result<(), proxmox_client::Error> {
+    let vm = client
+        .node("pve1")
+        .create_qemu(8101, wanted.clone())
+        .await?
+        .qemu;
+    vm.ensure_config(&wanted.clone().with_cores(2).with_memory_mib(1024))
+        .await?;
+    let other = wanted
+        .clone()
+        .with_net(0, Nic::virtio("vmbr0").with_tag(20u16).with_mtu(1400u32));
+    vm.ensure_config(&other).await?;
+    vm.grow_disk("scsi0", Size::gib(32)).await?;
+    vm.start().await?;
+    vm.stop().await?;
+    vm.ensure_config(&QemuConfig::new().with_cloud_init_user("ops"))
+        .await?;
+    vm.ensure_config(&QemuConfig::new().with_drive("ide0", Drive::cdrom("local:iso/tools.iso")))
+        .await?;
+    vm.detach_disk("ide2").await?;
+    vm.ensure_config(&QemuConfig::new().with_name("renamed").with("tablet", "0"))
+        .await?;
+    vm.delete().await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_plan_needs_is_enough_and_nothing_of_it_is_too_much() {
+    let wanted = QemuConfig::new()
+        .with_name("talos-cp-1")
+        .with_cores(4)
+        .with_memory_mib(4096)
+        .with("scsihw", "virtio-scsi-pci")
+        .with("serial0", "socket")
+        .with_cloud_init_user("talos")
+        .with_drive(
+            "scsi0",
+            Drive::import("local-lvm", "local:import/talos.qcow2"),
+        )
+        .with_drive("ide0", Drive::empty_cdrom())
+        .with_drive("ide2", Drive::cloud_init("local-lvm"))
+        .with_net(0, Nic::virtio("vmbr0").with_tag(20u16));
+    let needs = Needs::new().with_qemu(8101, &wanted).with_power(8101);
+    assert_eq!(needs.root_only().count(), 0);
+    let all: Vec<(String, String)> = needs
+        .iter()
+        .flat_map(|(path, names)| names.map(move |name| (path.to_owned(), name.to_owned())))
+        .collect();
+    let client_without = |left_out: Option<usize>| {
+        let mut world = world();
+        let mut by_path: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (index, (path, name)) in all.iter().enumerate() {
+            if Some(index) != left_out {
+                by_path.entry(path).or_default().push(name);
+            }
+        }
+        for (index, (path, names)) in by_path.into_iter().enumerate() {
+            let role = format!("Part{index}");
+            world = world
+                .with_role(&role, &names)
+                .with_role_for("ci@pve", &role, path);
+        }
+        let simulator = Simulator::new(world);
+        simulator
+            .builder()
+            .token(format!("{TOKEN}=s"))
+            .build()
+            .unwrap()
+    };
+    let enough = client_without(None);
+    assert_eq!(enough.access().missing(&needs).await.unwrap(), []);
+    whole_life(&enough, &wanted).await.unwrap();
+    for (index, (path, name)) in all.iter().enumerate() {
+        // Room on the storage of an image serves for reading it as well.
+        let client = client_without(Some(index));
+        let missing = client.access().missing(&needs).await.unwrap();
+        let told: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [format!("{name} on {path}")]);
+        let lived = whole_life(&client, &wanted).await;
+        let error = lived.expect_err(&format!("{name} on {path} is not needed"));
+        assert_eq!(
+            error.kind(),
+            Kind::Permission,
+            "without {name} on {path}: {error}"
+        );
+        if let Some(right) = error.missing_right() {
+            assert!(
+                right.path == *path && right.privileges.contains(name),
+                "without {name} on {path}: {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_are_read_of_oneself_of_others_and_of_a_path() {
+    let (simulator, client) = with(&[("PVEVMUser", "/vms"), ("NoAccess", "/vms/200")]);
+    let access = client.access();
+    let own = access.permissions().await.unwrap();
+    assert_eq!(own.paths().collect::<Vec<_>>(), ["/vms"]);
+    assert!(own.allows("/vms/100", "VM.Console"));
+    assert!(!own.allows("/vms/100", "VM.Allocate"));
+    // Where access is taken away the whole answer is silent; the path's own is not.
+    let there = access.permissions_on("/vms/200").await.unwrap();
+    assert!(!there.allows("/vms/200", "VM.Console"));
+    let of_other = access.permissions_of("root@pam").await.unwrap_err();
+    let right = of_other.missing_right().unwrap();
+    assert_eq!(right.to_string(), "Sys.Audit on /access");
+    let root = simulator.connect().access();
+    let same = root.permissions_of(TOKEN).await.unwrap();
+    assert_eq!(same, own);
+    let all = root.permissions().await.unwrap();
+    assert!(all.allows("/anything/at/all", "Permissions.Modify"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_inside_another_text_keeps_its_kind_and_its_right() {
+    let (_simulator, client) = with(&[("PVEPoolAdmin", "/pool")]);
+    let pool = client.pool("web");
+    pool.ensure("").await.unwrap();
+    let error = pool.ensure_guests(&[100], false).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.status()),
+        (Kind::Permission, Some(500))
+    );
+    let right = error.missing_right().unwrap();
+    assert_eq!(
+        right.to_string(),
+        "Permissions.Modify or VM.Allocate on /vms/100"
+    );
 }
 
 /// A role as documentations of Terraform providers tell it, on the places that one cluster needs.

@@ -184,4 +184,35 @@ impl Access {
         self.runtime
             .run(self.inner.set_password(user, password, own))
     }
+
+    /// What the caller may do.
+    ///
+    /// The blocking form of [`Access::permissions`](crate::Access::permissions).
+    pub fn permissions(&self) -> crate::Result<crate::rights::Permissions> {
+        self.runtime.run(self.inner.permissions())
+    }
+
+    /// What someone may do: `user@realm`, or `user@realm!token`.
+    ///
+    /// The blocking form of [`Access::permissions_of`](crate::Access::permissions_of).
+    pub fn permissions_of(&self, who: &str) -> crate::Result<crate::rights::Permissions> {
+        self.runtime.run(self.inner.permissions_of(who))
+    }
+
+    /// What the caller may do on one path, whether or not anybody was given a role there.
+    ///
+    /// The blocking form of [`Access::permissions_on`](crate::Access::permissions_on).
+    pub fn permissions_on(&self, path: &str) -> crate::Result<crate::rights::Permissions> {
+        self.runtime.run(self.inner.permissions_on(path))
+    }
+
+    /// Which of these rights the caller lacks; each path is asked for. The module's page has an example.
+    ///
+    /// The blocking form of [`Access::missing`](crate::Access::missing).
+    pub fn missing(
+        &self,
+        needs: &crate::rights::Needs,
+    ) -> crate::Result<Vec<crate::rights::MissingRight>> {
+        self.runtime.run(self.inner.missing(needs))
+    }
 }

@@ -53,7 +53,8 @@ enum Asks {
     /// Nothing, or it depends on the value.
     Nothing,
     All(&'static [&'static str]),
-    /// The same, and this on `/`.
+    Any(&'static [&'static str]),
+    /// All of them, and this on `/`.
     AndOfHost(&'static [&'static str], &'static str),
     Root,
 }
@@ -80,7 +81,7 @@ fn asks(key: &str) -> Asks {
     } else if is_indexed(key, "net") {
         Asks::All(&["VM.Config.Network"])
     } else if CLOUD_INIT.contains(&key) || is_indexed(key, "ipconfig") {
-        Asks::All(&["VM.Config.Cloudinit", "VM.Config.Network"])
+        Asks::Any(&["VM.Config.Cloudinit", "VM.Config.Network"])
     } else if key == "vmstate" {
         Asks::All(&["VM.Config.Disk", "VM.PowerMgmt"])
     } else {
@@ -122,6 +123,10 @@ impl Change<'_> {
             match asks(key) {
                 Asks::Nothing => {}
                 Asks::All(privileges) => self.need(privileges)?,
+                Asks::Any(privileges) => {
+                    let rights = self.rights;
+                    rights.need_any_of_guest(self.vmid, self.pool, privileges)?;
+                }
                 Asks::AndOfHost(privileges, of_host) => {
                     self.need(privileges)?;
                     self.rights.need("/", &[of_host])?;
