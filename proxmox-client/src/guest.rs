@@ -3,6 +3,7 @@
 mod config;
 mod owner;
 mod patch;
+mod power;
 mod tags;
 
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ pub use patch::{ConfigUpdate, Patch};
 pub(crate) use patch::{
     apply, is_unused_key, is_wish, remove_key, revert, update, volume_satisfies, with_same_volume,
 };
+pub(crate) use power::{removal, shutdown, starting, stopping};
 pub(crate) use tags::{add_tags, remove_tags};
 
 /// A handle of a guest that may or may not exist.

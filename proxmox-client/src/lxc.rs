@@ -356,7 +356,7 @@ impl Lxc {
     /// # Errors
     /// [`Kind::PowerState`] while it runs, [`Kind::Protected`], [`Kind::InUse`] for a template with linked clones.
     pub fn delete(&self) -> TaskCall<Removed> {
-        self.removal(false)
+        guest::removal(self, false)
     }
 
     /// Like [`delete`](Self::delete), but a container that runs is stopped first.
@@ -377,30 +377,7 @@ impl Lxc {
     /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     pub fn delete_even_if_running(&self) -> TaskCall<Removed> {
-        self.removal(true)
-    }
-
-    fn removal(&self, force: bool) -> TaskCall<Removed> {
-        let request = self.request(Method::Delete, "").map(|mut request| {
-            request.params_mut().push_flag("purge", true);
-            let unreferenced = "destroy-unreferenced-disks";
-            request.params_mut().push_flag(unreferenced, true);
-            if force {
-                request.params_mut().push_flag("force", true);
-            }
-            request
-        });
-        let gone = |error: Error| {
-            if error.is_not_found() {
-                Ok(Removed::Absent)
-            } else {
-                Err(error)
-            }
-        };
-        guest::tasked(self, "removing", request, move |report| {
-            report.check().map(|_| Removed::Removed).or_else(gone)
-        })
-        .or_refused(gone)
+        guest::removal(self, true)
     }
 
     /// Grows `rootfs` or a mount point (`mp0`) with its file system to a size, also while it runs; a volume of that size

@@ -300,25 +300,7 @@ impl Qemu {
     /// # Errors
     /// [`Kind::PowerState`] while it runs, [`Kind::Protected`], [`Kind::InUse`] for a template with linked clones.
     pub fn delete(&self) -> TaskCall<Removed> {
-        let request = self.request(Method::Delete, "").map(|request| {
-            request
-                .with_flag("purge", true)
-                .with_flag("destroy-unreferenced-disks", true)
-        });
-        let gone = |error: Error| {
-            if error.is_not_found() {
-                Ok(Removed::Absent)
-            } else {
-                Err(error)
-            }
-        };
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("removing"),
-            request,
-            move |report| report.check().map(|_| Removed::Removed).or_else(gone),
-        )
-        .or_refused(gone)
+        guest::removal(self, false)
     }
 
     /// Grows a disk (`scsi0`) to a size; a disk of that size or larger is left alone.

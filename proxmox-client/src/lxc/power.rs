@@ -2,54 +2,15 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind};
+#[cfg(doc)]
+use crate::error::Kind;
 use crate::guest;
 use crate::lxc::Lxc;
 use crate::qemu::{Shutdown, Started, Stopped};
 use crate::task::TaskCall;
 use crate::wire::Method;
 
-fn already_running(error: Error) -> Result<Started, Error> {
-    if error.kind() == Kind::PowerState && error.message().contains("already running") {
-        Ok(Started::AlreadyRunning)
-    } else {
-        Err(error)
-    }
-}
-
-fn already_stopped(error: Error) -> Result<Stopped, Error> {
-    if error.kind() == Kind::PowerState && error.message().contains("not running") {
-        Ok(Stopped::AlreadyStopped)
-    } else {
-        Err(error)
-    }
-}
-
 impl Lxc {
-    fn starting(&self, below: &str, what: &str) -> TaskCall<Started> {
-        let request = self.request(Method::Post, below);
-        guest::tasked(self, what, request, |report| {
-            report
-                .check()
-                .map(|_| Started::Started)
-                .or_else(already_running)
-        })
-        .or_refused(already_running)
-    }
-
-    fn stopping(&self, below: &str, what: &str, params: &[(&str, String)]) -> TaskCall<Stopped> {
-        let request = self.request(Method::Post, below).map(|mut request| {
-            for (key, value) in params {
-                request.params_mut().push(*key, value.as_str());
-            }
-            request
-        });
-        guest::tasked(self, what, request, |report| {
-            report.check().map(|_| Stopped::Stopped)
-        })
-        .or_refused(already_stopped)
-    }
-
     /// Starts it.
     ///
     /// ```
@@ -72,14 +33,14 @@ impl Lxc {
     /// # Errors
     /// [`Kind::NotFound`], [`Kind::Locked`], [`Kind::PowerState`] for a template, or the node's reason.
     pub fn start(&self) -> TaskCall<Started> {
-        self.starting("/status/start", "starting")
+        guest::starting(self, "/status/start", "starting")
     }
 
     /// Stops it hard.
     ///
     /// Example: see [`start`](Self::start).
     pub fn stop(&self) -> TaskCall<Stopped> {
-        self.stopping("/status/stop", "stopping", &[])
+        guest::stopping(self, "/status/stop", "stopping", &[])
     }
 
     /// Stops it hard, also while someone waits for it to shut down: their task is ended first.
@@ -100,7 +61,7 @@ impl Lxc {
     /// ```
     pub fn stop_at_once(&self) -> TaskCall<Stopped> {
         let params = [("overrule-shutdown", "1".to_owned())];
-        self.stopping("/status/stop", "stopping", &params)
+        guest::stopping(self, "/status/stop", "stopping", &params)
     }
 
     /// Asks it to shut down.
@@ -123,14 +84,7 @@ impl Lxc {
     /// # Errors
     /// A task failure if it does not within the time, 60 seconds unless `how` says otherwise.
     pub fn shutdown(&self, how: Shutdown) -> TaskCall<Stopped> {
-        let mut params = Vec::new();
-        if let Some(limit) = how.timeout() {
-            params.push(("timeout", limit.as_secs().to_string()));
-        }
-        if how.forces_stop() {
-            params.push(("forceStop", "1".to_owned()));
-        }
-        self.stopping("/status/shutdown", "shutting down", &params)
+        guest::shutdown(self, &how)
     }
 
     /// Shuts it down and starts it again, with waiting changes in effect. It is stopped hard if it does not listen for
@@ -168,13 +122,39 @@ impl Lxc {
         guest::plain(self, "rebooting", request)
     }
 
-    /// Writes its processes to disk and stops it. Experimental on the server: most containers cannot be suspended.
+    /// Writes its processes to its node's disk and stops it. Experimental on the server: it needs CRIU, which a node does
+    /// not come with, and the next container that is suspended on the node takes the place of this one there.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # use proxmox_client::LxcConfig;
+    /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::{Started, Stopped};
+    /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
+    /// # let world = World::lab().with_container("pve1", 200, &ct).with_criu();
+    /// # let node = Simulator::new(world).connect().node("pve1");
+    /// let dns = node.lxc(200);
+    /// dns.start().await?;
+    /// assert_eq!(dns.suspend().await?, Stopped::Stopped);
+    /// assert_eq!(dns.resume().await?, Started::Started);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::TaskFailed`] where processes cannot be written down.
     pub fn suspend(&self) -> TaskCall<Stopped> {
-        self.stopping("/status/suspend", "suspending", &[])
+        guest::stopping(self, "/status/suspend", "suspending", &[])
     }
 
     /// Goes on with a container that was suspended.
+    ///
+    /// Example: see [`suspend`](Self::suspend).
+    ///
+    /// # Errors
+    /// [`Kind::TaskFailed`] if its processes do not lie on its node's disk.
     pub fn resume(&self) -> TaskCall<Started> {
-        self.starting("/status/resume", "resuming")
+        guest::starting(self, "/status/resume", "resuming")
     }
 }

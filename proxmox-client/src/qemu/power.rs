@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+#[cfg(doc)]
+use crate::error::Kind;
+use crate::error::Result;
+use crate::guest;
 use crate::qemu::Qemu;
 use crate::task::TaskCall;
 use crate::wire::Method;
@@ -100,26 +103,7 @@ impl Qemu {
     /// # Errors
     /// [`Kind::NotFound`], [`Kind::Locked`], or the node's reason.
     pub fn start(&self) -> TaskCall<Started> {
-        let already = |error: Error| match error.kind() {
-            Kind::PowerState if error.message().contains("already running") => {
-                Ok(Started::AlreadyRunning)
-            }
-            _ => Err(error),
-        };
-        let request = self.request(Method::Post, "/status/start");
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("starting"),
-            request,
-            move |report| report.check().map(|_| Started::Started).or_else(already),
-        )
-    }
-
-    fn stopping(&self, below: &str, what: &str) -> TaskCall<Stopped> {
-        let request = self.request(Method::Post, below);
-        TaskCall::new(self.client.clone(), self.doing(what), request, |report| {
-            report.check().map(|_| Stopped::Stopped)
-        })
+        guest::starting(self, "/status/start", "starting")
     }
 
     /// Stops it hard, as pulling the plug would.
@@ -136,7 +120,7 @@ impl Qemu {
     /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     pub fn stop(&self) -> TaskCall<Stopped> {
-        self.stopping("/status/stop", "stopping")
+        guest::stopping(self, "/status/stop", "stopping", &[])
     }
 
     /// Asks the guest to shut down.
@@ -159,25 +143,7 @@ impl Qemu {
     /// # Errors
     /// A task failure if the guest does not within the time.
     pub fn shutdown(&self, how: Shutdown) -> TaskCall<Stopped> {
-        let request = self
-            .request(Method::Post, "/status/shutdown")
-            .map(|mut request| {
-                if let Some(limit) = how.timeout {
-                    request
-                        .params_mut()
-                        .push("timeout", limit.as_secs().to_string());
-                }
-                if how.force_stop {
-                    request.params_mut().push_flag("forceStop", true);
-                }
-                request
-            });
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("shutting down"),
-            request,
-            |report| report.check().map(|_| Stopped::Stopped),
-        )
+        guest::shutdown(self, &how)
     }
 
     /// Asks the guest to shut down and starts it again, with waiting changes in effect.
@@ -197,12 +163,7 @@ impl Qemu {
     /// ```
     pub fn reboot(&self) -> TaskCall<()> {
         let request = self.request(Method::Post, "/status/reboot");
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("rebooting"),
-            request,
-            |report| report.check().map(|_| ()),
-        )
+        guest::plain(self, "rebooting", request)
     }
 
     /// Resets it hard, as its button would.
@@ -221,12 +182,7 @@ impl Qemu {
     /// ```
     pub fn reset(&self) -> TaskCall<()> {
         let request = self.request(Method::Post, "/status/reset");
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("resetting"),
-            request,
-            |report| report.check().map(|_| ()),
-        )
+        guest::plain(self, "resetting", request)
     }
 
     /// Pauses it; its memory stays as it is.
@@ -249,18 +205,31 @@ impl Qemu {
     /// [`Kind::PowerState`] if it does not run.
     pub fn pause(&self) -> TaskCall<Suspended> {
         let request = self.request(Method::Post, "/status/suspend");
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("pausing"),
-            request,
-            |report| report.check().map(|_| Suspended::InMemory),
-        )
+        guest::tasked(self, "pausing", request, |report| {
+            report.check().map(|_| Suspended::InMemory)
+        })
     }
 
-    /// Writes its memory to a storage (the server chooses one if none is given) and turns it off.
+    /// Writes its memory to a storage and turns it off. Without a name the server takes `vmstatestorage` of the configuration,
+    /// else a storage that its disks are on, a shared one first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Suspended;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
+    /// vm.start().await?;
+    /// assert_eq!(vm.suspend_to_disk(Some("local-lvm")).await?, Suspended::OnDisk);
+    /// assert_eq!(vm.status().await?.lock.as_deref(), Some("suspended"));
+    /// vm.start().await?;
+    /// assert_eq!(vm.status().await?.lock, None);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
-    /// [`Kind::PowerState`] if it does not run.
+    /// [`Kind::PowerState`] if it does not run; the server's text for one that HA manages or that has devices of its node.
     pub fn suspend_to_disk(&self, storage: Option<&str>) -> TaskCall<Suspended> {
         let request = self.request(Method::Post, "/status/suspend");
         let request = request.map(|request| {
@@ -270,12 +239,9 @@ impl Qemu {
             }
             request
         });
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("suspending"),
-            request,
-            |report| report.check().map(|_| Suspended::OnDisk),
-        )
+        guest::tasked(self, "suspending", request, |report| {
+            report.check().map(|_| Suspended::OnDisk)
+        })
     }
 
     /// Lets it go on, from memory or from disk.
@@ -286,12 +252,9 @@ impl Qemu {
     /// [`Kind::PowerState`] if it is off.
     pub fn resume(&self) -> TaskCall<Resumed> {
         let request = self.request(Method::Post, "/status/resume");
-        TaskCall::new(
-            self.client.clone(),
-            self.doing("resuming"),
-            request,
-            |report| report.check().map(|_| Resumed::Running),
-        )
+        guest::tasked(self, "resuming", request, |report| {
+            report.check().map(|_| Resumed::Running)
+        })
     }
 
     /// Presses keys at once, in the words of QEMU's monitor: `ctrl-alt-delete`, `ret`, `a`.

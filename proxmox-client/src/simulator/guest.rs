@@ -1,7 +1,7 @@
 //! A guest in the world: a virtual machine or a container.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -105,6 +105,12 @@ pub struct Guest {
     pub(super) power: Power,
     pub(super) pid: u32,
     pub(super) paused: bool,
+    /// How long it had been up before it was suspended to disk.
+    #[serde(default)]
+    pub(super) asleep: Option<Duration>,
+    /// How long it had been up before it was resumed from disk.
+    #[serde(default)]
+    pub(super) head_start: Duration,
     /// What the cloud-init drive was made from, of the keys that changed since; none for those that were not there.
     #[serde(default)]
     pub(super) cloud_init: BTreeMap<String, Option<Value>>,
@@ -136,6 +142,8 @@ impl Guest {
             power: Power::Off,
             pid: 0,
             paused: false,
+            asleep: None,
+            head_start: Duration::ZERO,
             cloud_init: BTreeMap::new(),
             files: BTreeMap::new(),
             processes: Vec::new(),
@@ -202,6 +210,25 @@ impl Guest {
 
     pub(super) fn is_on(&self) -> bool {
         matches!(self.power, Power::On { .. })
+    }
+
+    /// For how long what runs inside has been up, before a suspension and after.
+    pub(super) fn awake_for(&self, at: SystemTime) -> Option<Duration> {
+        let since = self.started_at()?;
+        Some(at.duration_since(since).ok()? + self.head_start)
+    }
+
+    /// Whether its memory lies on a storage until it is started again.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.species == Species::Machine && self.lock().as_deref() == Some("suspended")
+    }
+
+    /// It is off, and goes on from where it was; what waits for the next start waits for another.
+    pub(super) fn fall_asleep(&mut self, at: SystemTime) {
+        self.asleep = self.awake_for(at);
+        self.power = Power::Off;
+        self.paused = false;
+        self.head_start = Duration::ZERO;
     }
 
     pub(super) fn lock(&self) -> Option<String> {
@@ -283,6 +310,7 @@ impl Guest {
     pub(super) fn go_off(&mut self) {
         self.power = Power::Off;
         self.paused = false;
+        self.head_start = Duration::ZERO;
         if self.species == Species::Machine {
             self.commit_pending();
         }

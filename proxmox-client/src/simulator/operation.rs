@@ -5,17 +5,20 @@ mod config;
 mod container;
 mod disk;
 mod lifecycle;
+mod migration;
+mod power;
 mod reassign;
+mod suspend;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
 use super::engine::{Step, Verdict};
-use super::guest::{Guest, Power, Species};
+use super::guest::{Guest, Species};
 use super::http::{Arrival, Call};
 use super::task::{SimTask, seconds};
 use super::world::World;
@@ -24,6 +27,7 @@ pub(super) use backup::{ContainerRestore, Dump, Mode, Restore, read_name};
 pub(super) use config::{is_drive, is_indexed};
 pub(super) use container::{mount_kind, mount_order};
 pub(super) use disk::{DriveText, read_size};
+pub(super) use migration::{Migration, StorageMap};
 pub(super) use reassign::Reassign;
 
 /// Who asks.
@@ -118,12 +122,7 @@ pub(super) enum Operation {
     /// Gives a disk to another guest.
     Reassign(Box<Reassign>),
     /// Moves a guest to another node.
-    Migrate {
-        vmid: u32,
-        target: String,
-        /// A container that runs is shut down within this time and started there.
-        restart: Option<Duration>,
-    },
+    Migrate(Box<Migration>),
     /// Changes a file that the cluster shares, within its request.
     Write {
         call: Box<Call>,
@@ -144,6 +143,19 @@ pub(super) enum Operation {
     Pause {
         vmid: u32,
         on: bool,
+    },
+    /// Writes a machine's memory to a storage and turns it off.
+    SuspendToDisk {
+        vmid: u32,
+        storage: Option<String>,
+    },
+    /// Writes a container's processes to its node's disk and turns it off.
+    Checkpoint {
+        vmid: u32,
+    },
+    /// Lets a container's processes go on.
+    Awaken {
+        vmid: u32,
     },
     Delete {
         vmid: u32,
@@ -388,59 +400,20 @@ impl World {
         stage: u8,
     ) -> Result<(), Reply> {
         match operation {
-            Operation::Start { vmid } => {
-                let guest = self.require_unlocked(*vmid)?;
-                if guest.is_template() {
-                    let kind = match guest.species {
-                        Species::Machine => "vm",
-                        Species::Container => "CT",
-                    };
-                    let text = format!("you can't start a {kind} if it's a template");
-                    return Err(Reply::failed(text));
-                }
-                if guest.is_on() {
-                    let noun = guest.species.noun();
-                    return Err(Reply::failed(format!("{noun} {vmid} already running")));
-                }
-                let cloud_init = guest.config.values().any(|value| {
-                    value.as_str().is_some_and(|text| {
-                        text.contains("cloudinit") && text.contains("media=cdrom")
-                    })
-                });
-                if cloud_init {
-                    self.log(job, "generating cloud-init ISO");
-                }
-                Ok(())
-            }
+            Operation::Start { vmid } => self.check_start(job, *vmid),
             Operation::Stop { vmid } if stage == OVERRULE => {
                 self.overrule_shutdown(job, *vmid);
                 Ok(())
             }
-            Operation::Stop { vmid } => {
-                let time = self.durations.stop;
-                self.go_off(job, *vmid, time)
-            }
+            Operation::Stop { vmid } => self.check_stop(job, *vmid),
             Operation::Shutdown { vmid, force, limit } => {
-                let heard = self.listens(*vmid, self.now);
-                let time = if heard {
-                    self.durations.shutdown
-                } else {
-                    *limit
-                };
-                let guest = self.require(*vmid)?;
-                let text = match guest.species {
-                    Species::Machine => "VM quit/powerdown failed - got timeout",
-                    Species::Container => "container did not stop",
-                };
-                if guest.is_on()
-                    && !heard
-                    && !force
-                    && let Some(job) = self.engine.jobs.get_mut(&job)
-                {
-                    job.steps.push_front(Step::Refuse(Reply::failed(text)));
-                }
-                self.go_off(job, *vmid, time)
+                self.check_shutdown(job, *vmid, *force, *limit)
             }
+            Operation::SuspendToDisk { vmid, storage } => {
+                self.check_suspension(job, *vmid, storage.as_deref())
+            }
+            Operation::Checkpoint { vmid } => self.check_checkpoint(job, *vmid),
+            Operation::Awaken { vmid } => self.check_awakening(job, *vmid),
             Operation::Reboot { vmid }
             | Operation::Reset { vmid }
             | Operation::Pause { vmid, .. } => self.require(*vmid).map(|_| ()),
@@ -464,14 +437,7 @@ impl World {
                 }
             }
             Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
-            Operation::Migrate {
-                vmid,
-                target,
-                restart,
-            } => {
-                self.require_unlocked(*vmid)?;
-                self.check_migration(job, *vmid, target, *restart)
-            }
+            Operation::Migrate(work) => self.check_migration(job, work, stage),
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Dump(dump) => self.check_dump(job, dump, stage),
@@ -498,7 +464,6 @@ impl World {
 
     /// Does the work.
     pub(super) fn finish(&mut self, job: u64, operation: &Operation) -> Result<Reply, Reply> {
-        let now = self.now;
         match operation {
             Operation::Serve(_) => {}
             Operation::HaRound { sid } => self.ha_round(sid),
@@ -546,47 +511,19 @@ impl World {
                     node.services.insert(service.clone(), *on);
                 }
             }
-            Operation::Start { vmid } => {
-                let pid = self.next_pid;
-                self.next_pid += 9;
-                self.apply_pending(job, *vmid)?;
-                let guest = self.guest_mut(*vmid)?;
-                guest.power = Power::On { since: now };
-                guest.paused = false;
-                guest.cloud_init.clear();
-                guest.pid = pid;
-            }
+            Operation::Start { vmid } => self.start(job, *vmid)?,
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,
             Operation::Reassign(work) => self.reassign(job, work)?,
-            Operation::Migrate { vmid, target, .. } => {
-                self.guest_mut(*vmid)?.config.shift_remove("lock");
-                self.guest_mut(*vmid)?.node.clone_from(target);
-                self.log(job, "migration finished successfully");
-            }
+            Operation::Migrate(work) => self.migrate(job, work)?,
             Operation::Write { call, caller } => return self.write(call, caller),
             Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
-            Operation::Reboot { vmid } => {
-                if !self.require(*vmid)?.is_on() {
-                    return Err(Reply::failed(format!("VM {vmid} not running")));
-                }
-                self.apply_pending(job, *vmid)?;
-                self.guest_mut(*vmid)?.power = Power::On { since: now };
-            }
-            Operation::Reset { vmid } => {
-                let guest = self.guest_mut(*vmid)?;
-                if !guest.is_on() {
-                    return Err(Reply::failed(format!("VM {vmid} not running")));
-                }
-                guest.power = Power::On { since: now };
-            }
-            Operation::Pause { vmid, on } => {
-                let guest = self.guest_mut(*vmid)?;
-                if !guest.is_on() {
-                    return Err(Reply::failed(format!("VM {vmid} not running")));
-                }
-                guest.paused = *on;
-            }
+            Operation::Reboot { vmid } => self.reboot(job, *vmid)?,
+            Operation::Reset { vmid } => self.reset(*vmid)?,
+            Operation::Pause { vmid, on } => self.pause(*vmid, *on)?,
+            Operation::SuspendToDisk { vmid, .. } => self.suspend_machine(job, *vmid)?,
+            Operation::Checkpoint { vmid } => self.checkpoint(*vmid)?,
+            Operation::Awaken { vmid } => self.start(job, *vmid)?,
             Operation::Delete { vmid, force, purge } => {
                 self.delete_guest(job, *vmid, *force, *purge)?;
             }
@@ -685,63 +622,13 @@ impl World {
             Operation::MoveDisk(work) if owned => {
                 self.unlock_config(work.vmid);
             }
-            Operation::Migrate { vmid, .. } if owned => {
-                self.unlock_config(*vmid);
-            }
+            Operation::Migrate(work) if owned => self.abandon_migration(work),
+            Operation::SuspendToDisk { vmid, .. } if owned => self.abandon_suspension(*vmid),
             Operation::Snapshot { vmid, .. } if owned => {
                 self.unlock_config(*vmid);
             }
             _ => {}
         }
-    }
-
-    /// A stop that overrules a shutdown ends its tasks without a verdict.
-    fn overrule_shutdown(&mut self, job: u64, vmid: u32) {
-        let id = vmid.to_string();
-        let species = self
-            .guests
-            .get(&vmid)
-            .map(Guest::species)
-            .unwrap_or_default();
-        let kind = format!("{}shutdown", species.tasks());
-        let running: Vec<(usize, String)> = self
-            .tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.ended.is_none() && task.kind == kind && task.id == id)
-            .map(|(index, task)| (index, task.upid.clone()))
-            .collect();
-        if running.is_empty() {
-            return;
-        }
-        let names: Vec<&str> = running.iter().map(|(_, upid)| upid.as_str()).collect();
-        self.log(job, format!("overruled {kind} tasks: {}", names.join(", ")));
-        for (task, _) in &running {
-            if let Some(shutdown) = self.job_of(*task) {
-                self.end_job(shutdown, "unexpected status");
-            }
-        }
-    }
-
-    /// A guest that runs needs this long to go off.
-    fn go_off(&mut self, job: u64, vmid: u32, time: Duration) -> Result<(), Reply> {
-        let on = self.require(vmid)?.is_on();
-        if let Some(job) = self.engine.jobs.get_mut(&job).filter(|_| on) {
-            job.steps.push_front(Step::Work(time));
-        }
-        Ok(())
-    }
-
-    /// Whether a guest hears a shutdown that it is asked for at a moment.
-    pub(super) fn listens(&self, vmid: u32, asked: SystemTime) -> bool {
-        let since = self.guests.get(&vmid).and_then(Guest::started_at);
-        let up = since.and_then(|since| asked.duration_since(since).ok());
-        self.durations.guests_listen && up.unwrap_or_default() >= self.durations.listens_after
-    }
-
-    fn power_off(&mut self, vmid: u32) -> Result<(), Reply> {
-        self.guest_mut(vmid)?.go_off();
-        Ok(())
     }
 
     /// Takes the lock off a configuration.

@@ -53,6 +53,9 @@ pub struct World {
     pub(super) daemon: Option<Daemon>,
     #[serde(default)]
     pub(super) mirror_error: Option<String>,
+    /// Whether nodes can write down the processes of containers.
+    #[serde(default)]
+    pub(super) has_criu: bool,
     #[serde(default)]
     pub(super) guest_commands: BTreeMap<String, GuestCommand>,
     #[serde(default)]
@@ -138,6 +141,9 @@ pub(super) struct NodeState {
     /// Services that were started or stopped, and whether they run.
     #[serde(default)]
     pub(super) services: BTreeMap<String, bool>,
+    /// The container whose processes lie on its disk.
+    #[serde(default)]
+    pub(super) checkpoint: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
@@ -465,6 +471,7 @@ impl World {
             durations: Durations::default(),
             daemon: None,
             mirror_error: None,
+            has_criu: false,
             guest_commands: BTreeMap::new(),
             groups: BTreeMap::new(),
             roles: BTreeMap::new(),
@@ -533,6 +540,7 @@ impl World {
             usb: node.usb,
             network: NodeNetwork::default(),
             services: BTreeMap::new(),
+            checkpoint: None,
         };
         self.nodes.insert(node.name, state);
         self
@@ -754,6 +762,14 @@ impl World {
     #[must_use]
     pub fn with_mirror_error(mut self, text: &str) -> Self {
         self.mirror_error = Some(text.to_owned());
+        self
+    }
+
+    /// Gives all nodes CRIU, which writes down the processes of containers. A server comes without it: there containers cannot
+    /// be suspended.
+    #[must_use]
+    pub fn with_criu(mut self) -> Self {
+        self.has_criu = true;
         self
     }
 

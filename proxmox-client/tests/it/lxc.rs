@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proxmox_client::property::{ContainerNic, Device, Features, MountPoint, Startup};
-use proxmox_client::simulator::{Fault, NodeSpec, Power, Simulator, Species, World};
+use proxmox_client::simulator::{Fault, NodeSpec, Power, Simulator, Species, StorageSpec, World};
 use proxmox_client::{
     Client, CloneOptions, ConfigUpdate, EnsuredLxc, Grown, IpRule, Kind, Lxc, LxcConfig,
     LxcMigrateOptions, LxcPatch, Mark, NewLxc, NewRule, QemuConfig, Removed, Shutdown, Size,
     Started, Stopped,
 };
+
+use crate::laboratory::connected;
 
 const TEMPLATE: &str = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
 
@@ -527,6 +529,101 @@ async fn a_container_moves_to_another_node_and_runs_there_again() {
         same.unwrap_err().parameters()["target"],
         "target is local node."
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_of_a_container_that_migrates_go_where_they_are_sent() {
+    let two = world().with_node(NodeSpec::new("pve2", 8, 32 << 30).with_bridge("vmbr0", true));
+    let (simulator, client) = connected(two);
+    let ct = made(&client).await;
+    ct.start().await.unwrap();
+    let map = |map: &str| LxcMigrateOptions::new().with_restart().with_storage(map);
+    for (wrong, why) in [
+        ("nope", "storage 'nope' does not exist"),
+        ("iso", "storage 'iso' does not support CT rootdirs"),
+    ] {
+        simulator.with(|world| {
+            let iso = StorageSpec::directory("iso", "/iso", 1 << 30).with_content(&["iso"]);
+            *world = world.clone().with_storage(iso);
+        });
+        let error = ct.migrate("pve2", map(wrong)).await.unwrap_err();
+        assert_eq!(error.message(), why);
+    }
+    let twice = ct.migrate("pve2", map("local-lvm:local,local-lvm:local-hdd"));
+    assert!(
+        twice.await.unwrap_err().parameters()["target-storage"]
+            .contains("duplicate mapping for source 'local-lvm'")
+    );
+    let there = ct
+        .migrate("pve2", map("local-lvm:local-hdd"))
+        .await
+        .unwrap();
+    assert!(there.status().await.unwrap().is_running());
+    let config = there.config().await.unwrap();
+    assert_eq!(
+        config.text("rootfs").as_deref(),
+        Some("local-hdd:vm-200-disk-0,mountoptions=noatime,size=4G")
+    );
+    assert_eq!(
+        config.text("mp0").as_deref(),
+        Some("local-hdd:vm-200-disk-1,mp=/data,backup=1,size=8G")
+    );
+    assert!(
+        simulator
+            .with(|world| world.volumes("local-lvm"))
+            .is_empty()
+    );
+    let upid = simulator.with(|world| {
+        let newest = world
+            .tasks()
+            .filter(|(upid, ..)| upid.contains(":vzmigrate:"));
+        newest.last().map(|(upid, ..)| upid.to_owned()).unwrap()
+    });
+    let log = client.task(upid.parse().unwrap()).log().await.unwrap();
+    let told = |text: &str| log.iter().any(|line| line.text.contains(text));
+    for text in [
+        " shutdown CT 200",
+        " starting migration of CT 200 to node 'pve2' (192.0.2.10)",
+        " found local volume 'local-lvm:vm-200-disk-0' (in current VM config)",
+        " volume 'local-lvm:vm-200-disk-0' is 'local-hdd:vm-200-disk-0' on the target",
+        " start final cleanup",
+        " start container on target node",
+        " migration finished successfully (duration 00:00:0",
+    ] {
+        assert!(told(text), "{text}");
+    }
+    // To files, under the names that files have.
+    there.stop().await.unwrap();
+    let back = there.migrate("pve1", LxcMigrateOptions::new().with_storage("local"));
+    let config = back.await.unwrap().config().await.unwrap();
+    assert_eq!(
+        config.rootfs().unwrap().unwrap().volume().as_deref(),
+        Some("local:200/vm-200-disk-0.raw")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_cannot_leave_runs_on_where_it_is() {
+    let two = world().with_node(NodeSpec::new("pve2", 8, 32 << 30).with_bridge("vmbr0", true));
+    let (_simulator, client) = connected(two);
+    let ct = made(&client).await;
+    ct.snapshot("kept", "").await.unwrap();
+    ct.start().await.unwrap();
+    let restart = LxcMigrateOptions::new().with_restart();
+    let error = ct.migrate("pve2", restart).await.unwrap_err();
+    assert_eq!(error.message(), "migration aborted");
+    let log = error.task_log();
+    let told = |text: &str| log.iter().any(|line| line.text.contains(text));
+    for text in [
+        " can't migrate local volume 'local-lvm:vm-200-disk-0': non-migratable snapshot exists",
+        " ERROR: can't migrate CT - check log",
+        " start container on source node",
+        " ERROR: migration aborted (duration 00:00:0",
+    ] {
+        assert!(told(text), "{text} in {log:?}");
+    }
+    assert!(ct.status().await.unwrap().is_running());
+    assert_eq!(ct.config().await.unwrap().lock(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,8 @@ mod spans;
 #[cfg(feature = "simulator")]
 mod storages;
 #[cfg(feature = "simulator")]
+mod suspension;
+#[cfg(feature = "simulator")]
 mod transport;
 #[cfg(feature = "simulator")]
 mod upkeep;

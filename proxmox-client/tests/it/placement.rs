@@ -99,6 +99,36 @@ async fn a_machine_migrates_and_is_addressed_at_its_new_node() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn disks_of_a_machine_that_migrates_go_where_they_are_sent() {
+    let (_simulator, qemu) = machine().await;
+    let map = |map: &str| MigrateOptions::new().with_local_disks().with_storage(map);
+    let wrong = qemu.migrate("pve2", map("nope")).await.unwrap_err();
+    assert_eq!(wrong.message(), "storage 'nope' does not exist");
+    // While it is off, a packed image goes to files only.
+    let packed = qemu.migrate("pve2", map("local:local-hdd")).await;
+    assert_eq!(packed.unwrap_err().message(), "migration aborted");
+    let there = qemu.migrate("pve2", map("local-lvm:local-hdd")).await;
+    let there = there.unwrap();
+    let text = async |slot: &str| there.config().await.unwrap().text(slot).unwrap();
+    assert!(
+        text("scsi0")
+            .await
+            .starts_with("local:100/vm-100-disk-0.qcow2")
+    );
+    assert_eq!(text("scsi1").await, "local-hdd:vm-100-disk-0,size=4G");
+    there.start().await.unwrap();
+    let online = map("local:local-lvm").with_online();
+    let back = there.migrate("pve1", online).await.unwrap();
+    let config = back.config().await.unwrap();
+    assert!(
+        config
+            .text("scsi0")
+            .unwrap()
+            .starts_with("local-lvm:vm-100-disk-0")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_are_a_set() {
     let (simulator, qemu) = machine().await;
     assert!(matches!(

@@ -206,7 +206,8 @@ impl Lxc {
         crate::blocking::TaskCall::wrap(self.inner.reboot(patience), &self.runtime)
     }
 
-    /// Writes its processes to disk and stops it. Experimental on the server: most containers cannot be suspended.
+    /// Writes its processes to its node's disk and stops it. Experimental on the server: it needs CRIU, which a node does
+    /// not come with, and the next container that is suspended on the node takes the place of this one there.
     ///
     /// The blocking form of [`Lxc::suspend`](crate::Lxc::suspend).
     pub fn suspend(&self) -> crate::blocking::TaskCall<crate::Stopped> {
@@ -379,5 +380,17 @@ impl Lxc {
     /// The blocking form of [`Lxc::grow_volume`](crate::Lxc::grow_volume).
     pub fn grow_volume(&self, key: &str, to: crate::Size) -> crate::Result<crate::Grown> {
         self.runtime.run(self.inner.grow_volume(key, to))
+    }
+
+    /// The container's figures over time.
+    ///
+    /// The blocking form of [`Lxc::history`](crate::Lxc::history).
+    pub fn history(
+        &self,
+        timeframe: crate::metrics::Timeframe,
+        consolidation: crate::metrics::Consolidation,
+    ) -> crate::Result<Vec<crate::metrics::GuestSample>> {
+        self.runtime
+            .run(self.inner.history(timeframe, consolidation))
     }
 }

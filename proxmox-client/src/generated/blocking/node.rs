@@ -212,7 +212,7 @@ impl Node {
         self.runtime.run(self.inner.usb_devices())
     }
 
-    /// The node's figures over time.
+    /// The node's figures over time, the oldest first.
     ///
     /// The blocking form of [`Node::history`](crate::Node::history).
     pub fn history(

@@ -321,7 +321,8 @@ impl Qemu {
         crate::blocking::TaskCall::wrap(self.inner.pause(), &self.runtime)
     }
 
-    /// Writes its memory to a storage (the server chooses one if none is given) and turns it off.
+    /// Writes its memory to a storage and turns it off. Without a name the server takes `vmstatestorage` of the configuration,
+    /// else a storage that its disks are on, a shared one first.
     ///
     /// The blocking form of [`Qemu::suspend_to_disk`](crate::Qemu::suspend_to_disk).
     pub fn suspend_to_disk(

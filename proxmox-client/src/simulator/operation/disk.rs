@@ -361,11 +361,8 @@ impl World {
         Ok(volid)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one volume, used twice"
-    )]
-    fn insert_volume(
+    #[expect(clippy::too_many_arguments, reason = "the parts of one volume")]
+    pub(super) fn insert_volume(
         &mut self,
         job: u64,
         vmid: u32,

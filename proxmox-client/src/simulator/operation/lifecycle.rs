@@ -164,7 +164,11 @@ impl World {
         if !purge {
             self.refuse_traces(vmid)?;
         }
-        Self::refuse_delete(self.require_unlocked(vmid)?, force)?;
+        let guest = self.require(vmid)?;
+        if !guest.is_suspended() {
+            guest.unlocked()?;
+        }
+        Self::refuse_delete(guest, force)?;
         for (volid, storage) in self.volumes_of(vmid) {
             let base = volid
                 .split_once(':')

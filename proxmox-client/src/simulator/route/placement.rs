@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::shared::require;
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
-use crate::simulator::operation::{Move, Reassign};
+use crate::simulator::operation::{Migration, Move, Reassign, StorageMap};
 use crate::simulator::world::World;
 
 impl World {
@@ -28,13 +28,42 @@ impl World {
         node: &str,
         vmid: u32,
         call: &Call,
-    ) -> Result<(String, Duration), Reply> {
-        let target = self.migration_target(node, call)?;
+    ) -> Result<(Migration, Duration), Reply> {
+        let mut work = Migration::new(vmid, &self.migration_target(node, call)?);
         let guest = self.guest_or(vmid, node)?.unlocked()?;
         if guest.is_on() && !call.flag("online") {
             return Err(Reply::failed("can't migrate running VM without --online"));
         }
-        Ok((target, self.migration_time(vmid)))
+        let name = "targetstorage";
+        work.storages = self.storage_map(name, "images", "vm images", &work.target, call)?;
+        Ok((work, self.migration_time(vmid)))
+    }
+
+    /// The storages that a call names for the volumes of a guest on its way.
+    pub(super) fn storage_map(
+        &self,
+        name: &str,
+        content: &str,
+        told: &str,
+        target: &str,
+        call: &Call,
+    ) -> Result<StorageMap, Reply> {
+        let text = call.text(name).unwrap_or_default();
+        let map: StorageMap = text
+            .parse()
+            .map_err(|why| Reply::parameter(name, format!("failed to parse storage map: {why}")))?;
+        for id in map.targets() {
+            let Some(storage) = self.storages.get(id) else {
+                return Err(Reply::failed(format!("storage '{id}' does not exist")));
+            };
+            storage.refuse(target).map_err(Reply::failed)?;
+            if !storage.content.iter().any(|kind| kind == content) {
+                return Err(Reply::failed(format!(
+                    "storage '{id}' does not support {told}"
+                )));
+            }
+        }
+        Ok(map)
     }
 
     /// How long a guest's way to another node takes.

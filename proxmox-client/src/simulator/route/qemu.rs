@@ -218,10 +218,7 @@ impl World {
         if !configured {
             return Err(Reply::failed("No QEMU guest agent configured"));
         }
-        let up = guest
-            .started_at()
-            .and_then(|since| self.now.duration_since(since).ok())
-            .unwrap_or_default();
+        let up = guest.awake_for(self.now).unwrap_or_default();
         match self.durations.agent_up {
             Some(after) if up >= after => Ok(()),
             _ => Err(Reply::failed("QEMU guest agent is not running")),
@@ -388,7 +385,18 @@ impl World {
                 ("qmreset", Operation::Reset { vmid }, worked(Duration::ZERO))
             }
             ("POST", ["status", "suspend"]) if call.flag("todisk") => {
-                return Err(not_simulated(call));
+                let guest = self.guest_or(vmid, node)?;
+                if !guest.is_on() {
+                    return Err(Reply::failed(format!("VM {vmid} not running")));
+                }
+                self.refuse_suspension(guest)?;
+                let storage = call.text("statestorage");
+                let steps = self.suspension_steps(guest);
+                let operation = Operation::SuspendToDisk { vmid, storage };
+                ("qmsuspend", operation, steps)
+            }
+            ("POST", ["status", "resume"]) if self.guest_or(vmid, node)?.is_suspended() => {
+                ("qmresume", Operation::Start { vmid }, worked(times.start))
             }
             ("POST", ["status", change @ ("suspend" | "resume")]) => {
                 if !self.guest_or(vmid, node)?.is_on() {
@@ -491,16 +499,9 @@ impl World {
                 )
             }
             ("POST", ["migrate"]) => {
-                let (target, time) = self.migrate_request(node, vmid, call)?;
-                (
-                    "qmigrate",
-                    Operation::Migrate {
-                        vmid,
-                        target,
-                        restart: None,
-                    },
-                    worked(time),
-                )
+                let (work, time) = self.migrate_request(node, vmid, call)?;
+                let operation = Operation::Migrate(Box::new(work));
+                ("qmigrate", operation, worked(time))
             }
             ("POST", ["move_disk"]) if call.text("target-vmid").is_some() => {
                 let work = self.reassign_request(node, vmid, call)?;

@@ -1,11 +1,8 @@
-//! Containers and their volumes on their way: clones, moves, migration.
-
-use std::time::Duration;
+//! Containers and their volumes on their way: clones and moves.
 
 use super::super::reassign::{is_in_snapshot, is_unused};
 use super::super::{Caller, CloneWork, DriveText, Move, Operation, Reassign, changed, missing};
 use crate::simulator::answer::Reply;
-use crate::simulator::engine::Step;
 use crate::simulator::guest::{Guest, Species};
 use crate::simulator::world::World;
 
@@ -189,64 +186,6 @@ impl World {
             return Ok(drive);
         };
         failed(why.to_owned())
-    }
-
-    /// A migration looks again, and locks a container's configuration.
-    pub(in super::super) fn check_migration(
-        &mut self,
-        job: u64,
-        vmid: u32,
-        target: &str,
-        restart: Option<Duration>,
-    ) -> Result<(), Reply> {
-        let guest = self.require(vmid)?;
-        if guest.species == Species::Machine {
-            return Ok(());
-        }
-        let on = guest.is_on();
-        let aborted = || Reply::failed("migration aborted");
-        if on && restart.is_none() {
-            self.log(
-                job,
-                "ERROR: migration aborted: lxc live migration is currently not implemented",
-            );
-            return Err(aborted());
-        }
-        if on {
-            self.log(job, format!("shutdown CT {vmid}"));
-            let heard = self.listens(vmid, self.now);
-            let time = match restart {
-                Some(limit) if !heard => limit,
-                _ => self.durations.shutdown,
-            };
-            let again = self.durations.start;
-            if let Some(job) = self.engine.jobs.get_mut(&job) {
-                if heard {
-                    let end = job.steps.len().saturating_sub(1);
-                    job.steps.insert(end, Step::Work(again));
-                } else {
-                    job.steps.push_front(Step::Refuse(aborted()));
-                }
-                job.steps.push_front(Step::Work(time));
-            }
-            if !heard {
-                self.log(job, "ERROR: migration aborted: container did not stop");
-                return Ok(());
-            }
-        }
-        let address = self.nodes.get(target).map(|node| node.address.clone());
-        let address = address.unwrap_or_default();
-        self.log(
-            job,
-            format!("starting migration of CT {vmid} to node '{target}' ({address})"),
-        );
-        if let Some(job) = self.engine.jobs.get_mut(&job) {
-            job.cleanup_owned = true;
-        }
-        self.guest_mut(vmid)?
-            .config
-            .insert("lock".to_owned(), "migrate".into());
-        Ok(())
     }
 
     /// A volume becomes the base of clones.

@@ -12,7 +12,7 @@ use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
 use crate::simulator::guest::Species;
 use crate::simulator::http::Call;
-use crate::simulator::operation::{Caller, Operation, lock_guest};
+use crate::simulator::operation::{Caller, Migration, Operation, lock_guest};
 use crate::simulator::section::{Param, Shape, check};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
@@ -166,14 +166,10 @@ impl World {
         let step = match motion.filter(|(target, _)| *target != node) {
             Some((target, live)) if *live || !on => {
                 let time = self.migration_time(vmid);
-                let target = target.clone();
+                let mut work = Migration::new(vmid, target);
                 // A container that runs is stopped for it.
-                let restart = (species == Species::Container && on).then_some(times.shutdown);
-                let operation = Operation::Migrate {
-                    vmid,
-                    target,
-                    restart,
-                };
+                work.restart = (species == Species::Container && on).then_some(times.shutdown);
+                let operation = Operation::Migrate(Box::new(work));
                 let kind = match species {
                     Species::Machine => "qmigrate",
                     Species::Container => "vzmigrate",

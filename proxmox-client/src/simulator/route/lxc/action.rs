@@ -9,7 +9,7 @@ use crate::simulator::engine::Step;
 use crate::simulator::guest::{Guest, Species};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
-    Caller, CloneWork, LOCK_WAIT, Move, OVERRULE, Operation, Reassign, lock_guest,
+    Caller, CloneWork, LOCK_WAIT, Migration, Move, OVERRULE, Operation, Reassign, lock_guest,
 };
 use crate::simulator::world::World;
 
@@ -93,6 +93,22 @@ impl World {
                 let operation = Operation::Reboot { vmid };
                 ("vzreboot", operation, worked(stop + times.start))
             }
+            ("POST", ["status", "suspend"]) => {
+                must_run(guest)?;
+                (
+                    "vzsuspend",
+                    Operation::Checkpoint { vmid },
+                    worked(times.stop),
+                )
+            }
+            ("POST", ["status", "resume"]) => {
+                if guest.is_on() {
+                    return Err(Reply::failed(format!("CT {vmid} already running")));
+                }
+                // It is the one change of a container that takes no lock.
+                let steps = vec![Step::Check(0), Step::Work(times.start), Step::Finish];
+                ("vzresume", Operation::Awaken { vmid }, steps)
+            }
             ("PUT", ["resize"]) => {
                 require(call, &["disk", "size"])?;
                 let disk = call.text("disk").unwrap_or_default();
@@ -172,17 +188,15 @@ impl World {
         guest: &Guest,
         call: &Call,
     ) -> Result<(Operation, Duration), Reply> {
-        let target = self.migration_target(node, call)?;
+        let mut work = Migration::new(guest.vmid(), &self.migration_target(node, call)?);
         let (online, restart) = (call.flag("online"), call.flag("restart"));
         if guest.is_on() && !online && !restart {
             return Err(Reply::failed(
                 "can't migrate running container without --online or --restart",
             ));
         }
-        if call.text("target-storage").is_some_and(|map| map != "1") {
-            // All nodes see the same storages here.
-            return Err(not_simulated(call));
-        }
+        let name = "target-storage";
+        work.storages = self.storage_map(name, "rootdir", "CT rootdirs", &work.target, call)?;
         let patience = Duration::from_secs(call.number("timeout").unwrap_or(180));
         let local = self.drives_of(guest.vmid()).into_iter();
         let bytes: u64 = local
@@ -195,11 +209,8 @@ impl World {
         let limit = call.number("bwlimit").filter(|limit| *limit > 0);
         let speed = limit.map_or(self.durations.copy_speed, |kib| kib << 10);
         let copy = Duration::from_secs_f64(bytes as f64 / speed.max(1) as f64);
-        let operation = Operation::Migrate {
-            vmid: guest.vmid(),
-            target,
-            restart: (restart && !online).then_some(patience),
-        };
+        work.restart = (restart && !online).then_some(patience);
+        let operation = Operation::Migrate(Box::new(work));
         Ok((operation, Duration::from_secs(1) + copy))
     }
 
