@@ -177,6 +177,13 @@ impl UserSettings {
 }
 
 /// A role for someone on a path.
+///
+/// ```
+/// use proxmox_client::Grant;
+/// let all_below = Grant::to_group("operators", "PVEVMUser", "/vms");
+/// let only_there = Grant::to_token("alice@pve!ci", "PVEAuditor", "/").here_only();
+/// assert_ne!(all_below, only_there);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {

@@ -423,6 +423,8 @@ impl Noun for MetricServerNoun {
 }
 
 /// A metric server.
+///
+/// Example: see [the module](crate::metrics).
 pub type MetricServer = Named<MetricServerNoun>;
 
 record! {

@@ -186,6 +186,8 @@ impl Noun for InterfaceNoun {
 }
 
 /// An interface of a node, as it is configured; changes wait until they are applied.
+///
+/// Example: see [`Node::apply_pending_network`](crate::Node::apply_pending_network).
 pub type Interface = Named<InterfaceNoun>;
 
 record! {

@@ -55,6 +55,17 @@ impl Format {
 }
 
 /// The parts of a property string, in order.
+///
+/// ```
+/// use proxmox_client::property::{Nic, PropertyString};
+/// let text = "virtio=BC:24:11:00:00:01,bridge=vmbr0,brand-new=1";
+/// let string = PropertyString::parse(text);
+/// assert_eq!(string.parts().nth(1), Some((Some("bridge"), "vmbr0")));
+/// // Typed views change one part, and leave what they do not know as it is.
+/// let tagged = text.parse::<Nic>()?.with_tag(20u16);
+/// assert_eq!(tagged.to_string(), format!("{text},tag=20"));
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PropertyString {
     /// `None` stands for a bare value.

@@ -66,6 +66,8 @@ record! {
 }
 
 /// Which backups are looked at, and by which rules.
+///
+/// Example: see [`NodeStorage::prune_preview`](crate::NodeStorage::prune_preview).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PruneQuery {

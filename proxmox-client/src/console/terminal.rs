@@ -25,6 +25,8 @@ const BEGIN: Duration = Duration::from_secs(10);
 ///
 /// What is written are keys, what is read is the screen's output, both as bytes; a line of input ends with `\r`. The
 /// session is kept alive while it is read. It ends when it is dropped.
+///
+/// Example: see [`Console`](super::Console).
 pub struct Terminal {
     socket: Socket,
     upid: Upid,

@@ -13,6 +13,8 @@ use crate::upid::Upid;
 
 /// A connection to a screen, from [`Console::vnc`](super::Console::vnc): bytes of the RFB protocol in both directions, for a
 /// VNC library or to be passed on to a viewer. It ends when it is dropped.
+///
+/// Example: see [`Console::vnc`](super::Console::vnc).
 pub struct Vnc {
     socket: Socket,
     ticket: ConsoleTicket,

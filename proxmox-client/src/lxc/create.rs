@@ -25,6 +25,17 @@ pub struct LxcCreated {
 }
 
 /// A container to be made: what from, and what is given once and not kept in its configuration.
+///
+/// ```
+/// use proxmox_client::property::MountPoint;
+/// use proxmox_client::{LxcConfig, NewLxc};
+/// let template = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
+/// let config = LxcConfig::new()
+///     .with_hostname("dns")
+///     .with_rootfs(&MountPoint::allocate("local-lvm", 4));
+/// let new = NewLxc::new(template, config).with_password("correct horse").with_start();
+/// assert!(!format!("{new:?}").contains("correct horse"));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewLxc {

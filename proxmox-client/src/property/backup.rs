@@ -88,6 +88,11 @@ pub(crate) static FLEECING: Format = Format {
 property! {
     /// Fleecing: what a machine writes meanwhile is first kept on another storage, so that a slow backup storage does not
     /// slow the machine down.
+    ///
+    /// ```
+    /// use proxmox_client::property::Fleecing;
+    /// assert_eq!(Fleecing::on("local-lvm").to_string(), "1,storage=local-lvm");
+    /// ```
     pub struct Fleecing: FLEECING, FLEECING_KEYS {
         /// Whether it is on.
         "enabled" enabled / with_enabled: bool,
@@ -129,6 +134,12 @@ pub(crate) static BANDWIDTH: Format = Format {
 
 property! {
     /// Limits of a storage's bandwidth in KiB/s, by what is done; 0 is no limit.
+    ///
+    /// ```
+    /// use proxmox_client::property::BandwidthLimits;
+    /// let limits = BandwidthLimits::default().with_restore(102_400u64).with_migration(51_200u64);
+    /// assert_eq!(limits.to_string(), "restore=102400,migration=51200");
+    /// ```
     pub struct BandwidthLimits: BANDWIDTH, BANDWIDTH_LIMITS_KEYS {
         /// Whatever has no limit of its own.
         "default" other / with_other: u64,

@@ -176,6 +176,12 @@ static FEATURES: Format = Format {
 property! {
     /// `features`: what a container may do beyond the usual. Callers other than `root@pam` with a ticket may set
     /// `nesting` of an unprivileged container, and nothing else.
+    ///
+    /// ```
+    /// use proxmox_client::property::Features;
+    /// let features = Features::default().with_nesting(true).with_keyctl(true);
+    /// assert_eq!(features.to_string(), "nesting=1,keyctl=1");
+    /// ```
     pub struct Features: FEATURES {
         /// Containers inside, and `/proc` and `/sys` of the node visible; systemd needs it.
         "nesting" nesting / with_nesting: bool,
@@ -201,6 +207,12 @@ static DEVICE: Format = Format {
 
 property! {
     /// A device of the node that is passed through, `devN`. Only `root@pam` with a ticket may set one.
+    ///
+    /// ```
+    /// use proxmox_client::property::Device;
+    /// let gpu = Device::new("/dev/dri/renderD128").with_gid(104u32).with_mode("0660");
+    /// assert_eq!(gpu.path().as_deref(), Some("/dev/dri/renderD128"));
+    /// ```
     pub struct Device: DEVICE {
         /// Path of the device on the node, such as `/dev/ttyUSB0`.
         "path" path / with_path: String,

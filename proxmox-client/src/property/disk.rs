@@ -94,6 +94,12 @@ impl Drive {
 
 property! {
     /// `efidisk0`: where the firmware keeps its variables.
+    ///
+    /// ```
+    /// use proxmox_client::property::EfiDisk;
+    /// let disk = EfiDisk::allocate("local-lvm").with_pre_enrolled_keys(true);
+    /// assert!(disk.to_string().ends_with("pre-enrolled-keys=1"));
+    /// ```
     pub struct EfiDisk: EFI_DISK, EFI_DISK_KEYS {
         /// Volume, or `storage:1` to allocate one (the number does not matter).
         "file" file / with_file: String,
@@ -120,6 +126,13 @@ impl EfiDisk {
 
 property! {
     /// `tpmstate0`: where the TPM keeps its state.
+    ///
+    /// ```
+    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::property::TpmState;
+    /// let config = QemuConfig::new().with_tpm_state(&TpmState::allocate("local-lvm"));
+    /// assert!(config.text("tpmstate0").unwrap().contains("version=v2.0"));
+    /// ```
     pub struct TpmState: TPM_STATE, TPM_STATE_KEYS {
         /// Volume, or `storage:1` to allocate one.
         "file" file / with_file: String,

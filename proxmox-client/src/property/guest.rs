@@ -6,6 +6,14 @@ use super::{Format, property};
 
 property! {
     /// `agent`: the QEMU guest agent.
+    ///
+    /// ```
+    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::property::Agent;
+    /// let config = QemuConfig::new().with_agent(&Agent::on().with_fstrim_cloned_disks(true));
+    /// assert_eq!(config.agent().unwrap()?.enabled(), Some(true));
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// ```
     pub struct Agent: AGENT, AGENT_KEYS {
         /// Whether the channel exists.
         "enabled" enabled / with_enabled: bool,
@@ -25,6 +33,12 @@ impl Agent {
 
 property! {
     /// `cpu`: the processor shown to the guest.
+    ///
+    /// ```
+    /// use proxmox_client::property::Cpu;
+    /// let cpu = Cpu::new("x86-64-v2-AES").with_flags("+aes;-pcid");
+    /// assert_eq!(cpu.to_string(), "x86-64-v2-AES,flags=+aes;-pcid");
+    /// ```
     pub struct Cpu: CPU, CPU_KEYS {
         /// Model: `host`, `x86-64-v2-AES`, …
         "cputype" model / with_model: String,
@@ -44,6 +58,13 @@ impl Cpu {
 
 property! {
     /// `smbios1`: what the firmware tells about the machine.
+    ///
+    /// ```
+    /// use proxmox_client::property::Smbios;
+    /// let smbios: Smbios = "uuid=4d7cdd1e-ba1f-4ca5-a1f8-8a5a5d7b2a4e,serial=web-1".parse()?;
+    /// assert_eq!(smbios.serial().as_deref(), Some("web-1"));
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// ```
     pub struct Smbios: SMBIOS, SMBIOS_KEYS {
         /// UUID.
         "uuid" uuid / with_uuid: String,
@@ -71,6 +92,12 @@ pub(super) static STARTUP: Format = Format {
 
 property! {
     /// `startup`: order and delays when the node starts and stops.
+    ///
+    /// ```
+    /// use proxmox_client::property::Startup;
+    /// let first = Startup::default().with_order(1u32).with_up(30u32);
+    /// assert_eq!(first.to_string(), "1,up=30");
+    /// ```
     pub struct Startup: STARTUP {
         /// Place in the order.
         "order" order / with_order: u32,
@@ -83,6 +110,13 @@ property! {
 
 property! {
     /// `boot`: the devices to boot from.
+    ///
+    /// ```
+    /// use proxmox_client::property::BootOrder;
+    /// let order = BootOrder::new(["scsi0", "net0"]);
+    /// assert_eq!(order.to_string(), "order=scsi0;net0");
+    /// assert_eq!(order.devices().next(), Some("scsi0"));
+    /// ```
     pub struct BootOrder: BOOT, BOOT_KEYS {
         /// Devices in order, separated by `;`.
         "order" order / with_order: String,

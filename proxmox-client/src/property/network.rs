@@ -127,6 +127,13 @@ impl Nic {
 
 property! {
     /// A card's addresses for cloud-init, `ipconfigN`.
+    ///
+    /// ```
+    /// use proxmox_client::property::IpConfig;
+    /// let fixed = IpConfig::default().with_ip("192.0.2.20/24").with_gateway("192.0.2.1");
+    /// assert_eq!(fixed.to_string(), "ip=192.0.2.20/24,gw=192.0.2.1");
+    /// assert_eq!(IpConfig::dhcp().to_string(), "ip=dhcp");
+    /// ```
     pub struct IpConfig: IP_CONFIG, IP_CONFIG_KEYS {
         /// Address with prefix, or `dhcp`.
         "ip" ip / with_ip: String,

@@ -125,4 +125,6 @@ impl Noun for ControllerNoun {
 }
 
 /// A controller.
+///
+/// Example: see [`Sdn::controllers`](crate::sdn::Sdn::controllers).
 pub type Controller = Named<ControllerNoun>;

@@ -98,6 +98,8 @@ impl Noun for IpamNoun {
 }
 
 /// An IPAM plug-in.
+///
+/// Example: see [`addresses`](Ipam::addresses).
 pub type Ipam = Named<IpamNoun>;
 
 record! {
@@ -220,4 +222,16 @@ impl Noun for DnsNoun {
 }
 
 /// A DNS plug-in.
+///
+/// ```
+/// # #[cfg(feature = "simulator")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::sdn::DnsSettings;
+/// # let client = proxmox_client::simulator::Simulator::lab().connect();
+/// let wanted = DnsSettings::powerdns("https://dns.example.test", "s3cret-value");
+/// assert!(!format!("{wanted:?}").contains("s3cret-value"));
+/// assert!(client.sdn().dns("powerdns").get().await?.is_none());
+/// # Ok(()) }
+/// # #[cfg(not(feature = "simulator"))] fn main() {}
+/// ```
 pub type Dns = Named<DnsNoun>;

@@ -73,6 +73,8 @@ impl Noun for VnetNoun {
 }
 
 /// A vnet.
+///
+/// Example: see [`Sdn`](crate::sdn::Sdn).
 pub type Vnet = Named<VnetNoun>;
 
 impl Vnet {
@@ -172,4 +174,6 @@ impl Noun for SubnetNoun {
 }
 
 /// A subnet.
+///
+/// Example: see [`Sdn`](crate::sdn::Sdn).
 pub type Subnet = Named<SubnetNoun>;

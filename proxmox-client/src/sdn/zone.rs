@@ -183,4 +183,6 @@ impl Noun for ZoneNoun {
 }
 
 /// A zone.
+///
+/// Example: see [`Sdn`](crate::sdn::Sdn).
 pub type Zone = Named<ZoneNoun>;

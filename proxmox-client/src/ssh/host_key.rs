@@ -14,6 +14,14 @@ use super::target::SshTarget;
 use crate::error::{Error, Kind, Result};
 
 /// Which key of an SSH server is accepted. There is no way to accept any key.
+///
+/// ```
+/// use proxmox_client::ssh::HostKey;
+/// let pinned = HostKey::pinned("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU")?;
+/// assert!(HostKey::pinned("MD5:d4:1d:8c").is_err());
+/// # drop(pinned);
+/// # Ok::<(), proxmox_client::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct HostKey(pub(super) Rule);
 
