@@ -274,20 +274,15 @@ impl Realm {
     /// Takes users and groups over from the directory. Gives the task's warnings; what was done stands in its log, which
     /// [`submit`](TaskCall::submit) gives a handle for.
     ///
-    /// ```
-    /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// use proxmox_client::{RealmSettings, SyncOptions, SyncScope};
-    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
-    /// let realm = client.access().realm("corp");
-    /// realm.ensure(&RealmSettings::ldap("ldap.example.test", "dc=example,dc=test", "uid")).await?;
-    /// let look = SyncOptions::new().with_scope(SyncScope::Both).dry_run();
-    /// match realm.sync(look).await {
-    ///     Ok(warnings) => println!("{} warnings", warnings.len()),
-    ///     Err(error) => assert!(error.message().starts_with("not simulated")), // it has no directory to ask
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{SyncOptions, SyncScope};
+    /// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
+    /// let everybody = SyncOptions::new().with_scope(SyncScope::Both).with_enabled_users(true);
+    /// for warning in client.access().realm("corp").sync(everybody).await? {
+    ///     println!("{warning}");
     /// }
     /// # Ok(()) }
-    /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```
     ///
     /// # Errors

@@ -171,12 +171,13 @@ impl Qemu {
     /// ```
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// # let node = client.node("pve1");
     /// # let vm = node.create_qemu(100, proxmox_client::QemuConfig::new()).await?.qemu;
     /// vm.start().await?;
-    /// let before = vm.status().await?.pid;
     /// vm.reset().await?;
-    /// assert_eq!(vm.status().await?.pid, before, "QEMU itself goes on");
+    /// assert!(vm.status().await?.is_running());
+    /// assert_eq!(client.recent_tasks().await?[0].kind.as_deref(), Some("qmreset"));
     /// # Ok(()) }
     /// # #[cfg(not(feature = "simulator"))] fn main() {}
     /// ```

@@ -10,6 +10,23 @@ use tokio::time::Instant;
 type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Where the modelled time comes from.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use std::time::Duration;
+/// use proxmox_client::QemuConfig;
+/// use proxmox_client::simulator::{Clock, Simulator, World};
+/// use proxmox_client::task::Submitted;
+/// let world = World::lab().with_guest("pve1", 100, &QemuConfig::new());
+/// let clock = Clock::stepped(world.now());
+/// let client = Simulator::with_clock(world, clock.clone()).connect();
+/// let call = client.node("pve1").qemu(100).start();
+/// let Submitted::Task(task) = call.submit().await? else { unreachable!() };
+/// assert_eq!(task.status().await?.status, "running");
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(task.status().await?.status, "stopped");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Clock {
     now: Now,

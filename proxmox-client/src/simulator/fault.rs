@@ -17,6 +17,22 @@ pub struct RequestInfo {
 }
 
 /// What shall go wrong with a request.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::QemuConfig;
+/// use proxmox_client::simulator::{Fault, Simulator};
+/// let simulator = Simulator::lab();
+/// let node = simulator.connect().node("pve1");
+/// simulator.on_request(|request| match (request.method.as_str(), request.number) {
+///     ("POST", 1) => Fault::BrokenPipe, // never executed, so the client repeats it
+///     _ => Fault::None,
+/// });
+/// node.create_qemu(100, QemuConfig::new()).await?;
+/// let posts = simulator.journal().into_iter().filter(|entry| entry.method == "POST");
+/// assert_eq!(posts.count(), 2);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

@@ -23,6 +23,20 @@ use crate::wire::{Answer, Request};
 type Hook = Arc<dyn Fn(&RequestInfo) -> Fault + Send + Sync>;
 
 /// A handle around a [`World`]; clones share it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::QemuConfig;
+/// use proxmox_client::simulator::Simulator;
+/// let simulator = Simulator::lab();
+/// let node = simulator.connect().node("pve1");
+/// let before = simulator.snapshot();
+/// node.create_qemu(100, QemuConfig::new()).await?;
+/// assert!(simulator.with(|world| world.guest(100).is_some()));
+/// simulator.restore(before);
+/// assert!(!node.qemu(100).exists().await?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Simulator(Arc<Shared>);
 

@@ -25,6 +25,20 @@ use super::multipart::Upload;
 use crate::error::{Error, Kind, Result};
 
 /// A running server; stops when dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::simulator::Simulator;
+/// use proxmox_client::{Client, Trust};
+/// let server = Simulator::lab().serve().await.unwrap();
+/// let client = Client::builder()
+///     .endpoint(server.endpoint())
+///     .trust(Trust::fingerprint(server.fingerprint())?)
+///     .token("root@pam!lab=lab-secret")
+///     .build()?;
+/// assert_eq!(client.nodes().await?[0].node, "pve1");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,

@@ -26,6 +26,21 @@ use super::volume::{Storage, Volume};
 /// A whole Proxmox VE installation as plain data: clone it to take a snapshot, serialize it to keep it.
 ///
 /// Some maps have keys that are not text: a self-describing format such as CBOR holds them, JSON does not.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// use proxmox_client::QemuConfig;
+/// use proxmox_client::simulator::{NodeSpec, Simulator, StorageSpec, World};
+/// let world = World::lab()
+///     .with_node(NodeSpec::new("pve2", 8, 32 << 30).with_bridge("vmbr0", true))
+///     .with_storage(StorageSpec::directory("nas", "/mnt/pve/nas", 1 << 40).with_shared())
+///     .with_volume("nas:iso/debian.iso", 600 << 20)
+///     .with_guest("pve2", 100, &QemuConfig::new().with_name("web"));
+/// let client = Simulator::new(world).connect();
+/// assert_eq!(client.nodes().await?.len(), 2);
+/// assert_eq!(client.node("pve2").qemus().await?[0].name.as_deref(), Some("web"));
+/// # Ok(()) }
+/// ```
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct World {
     /// The latest modelled moment that anyone asked about.

@@ -14,6 +14,24 @@ use crate::simulator::http::Call;
 use crate::simulator::world::World;
 
 /// What a command does in modelled guests.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
+/// use std::time::Duration;
+/// use proxmox_client::simulator::{GuestCommand, Simulator, World};
+/// use proxmox_client::{IpRule, QemuConfig};
+/// let fails = GuestCommand::new("").with_failure(3, "inactive\n").with_time(Duration::from_secs(2));
+/// let config = QemuConfig::new().with("agent", "1").with("net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0");
+/// let world = World::lab()
+///     .with_guest_command("/bin/systemctl is-active nginx", fails)
+///     .with_guest("pve1", 100, &config.with("ipconfig0", "ip=192.0.2.31/24"));
+/// let vm = Simulator::new(world).connect().node("pve1").qemu(100);
+/// vm.start().await?;
+/// vm.wait_for_ip(IpRule::ipv4()).await?;
+/// let done = vm.agent().exec(["/bin/systemctl", "is-active", "nginx"]).await?;
+/// assert_eq!((done.exit_code, done.errors.as_deref()), (Some(3), Some("inactive\n")));
+/// # Ok(()) }
+/// ```
 #[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestCommand {
