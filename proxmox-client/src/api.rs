@@ -18,16 +18,20 @@ mod answer;
 mod builder;
 #[path = "generated/areas.rs"]
 mod generated;
+mod method;
 
 use crate::client::Client;
 use crate::error::{Error, Kind, Result};
+pub(crate) use crate::known::Pace;
+pub(crate) use crate::version::ServerVersion;
 use crate::wire::{self, Method, Request};
 use serde_json::Value;
 
 pub(crate) use answer::object;
-pub use answer::{Ack, Answer, Object};
+pub use answer::{Ack, Answer, Below, Object};
 pub(crate) use builder::Builder;
 pub use generated::*;
+pub use method::{Answers, MethodInfo};
 
 /// A call that knows the type of its answer.
 pub trait Call {
@@ -73,55 +77,6 @@ fn read<T: Answer>(answer: &wire::Answer) -> Result<T> {
             .with_status(answer.status())
             .with_sent(crate::Sent::Answered)
     })
-}
-
-/// What is known about a method of the interface.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct MethodInfo {
-    /// The call's type below this module, such as `qemu::GetConfig`.
-    pub name: &'static str,
-    /// Its HTTP method.
-    pub method: Method,
-    /// Its path with placeholders.
-    pub path: &'static str,
-    /// Whether it runs in the privileged daemon, of which there are only a few workers.
-    pub protected: bool,
-    /// Whether it is forwarded to the node that the path names.
-    pub routed: bool,
-    /// Whether API tokens may call it.
-    pub token: bool,
-    /// The version that brought it, if later than 9.1.
-    pub since: Option<&'static str>,
-    pub(crate) probe: fn(&wire::Answer) -> Result<Value>,
-}
-
-impl MethodInfo {
-    /// Reads an answer as this method's type and gives back, as JSON, everything that the type holds.
-    ///
-    /// # Errors
-    /// The failure that the answer reports, or [`Kind::Decode`].
-    pub fn probe(&self, answer: &wire::Answer) -> Result<Value> {
-        (self.probe)(answer)
-    }
-
-    /// Whether a path below `/api2/json` is one of this method's.
-    pub fn matches(&self, path: &str) -> bool {
-        let wanted: Vec<&str> = self.path.split('/').collect();
-        let given: Vec<&str> = path.split('/').collect();
-        // A volume's name or a network may hold slashes; both end their paths.
-        let open_end = self.path.ends_with("/{volume}") || self.path.ends_with("/{cidr}");
-        if given.len() < wanted.len() || given.len() > wanted.len() && !open_end {
-            return false;
-        }
-        wanted.iter().zip(&given).all(|(wanted, given)| {
-            if wanted.starts_with('{') {
-                !given.is_empty()
-            } else {
-                wanted == given
-            }
-        })
-    }
 }
 
 /// All methods that this build holds.

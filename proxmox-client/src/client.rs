@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::auth::{Auth, Current, Login, Session, TicketAnswer, Token, token_headers};
 use crate::error::{Error, Kind, Result};
+use crate::known::{Pace, pace, without_secrets};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
 use crate::proxy::Proxy;
@@ -21,6 +22,7 @@ use crate::task::{Board, PollPolicy};
 use crate::transport::Switched;
 use crate::transport::{Body, Carrier, Https, Outgoing};
 use crate::trust::{ClientCertificate, Trust};
+use crate::version::{ServerVersion, VersionGate};
 use crate::wire::{Answer, Envelope, Method, Request};
 
 /// A Proxmox VE cluster, or a single node; cheap to clone.
@@ -48,6 +50,8 @@ struct Inner {
     retry: RetryPolicy,
     poll: PollPolicy,
     deadline: Option<Duration>,
+    slow_deadline: Option<Duration>,
+    versions: VersionGate,
     gate: Gate,
     board: Board,
     /// Numbers logins, so that many calls refused at once log in again only once.
@@ -91,6 +95,8 @@ pub struct ClientBuilder {
     poll: PollPolicy,
     connect: Duration,
     deadline: Option<Duration>,
+    slow_deadline: Option<Duration>,
+    versions: VersionGate,
     limits: Limits,
     proxy: Option<Proxy>,
     certificate: Option<ClientCertificate>,
@@ -116,6 +122,8 @@ impl Client {
             poll: PollPolicy::default(),
             connect: Duration::from_secs(5),
             deadline: Some(Duration::from_secs(45)),
+            slow_deadline: Some(Duration::from_secs(120)),
+            versions: VersionGate::default(),
             limits: Limits::default(),
             proxy: None,
             certificate: None,
@@ -223,6 +231,7 @@ impl Client {
     }
 
     async fn send_within(&self, request: Request, attempt: &mut u32) -> Result<Answer> {
+        self.refuse_unsupported(&request).await?;
         let mut logged_in_again = false;
         loop {
             let (result, generation) = self.attempt(&request).await;
@@ -243,7 +252,10 @@ impl Client {
             let idempotent = request.method() == Method::Get;
             let retry = &self.0.retry;
             match decide(retry, error.kind(), error.sent(), *attempt, idempotent) {
-                Decision::Stop => return Err(error.at(|| request.describe())),
+                Decision::Stop => {
+                    let error = without_secrets(error, &request);
+                    return Err(error.at(|| request.describe()));
+                }
                 Decision::After(pause) => {
                     tracing::debug!(
                         method = %request.method(), path = request.template(), attempt = *attempt,
@@ -299,6 +311,20 @@ impl Client {
         };
         let switched = self.0.carrier.upgrade(endpoint, outgoing).await;
         switched.map_err(|error| error.at(|| request.describe()))
+    }
+
+    /// Whether requests are held against the server's version.
+    pub(crate) fn version_gate(&self) -> &VersionGate {
+        &self.0.versions
+    }
+
+    /// How long an exchange may take.
+    fn deadline(&self, request: &Request) -> Option<Duration> {
+        match pace(request) {
+            Pace::Ordinary => self.0.deadline,
+            Pace::Slow => self.0.slow_deadline,
+            Pace::Transfer => None,
+        }
     }
 
     /// What tasks that are waited for share.
@@ -416,7 +442,7 @@ impl Client {
         let answer = self.exchange(&request, Vec::new()).await;
         answer
             .and_then(|answer| answer.data())
-            .map_err(|error| error.doing("logging in"))
+            .map_err(|error| without_secrets(error, &request).doing("logging in"))
     }
 
     async fn forget(&self, generation: u64) {
@@ -445,7 +471,7 @@ impl Client {
                 .is_some()
                 .then(|| "application/x-www-form-urlencoded".to_owned()),
             body: request.body().map(Body::Text),
-            deadline: self.0.deadline,
+            deadline: self.deadline(request),
         };
         self.0.carrier.send(self.endpoint(), outgoing).await
     }
@@ -510,9 +536,35 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one exchange may take. Default 45 s, since the server's own proxy gives up after 30 s.
+    /// How long one exchange may take. Default 45 s, since the server's own proxy gives up after 30 s. Slow calls have
+    /// another one, and what carries a file has none.
     pub fn deadline(mut self, limit: Option<Duration>) -> Self {
         self.deadline = limit;
+        self
+    }
+
+    /// How long an exchange may take if the server works before it answers ([`Pace::Slow`]): it asks other servers or
+    /// the guest, looks at every disk, or allocates. Default 120 s: a node that does such work itself, without its
+    /// proxy, has no limit of its own.
+    pub fn slow_deadline(mut self, limit: Option<Duration>) -> Self {
+        self.slow_deadline = limit;
+        self
+    }
+
+    /// Holds calls against the server's version before they are sent: what a later release brought is refused with
+    /// [`Kind::Unsupported`], which names the call or the parameter and both versions. The version is asked for once,
+    /// before the first call that not every version since 7.4 knows.
+    ///
+    /// Known is in which release the published description of the interface first had a call or a parameter. Without
+    /// this, and without [`server_version`](Self::server_version), everything is sent.
+    pub fn check_version(mut self) -> Self {
+        self.versions = VersionGate::asking();
+        self
+    }
+
+    /// Holds calls against this version before they are sent, without asking the server.
+    pub fn server_version(mut self, version: ServerVersion) -> Self {
+        self.versions = VersionGate::of(version);
         self
     }
 
@@ -583,6 +635,8 @@ impl ClientBuilder {
             retry: self.retry,
             poll: self.poll,
             deadline: self.deadline,
+            slow_deadline: self.slow_deadline,
+            versions: self.versions,
             gate: Gate::new(self.limits),
             board: Board::default(),
             logins: AtomicU64::new(0),

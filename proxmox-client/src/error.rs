@@ -82,6 +82,8 @@ pub enum Kind {
     Internal,
     /// The server has no such path or method.
     NotImplemented,
+    /// The server's version does not know the call, or one of its parameters; nothing was sent.
+    Unsupported,
     /// The server refused the form of the request (chunked body, too large, unknown content type).
     Refused,
     /// The connection could not be made; the request was not sent.
@@ -214,6 +216,20 @@ impl Error {
         self
     }
 
+    /// The same without values that are secret, wherever the server repeated them.
+    pub(crate) fn without(mut self, secrets: &[String]) -> Self {
+        let inner = &mut *self.0;
+        let texts = [&mut inner.doing, &mut inner.message];
+        for text in texts.into_iter().chain(inner.parameters.values_mut()) {
+            for secret in secrets {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "…");
+                }
+            }
+        }
+        self
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -277,6 +293,12 @@ impl Error {
     /// The id or name is taken.
     pub fn is_already_exists(&self) -> bool {
         self.0.kind == Kind::AlreadyExists
+    }
+
+    /// The server's version does not know the call or a parameter: told by the server, or by this crate before
+    /// anything was sent.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.0.kind, Kind::Unsupported | Kind::NotImplemented)
     }
 
     /// The same call may succeed later without anyone changing anything.
@@ -356,6 +378,7 @@ impl Error {
                 "read back what the task left behind; a guest with `lock: clone` needs root@pam"
             }
             Kind::Protected => "clear the guest's `protection` flag first",
+            Kind::Unsupported => "upgrade the server, or leave out what needs the newer version",
             Kind::NotImplemented => "this server's version does not know the call",
             _ => return None,
         })

@@ -23,6 +23,7 @@ mod firewall;
 pub mod firewall_file;
 mod guest;
 mod ha;
+mod known;
 mod limits;
 mod lxc;
 pub mod mapping;
@@ -57,6 +58,7 @@ mod trust;
 mod upid;
 pub mod upkeep;
 mod upload;
+mod version;
 mod vmid;
 pub mod wire;
 
@@ -84,6 +86,7 @@ pub use ha::{
     Affinity, AffinityKind, BlockingResource, Ha, HaManagerStatus, HaModel, HaMotion, HaResource,
     HaSettings, HaSid, HaState, HaStatus, NodePriority,
 };
+pub use known::Pace;
 pub use limits::Limits;
 pub use lxc::{
     EnsuredLxc, Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc,
@@ -116,4 +119,5 @@ pub use storage::{
 pub use trust::{ClientCertificate, Trust};
 pub use upid::Upid;
 pub use upload::Upload;
+pub use version::{Need, ServerVersion};
 pub use vmid::{Claim, First, VmidLock, VmidPool};

@@ -1,7 +1,12 @@
 //! What answers are read as.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::generated::SECRET;
 use crate::scalar::{Field, from_value};
 use crate::upid::Upid;
 
@@ -43,18 +48,70 @@ impl Answer for Ack {
     }
 }
 
-/// An object whose members the interface does not describe, or more of one that it does.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Object(Map<String, Value>);
+/// An object whose members the interface does not describe, or more of one that it does; `Debug` shows no secrets.
+#[derive(Clone, Default)]
+pub struct Object {
+    members: Map<String, Value>,
+    /// Members that are secret, at any depth.
+    secret: &'static [&'static str],
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.members == other.members
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.members, self.secret, f)
+    }
+}
+
+fn show(members: &Map<String, Value>, secret: &[&str], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let is_secret =
+        |name: &&String| SECRET.contains(&name.as_str()) || secret.contains(&name.as_str());
+    let shown = members.iter().map(|(name, value)| match is_secret(&name) {
+        true => (name, Shown::Secret),
+        false => (name, Shown::Open(value, secret)),
+    });
+    f.debug_map().entries(shown).finish()
+}
+
+/// A value, with secrets hidden inside it.
+enum Shown<'a> {
+    Secret,
+    Open(&'a Value, &'a [&'a str]),
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret => f.write_str("[REDACTED]"),
+            Self::Open(Value::Object(members), secret) => show(members, secret, f),
+            Self::Open(Value::Array(items), secret) => {
+                let items = items.iter().map(|item| Shown::Open(item, secret));
+                f.debug_list().entries(items).finish()
+            }
+            Self::Open(plain, _) => fmt::Display::fmt(plain, f),
+        }
+    }
+}
 
 impl Object {
     pub(crate) fn get<T: Field>(&self, key: &str) -> Option<T> {
-        self.0.get(key).and_then(from_value)
+        self.members.get(key).and_then(from_value)
     }
 
-    /// All members as they came.
+    /// The same, with members that are secret here beside those that are everywhere.
+    pub(crate) fn hiding(mut self, secret: &'static [&'static str]) -> Self {
+        self.secret = secret;
+        self
+    }
+
+    /// All members as they came, secrets too.
     pub fn members(&self) -> &Map<String, Value> {
-        &self.0
+        &self.members
     }
 
     /// A member as text.
@@ -84,18 +141,81 @@ impl Field for Object {
     }
     fn from_compound(value: Value) -> Result<Self, Value> {
         match value {
-            Value::Object(members) => Ok(Self(members)),
+            Value::Object(members) => Ok(Self {
+                members,
+                secret: &[],
+            }),
             other => Err(other),
         }
     }
     fn to_value(&self) -> Value {
-        Value::Object(self.0.clone())
+        Value::Object(self.members.clone())
+    }
+}
+
+/// The name of what lies below a path, from a list of what does.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Below(Object);
+
+impl Below {
+    /// The name: the last part of the path.
+    pub fn name(&self) -> Option<String> {
+        let keys = ["name", "subdir", "cmd"];
+        keys.iter().find_map(|key| self.0.get(key))
+    }
+
+    /// All members.
+    pub fn object(&self) -> &Object {
+        &self.0
+    }
+}
+
+impl Field for Below {
+    fn from_raw(_: crate::scalar::Raw<'_>) -> Option<Self> {
+        None
+    }
+    fn from_compound(value: Value) -> Result<Self, Value> {
+        Object::from_compound(value).map(Self)
+    }
+    fn to_value(&self) -> Value {
+        self.0.to_value()
+    }
+}
+
+impl Field for BTreeMap<String, Object> {
+    fn from_raw(_: crate::scalar::Raw<'_>) -> Option<Self> {
+        None
+    }
+    fn from_compound(value: Value) -> Result<Self, Value> {
+        let members = value.as_object();
+        let read = members.and_then(|members| {
+            let members = members.iter();
+            members
+                .map(|(name, member)| Some((name.clone(), from_value(member)?)))
+                .collect()
+        });
+        read.ok_or(value)
+    }
+    fn to_value(&self) -> Value {
+        let members = self.iter();
+        let members = members.map(|(name, member)| (name.clone(), member.to_value()));
+        Value::Object(members.collect())
+    }
+}
+
+impl Field for SecretString {
+    fn from_raw(raw: crate::scalar::Raw<'_>) -> Option<Self> {
+        String::from_raw(raw).map(Self::from)
+    }
+    fn to_value(&self) -> Value {
+        self.expose_secret().into()
     }
 }
 
 /// Makes a view of an object's members.
 macro_rules! object {
-    ($Name:ident) => {
+    ($Name:ident) => { $crate::api::object!($Name, []); };
+    ($Name:ident, [$($secret:literal),*]) => {
         /// The members of this answer; those that it does not name are in [`object`](Self::object).
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct $Name($crate::api::Object);
@@ -112,7 +232,8 @@ macro_rules! object {
                 None
             }
             fn from_compound(value: serde_json::Value) -> Result<Self, serde_json::Value> {
-                <$crate::api::Object as $crate::scalar::Field>::from_compound(value).map(Self)
+                let object = <$crate::api::Object as $crate::scalar::Field>::from_compound(value)?;
+                Ok(Self(object.hiding(&[$($secret),*])))
             }
             fn to_value(&self) -> serde_json::Value {
                 $crate::scalar::Field::to_value(&self.0)
@@ -159,6 +280,9 @@ pub(crate) fn read_field<T: Field>(data: Value) -> Result<T, Value> {
 
 field_answer!(
     Object,
+    Below,
+    BTreeMap<String, Object>,
+    SecretString,
     bool,
     i64,
     String,
@@ -177,25 +301,55 @@ field_answer!(
     crate::task::TaskEntry,
     crate::task::TaskStatus,
     crate::task::LogLine,
+    crate::LxcStatus,
+    crate::VolumeInfo,
+    crate::ExecStatus,
+    crate::GuestFile,
+    crate::metrics::NodeSample,
+    crate::metrics::GuestSample,
+    crate::metrics::StorageSample,
+    crate::ceph::CephStatus,
+    crate::ceph::CephOsds,
+    crate::ClusterLogEntry,
+    crate::HaStatus,
+    crate::HaManagerStatus,
+    crate::AliasInfo,
+    crate::IpSetEntry,
+    crate::IpSetInfo,
+    crate::FirewallReference,
+    crate::FirewallMacro,
+    crate::SecurityGroupInfo,
+    crate::ReplicationJob,
+    crate::ReplicationStatus,
+    crate::StorageDefinition,
+    crate::sdn::SubnetInfo,
+    crate::sdn::IpamAddress,
 );
 
-impl sealed::Sealed for crate::QemuConfig {}
+/// A guest's configuration is an answer too.
+macro_rules! config_answer {
+    ($($Config:ty),+) => { $(
+        impl sealed::Sealed for $Config {}
 
-impl Answer for crate::QemuConfig {
-    fn read(data: Value) -> Result<Self, Value> {
-        match data {
-            Value::Object(members) => Ok(Self::from_values(members)),
-            other => Err(other),
+        impl Answer for $Config {
+            fn read(data: Value) -> Result<Self, Value> {
+                match data {
+                    Value::Object(members) => Ok(Self::from_values(members)),
+                    other => Err(other),
+                }
+            }
+            fn to_json(&self) -> Value {
+                let mut members = self.values().clone();
+                if let Some(digest) = self.digest() {
+                    members.insert("digest".to_owned(), digest.into());
+                }
+                Value::Object(members)
+            }
         }
-    }
-    fn to_json(&self) -> Value {
-        let mut members = self.values().clone();
-        if let Some(digest) = self.digest() {
-            members.insert("digest".to_owned(), digest.into());
-        }
-        Value::Object(members)
-    }
+    )+ };
 }
+
+config_answer!(crate::QemuConfig, crate::LxcConfig);
 
 impl sealed::Sealed for Value {}
 

@@ -6,18 +6,9 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Object, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
-
-crate::api::object!(GetItem);
-
-impl GetItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
 
 /// `GET /access`.
 ///
@@ -34,7 +25,7 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<GetItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -188,6 +179,8 @@ impl Call for GetDomains {
 /// `POST /access/domains`.
 ///
 /// Needs `[perm,/access/realm,[Realm.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostDomains(Builder);
@@ -247,7 +240,7 @@ impl PostDomains {
         Self(self.0.text("certkey", value))
     }
 
-    /// `check-connection`: default `0`.
+    /// `check-connection`: default `0`; since 8.0.
     pub fn check_connection(self, value: bool) -> Self {
         Self(self.0.flag("check-connection", value))
     }
@@ -257,7 +250,7 @@ impl PostDomains {
         Self(self.0.text("client-id", value))
     }
 
-    /// `client-key`: 256 bytes at most.
+    /// `client-key`: 256 bytes at most. Secret.
     pub fn client_key(self, value: &str) -> Self {
         Self(self.0.text("client-key", value))
     }
@@ -302,17 +295,17 @@ impl PostDomains {
         Self(self.0.text("group_name_attr", value))
     }
 
-    /// `groups-autocreate`: default `0`.
+    /// `groups-autocreate`: default `0`; since 8.4.
     pub fn groups_autocreate(self, value: bool) -> Self {
         Self(self.0.flag("groups-autocreate", value))
     }
 
-    /// `groups-claim`: 256 bytes at most.
+    /// `groups-claim`: 256 bytes at most; since 8.4.
     pub fn groups_claim(self, value: &str) -> Self {
         Self(self.0.text("groups-claim", value))
     }
 
-    /// `groups-overwrite`: default `0`.
+    /// `groups-overwrite`: default `0`; since 8.4.
     pub fn groups_overwrite(self, value: bool) -> Self {
         Self(self.0.flag("groups-overwrite", value))
     }
@@ -327,7 +320,7 @@ impl PostDomains {
         Self(self.0.text("mode", value))
     }
 
-    /// `password`.
+    /// `password`. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -342,7 +335,7 @@ impl PostDomains {
         Self(self.0.text("prompt", value))
     }
 
-    /// `query-userinfo`: default `1`.
+    /// `query-userinfo`: default `1`; since 8.4.
     pub fn query_userinfo(self, value: bool) -> Self {
         Self(self.0.flag("query-userinfo", value))
     }
@@ -382,7 +375,7 @@ impl PostDomains {
         Self(self.0.text("sync_attributes", value))
     }
 
-    /// `tfa`: 128 bytes at most; format `pve-tfa-config`.
+    /// `tfa`: 128 bytes at most; format `pve-tfa-config`. Secret.
     pub fn tfa(self, value: &str) -> Self {
         Self(self.0.text("tfa", value))
     }
@@ -440,6 +433,225 @@ impl Call for DeleteDomainsByRealm {
     }
 }
 
+crate::api::object!(GetDomainsByRealmAnswer, ["client-key", "password", "tfa"]);
+
+impl GetDomainsByRealmAnswer {
+    /// `acr-values`.
+    pub fn acr_values(&self) -> Option<String> {
+        self.0.get("acr-values")
+    }
+
+    /// `audiences`.
+    pub fn audiences(&self) -> Option<String> {
+        self.0.get("audiences")
+    }
+
+    /// `autocreate`.
+    pub fn autocreate(&self) -> Option<bool> {
+        self.0.get("autocreate")
+    }
+
+    /// `base_dn`: 256 bytes at most.
+    pub fn base_dn(&self) -> Option<String> {
+        self.0.get("base_dn")
+    }
+
+    /// `bind_dn`: 256 bytes at most.
+    pub fn bind_dn(&self) -> Option<String> {
+        self.0.get("bind_dn")
+    }
+
+    /// `capath`.
+    pub fn capath(&self) -> Option<String> {
+        self.0.get("capath")
+    }
+
+    /// `case-sensitive`.
+    pub fn case_sensitive(&self) -> Option<bool> {
+        self.0.get("case-sensitive")
+    }
+
+    /// `cert`.
+    pub fn cert(&self) -> Option<String> {
+        self.0.get("cert")
+    }
+
+    /// `certkey`.
+    pub fn certkey(&self) -> Option<String> {
+        self.0.get("certkey")
+    }
+
+    /// `client-id`: 256 bytes at most.
+    pub fn client_id(&self) -> Option<String> {
+        self.0.get("client-id")
+    }
+
+    /// `client-key`: 256 bytes at most.
+    pub fn client_key(&self) -> Option<secrecy::SecretString> {
+        self.0.get("client-key")
+    }
+
+    /// `comment`: 4096 bytes at most.
+    pub fn comment(&self) -> Option<String> {
+        self.0.get("comment")
+    }
+
+    /// `default`.
+    pub fn default(&self) -> Option<bool> {
+        self.0.get("default")
+    }
+
+    /// `domain`: 256 bytes at most.
+    pub fn domain(&self) -> Option<String> {
+        self.0.get("domain")
+    }
+
+    /// `filter`: 2048 bytes at most.
+    pub fn filter(&self) -> Option<String> {
+        self.0.get("filter")
+    }
+
+    /// `group_classes`: format `ldap-simple-attr-list`.
+    pub fn group_classes(&self) -> Option<String> {
+        self.0.get("group_classes")
+    }
+
+    /// `group_dn`: 256 bytes at most.
+    pub fn group_dn(&self) -> Option<String> {
+        self.0.get("group_dn")
+    }
+
+    /// `group_filter`: 2048 bytes at most.
+    pub fn group_filter(&self) -> Option<String> {
+        self.0.get("group_filter")
+    }
+
+    /// `group_name_attr`: 256 bytes at most; format `ldap-simple-attr`.
+    pub fn group_name_attr(&self) -> Option<String> {
+        self.0.get("group_name_attr")
+    }
+
+    /// `groups-autocreate`.
+    pub fn groups_autocreate(&self) -> Option<bool> {
+        self.0.get("groups-autocreate")
+    }
+
+    /// `groups-claim`: 256 bytes at most.
+    pub fn groups_claim(&self) -> Option<String> {
+        self.0.get("groups-claim")
+    }
+
+    /// `groups-overwrite`.
+    pub fn groups_overwrite(&self) -> Option<bool> {
+        self.0.get("groups-overwrite")
+    }
+
+    /// `issuer-url`: 256 bytes at most.
+    pub fn issuer_url(&self) -> Option<String> {
+        self.0.get("issuer-url")
+    }
+
+    /// `mode`: `ldap`, `ldaps`, `ldap+starttls`.
+    pub fn mode(&self) -> Option<String> {
+        self.0.get("mode")
+    }
+
+    /// `password`.
+    pub fn password(&self) -> Option<secrecy::SecretString> {
+        self.0.get("password")
+    }
+
+    /// `port`: 1 to 65535.
+    pub fn port(&self) -> Option<i64> {
+        self.0.get("port")
+    }
+
+    /// `prompt`.
+    pub fn prompt(&self) -> Option<String> {
+        self.0.get("prompt")
+    }
+
+    /// `query-userinfo`.
+    pub fn query_userinfo(&self) -> Option<bool> {
+        self.0.get("query-userinfo")
+    }
+
+    /// `realm`: 32 bytes at most; format `pve-realm`.
+    pub fn realm(&self) -> Option<String> {
+        self.0.get("realm")
+    }
+
+    /// `scopes`.
+    pub fn scopes(&self) -> Option<String> {
+        self.0.get("scopes")
+    }
+
+    /// `secure`.
+    pub fn secure(&self) -> Option<bool> {
+        self.0.get("secure")
+    }
+
+    /// `server1`: 256 bytes at most; format `address`.
+    pub fn server1(&self) -> Option<String> {
+        self.0.get("server1")
+    }
+
+    /// `server2`: 256 bytes at most; format `address`.
+    pub fn server2(&self) -> Option<String> {
+        self.0.get("server2")
+    }
+
+    /// `sslversion`: `tlsv1`, `tlsv1_1`, `tlsv1_2`, `tlsv1_3`.
+    pub fn sslversion(&self) -> Option<String> {
+        self.0.get("sslversion")
+    }
+
+    /// `sync-defaults-options`: format `realm-sync-options`.
+    pub fn sync_defaults_options(&self) -> Option<String> {
+        self.0.get("sync-defaults-options")
+    }
+
+    /// `sync_attributes`.
+    pub fn sync_attributes(&self) -> Option<String> {
+        self.0.get("sync_attributes")
+    }
+
+    /// `tfa`: 128 bytes at most; format `pve-tfa-config`.
+    pub fn tfa(&self) -> Option<secrecy::SecretString> {
+        self.0.get("tfa")
+    }
+
+    /// `type`: `ad`, `ldap`, `openid`, `pam`, `pve`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `user_attr`: 256 bytes at most.
+    pub fn user_attr(&self) -> Option<String> {
+        self.0.get("user_attr")
+    }
+
+    /// `user_classes`: format `ldap-simple-attr-list`.
+    pub fn user_classes(&self) -> Option<String> {
+        self.0.get("user_classes")
+    }
+
+    /// `username-claim`.
+    pub fn username_claim(&self) -> Option<String> {
+        self.0.get("username-claim")
+    }
+
+    /// `verify`.
+    pub fn verify(&self) -> Option<bool> {
+        self.0.get("verify")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /access/domains/{realm}`.
 ///
 /// Needs `[perm,/access/realm,[Realm.Allocate,Sys.Audit],any,1]`.
@@ -459,7 +671,7 @@ impl GetDomainsByRealm {
 }
 
 impl Call for GetDomainsByRealm {
-    type Answer = serde_json::Value;
+    type Answer = GetDomainsByRealmAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -468,6 +680,8 @@ impl Call for GetDomainsByRealm {
 /// `PUT /access/domains/{realm}`.
 ///
 /// Needs `[perm,/access/realm,[Realm.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutDomainsByRealm(Builder);
@@ -527,7 +741,7 @@ impl PutDomainsByRealm {
         Self(self.0.text("certkey", value))
     }
 
-    /// `check-connection`: default `0`.
+    /// `check-connection`: default `0`; since 8.0.
     pub fn check_connection(self, value: bool) -> Self {
         Self(self.0.flag("check-connection", value))
     }
@@ -537,7 +751,7 @@ impl PutDomainsByRealm {
         Self(self.0.text("client-id", value))
     }
 
-    /// `client-key`: 256 bytes at most.
+    /// `client-key`: 256 bytes at most. Secret.
     pub fn client_key(self, value: &str) -> Self {
         Self(self.0.text("client-key", value))
     }
@@ -592,17 +806,17 @@ impl PutDomainsByRealm {
         Self(self.0.text("group_name_attr", value))
     }
 
-    /// `groups-autocreate`: default `0`.
+    /// `groups-autocreate`: default `0`; since 8.4.
     pub fn groups_autocreate(self, value: bool) -> Self {
         Self(self.0.flag("groups-autocreate", value))
     }
 
-    /// `groups-claim`: 256 bytes at most.
+    /// `groups-claim`: 256 bytes at most; since 8.4.
     pub fn groups_claim(self, value: &str) -> Self {
         Self(self.0.text("groups-claim", value))
     }
 
-    /// `groups-overwrite`: default `0`.
+    /// `groups-overwrite`: default `0`; since 8.4.
     pub fn groups_overwrite(self, value: bool) -> Self {
         Self(self.0.flag("groups-overwrite", value))
     }
@@ -617,7 +831,7 @@ impl PutDomainsByRealm {
         Self(self.0.text("mode", value))
     }
 
-    /// `password`.
+    /// `password`. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -632,7 +846,7 @@ impl PutDomainsByRealm {
         Self(self.0.text("prompt", value))
     }
 
-    /// `query-userinfo`: default `1`.
+    /// `query-userinfo`: default `1`; since 8.4.
     pub fn query_userinfo(self, value: bool) -> Self {
         Self(self.0.flag("query-userinfo", value))
     }
@@ -672,7 +886,7 @@ impl PutDomainsByRealm {
         Self(self.0.text("sync_attributes", value))
     }
 
-    /// `tfa`: 128 bytes at most; format `pve-tfa-config`.
+    /// `tfa`: 128 bytes at most; format `pve-tfa-config`. Secret.
     pub fn tfa(self, value: &str) -> Self {
         Self(self.0.text("tfa", value))
     }
@@ -930,7 +1144,7 @@ impl GetOpenid {
 }
 
 impl Call for GetOpenid {
-    type Answer = Vec<GetItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -961,11 +1175,11 @@ impl Call for PostOpenidAuthUrl {
     }
 }
 
-crate::api::object!(PostOpenidLoginAnswer);
+crate::api::object!(PostOpenidLoginAnswer, ["CSRFPreventionToken", "ticket"]);
 
 impl PostOpenidLoginAnswer {
     /// `CSRFPreventionToken`.
-    pub fn csrfprevention_token(&self) -> Option<String> {
+    pub fn csrfprevention_token(&self) -> Option<secrecy::SecretString> {
         self.0.get("CSRFPreventionToken")
     }
 
@@ -980,7 +1194,7 @@ impl PostOpenidLoginAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -998,7 +1212,7 @@ impl PostOpenidLoginAnswer {
 pub struct PostOpenidLogin(Builder);
 
 impl PostOpenidLogin {
-    /// The call with what it needs: `code`: 4096 bytes at most; `redirect-url`: 255 bytes at most; `state`: 1024 bytes at most.
+    /// The call with what it needs: `code`: 4096 bytes at most. Secret; `redirect-url`: 255 bytes at most; `state`: 1024 bytes at most.
     pub fn new(code: &str, redirect_url: &str, state: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/access/openid/login", &[])
@@ -1026,7 +1240,7 @@ impl Call for PostOpenidLogin {
 pub struct PutPassword(Builder);
 
 impl PutPassword {
-    /// The call with what it needs: `password`: 8 to 64 bytes; `userid`: 64 bytes at most; format `pve-userid`.
+    /// The call with what it needs: `password`: 8 to 64 bytes. Secret; `userid`: 64 bytes at most; format `pve-userid`.
     pub fn new(password: &str, userid: &str) -> Self {
         Self(
             Builder::new(Method::Put, "/access/password", &[])
@@ -1035,7 +1249,7 @@ impl PutPassword {
         )
     }
 
-    /// `confirmation-password`: 5 to 64 bytes.
+    /// `confirmation-password`: 5 to 64 bytes; since 8.1. Secret.
     pub fn confirmation_password(self, value: &str) -> Self {
         Self(self.0.text("confirmation-password", value))
     }
@@ -1073,7 +1287,7 @@ impl GetPermissions {
 }
 
 impl Call for GetPermissions {
-    type Answer = Object;
+    type Answer = std::collections::BTreeMap<String, Object>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1564,7 +1778,7 @@ impl Call for GetTfaByUserid {
     }
 }
 
-crate::api::object!(PostTfaByUseridAnswer);
+crate::api::object!(PostTfaByUseridAnswer, ["recovery"]);
 
 impl PostTfaByUseridAnswer {
     /// `challenge`.
@@ -1578,7 +1792,7 @@ impl PostTfaByUseridAnswer {
     }
 
     /// `recovery`.
-    pub fn recovery(&self) -> Option<Vec<String>> {
+    pub fn recovery(&self) -> Option<Vec<secrecy::SecretString>> {
         self.0.get("recovery")
     }
 }
@@ -1608,17 +1822,17 @@ impl PostTfaByUserid {
         Self(self.0.text("description", value))
     }
 
-    /// `password`: 5 to 64 bytes.
+    /// `password`: 5 to 64 bytes. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
 
-    /// `totp`.
+    /// `totp`. Secret.
     pub fn totp(self, value: &str) -> Self {
         Self(self.0.text("totp", value))
     }
 
-    /// `value`.
+    /// `value`. Secret.
     pub fn value(self, value: &str) -> Self {
         Self(self.0.text("value", value))
     }
@@ -1650,7 +1864,7 @@ impl DeleteTfaById {
         ))
     }
 
-    /// `password`: 5 to 64 bytes.
+    /// `password`: 5 to 64 bytes. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -1717,7 +1931,7 @@ impl PutTfaById {
         Self(self.0.flag("enable", value))
     }
 
-    /// `password`: 5 to 64 bytes.
+    /// `password`: 5 to 64 bytes. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -1751,11 +1965,11 @@ impl Call for GetTicket {
     }
 }
 
-crate::api::object!(PostTicketAnswer);
+crate::api::object!(PostTicketAnswer, ["CSRFPreventionToken", "ticket"]);
 
 impl PostTicketAnswer {
     /// `CSRFPreventionToken`.
-    pub fn csrfprevention_token(&self) -> Option<String> {
+    pub fn csrfprevention_token(&self) -> Option<secrecy::SecretString> {
         self.0.get("CSRFPreventionToken")
     }
 
@@ -1765,7 +1979,7 @@ impl PostTicketAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -1785,7 +1999,7 @@ impl PostTicketAnswer {
 pub struct PostTicket(Builder);
 
 impl PostTicket {
-    /// The call with what it needs: `password`; `username`: 64 bytes at most.
+    /// The call with what it needs: `password`. Secret; `username`: 64 bytes at most.
     pub fn new(password: &str, username: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/access/ticket", &[])
@@ -1799,7 +2013,7 @@ impl PostTicket {
         Self(self.0.flag("new-format", value))
     }
 
-    /// `otp`.
+    /// `otp`. Secret.
     pub fn otp(self, value: &str) -> Self {
         Self(self.0.text("otp", value))
     }
@@ -1819,7 +2033,7 @@ impl PostTicket {
         Self(self.0.text("realm", value))
     }
 
-    /// `tfa-challenge`.
+    /// `tfa-challenge`. Secret.
     pub fn tfa_challenge(self, value: &str) -> Self {
         Self(self.0.text("tfa-challenge", value))
     }
@@ -1856,7 +2070,7 @@ impl GetUsersItemTokens {
     }
 }
 
-crate::api::object!(GetUsersItem);
+crate::api::object!(GetUsersItem, ["keys"]);
 
 impl GetUsersItem {
     /// `comment`: 2048 bytes at most.
@@ -1890,7 +2104,7 @@ impl GetUsersItem {
     }
 
     /// `keys`.
-    pub fn keys(&self) -> Option<String> {
+    pub fn keys(&self) -> Option<secrecy::SecretString> {
         self.0.get("keys")
     }
 
@@ -1999,7 +2213,7 @@ impl PostUsers {
         Self(self.0.text("groups", value))
     }
 
-    /// `keys`.
+    /// `keys`. Secret.
     pub fn keys(self, value: &str) -> Self {
         Self(self.0.text("keys", value))
     }
@@ -2009,7 +2223,7 @@ impl PostUsers {
         Self(self.0.text("lastname", value))
     }
 
-    /// `password`: 8 to 64 bytes.
+    /// `password`: 8 to 64 bytes. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -2047,7 +2261,7 @@ impl Call for DeleteUsersByUserid {
     }
 }
 
-crate::api::object!(GetUsersByUseridAnswer);
+crate::api::object!(GetUsersByUseridAnswer, ["keys"]);
 
 impl GetUsersByUseridAnswer {
     /// `comment`: 2048 bytes at most.
@@ -2081,7 +2295,7 @@ impl GetUsersByUseridAnswer {
     }
 
     /// `keys`.
-    pub fn keys(&self) -> Option<String> {
+    pub fn keys(&self) -> Option<secrecy::SecretString> {
         self.0.get("keys")
     }
 
@@ -2173,7 +2387,7 @@ impl PutUsersByUserid {
         Self(self.0.text("groups", value))
     }
 
-    /// `keys`.
+    /// `keys`. Secret.
     pub fn keys(self, value: &str) -> Self {
         Self(self.0.text("keys", value))
     }
@@ -2334,7 +2548,7 @@ impl Call for GetUsersTokenByTokenid {
     }
 }
 
-crate::api::object!(PostUsersTokenByTokenidAnswer);
+crate::api::object!(PostUsersTokenByTokenidAnswer, ["value"]);
 
 impl PostUsersTokenByTokenidAnswer {
     /// `full-tokenid`.
@@ -2348,7 +2562,7 @@ impl PostUsersTokenByTokenidAnswer {
     }
 
     /// `value`.
-    pub fn value(&self) -> Option<String> {
+    pub fn value(&self) -> Option<secrecy::SecretString> {
         self.0.get("value")
     }
 }
@@ -2393,6 +2607,35 @@ impl Call for PostUsersTokenByTokenid {
     }
 }
 
+crate::api::object!(PutUsersTokenByTokenidAnswer, ["value"]);
+
+impl PutUsersTokenByTokenidAnswer {
+    /// `comment`.
+    pub fn comment(&self) -> Option<String> {
+        self.0.get("comment")
+    }
+
+    /// `expire`: 0 or more; default `same as user`.
+    pub fn expire(&self) -> Option<i64> {
+        self.0.get("expire")
+    }
+
+    /// `privsep`: default `1`.
+    pub fn privsep(&self) -> Option<bool> {
+        self.0.get("privsep")
+    }
+
+    /// `full-tokenid`.
+    pub fn full_tokenid(&self) -> Option<String> {
+        self.0.get("full-tokenid")
+    }
+
+    /// `value`.
+    pub fn value(&self) -> Option<secrecy::SecretString> {
+        self.0.get("value")
+    }
+}
+
 /// `PUT /access/users/{userid}/token/{tokenid}`.
 ///
 /// Needs `[or,[userid-param,self],[userid-group,[User.Modify]]]`.
@@ -2415,7 +2658,7 @@ impl PutUsersTokenByTokenid {
         Self(self.0.text("comment", value))
     }
 
-    /// `delete`: format `pve-configid-list`.
+    /// `delete`: format `pve-configid-list`; since 9.1.
     pub fn delete(self, value: &str) -> Self {
         Self(self.0.text("delete", value))
     }
@@ -2437,13 +2680,15 @@ impl PutUsersTokenByTokenid {
 }
 
 impl Call for PutUsersTokenByTokenid {
-    type Answer = GetUsersTokenByTokenidAnswer;
+    type Answer = PutUsersTokenByTokenidAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `PUT /access/users/{userid}/unlock-tfa`.
+///
+/// Since 8.0.
 ///
 /// Needs `[userid-group,[User.Modify]]`.
 #[derive(Debug, Clone)]
@@ -2470,13 +2715,15 @@ impl Call for PutUsersUnlockTfa {
 
 /// `POST /access/vncticket`.
 ///
+/// Since 9.1.
+///
 /// No login needed.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostVncticket(Builder);
 
 impl PostVncticket {
-    /// The call with what it needs: `authid`: 64 bytes at most; `path`: 64 bytes at most; `privs`: 64 bytes at most; format `pve-priv-list`; `vncticket`.
+    /// The call with what it needs: `authid`: 64 bytes at most; `path`: 64 bytes at most; `privs`: 64 bytes at most; format `pve-priv-list`; `vncticket`. Secret.
     pub fn new(authid: &str, path: &str, privs: &str, vncticket: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/access/vncticket", &[])
@@ -2502,454 +2749,341 @@ impl Call for PostVncticket {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "access::Get",
-        method: Method::Get,
-        path: "/access",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "access::GetAcl",
-        method: Method::Get,
-        path: "/access/acl",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAclItem>>,
-    },
-    MethodInfo {
-        name: "access::PutAcl",
-        method: Method::Put,
-        path: "/access/acl",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetDomains",
-        method: Method::Get,
-        path: "/access/domains",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetDomainsItem>>,
-    },
-    MethodInfo {
-        name: "access::PostDomains",
-        method: Method::Post,
-        path: "/access/domains",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::DeleteDomainsByRealm",
-        method: Method::Delete,
-        path: "/access/domains/{realm}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetDomainsByRealm",
-        method: Method::Get,
-        path: "/access/domains/{realm}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<serde_json::Value>,
-    },
-    MethodInfo {
-        name: "access::PutDomainsByRealm",
-        method: Method::Put,
-        path: "/access/domains/{realm}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::PostDomainsSync",
-        method: Method::Post,
-        path: "/access/domains/{realm}/sync",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "access::GetGroups",
-        method: Method::Get,
-        path: "/access/groups",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsItem>>,
-    },
-    MethodInfo {
-        name: "access::PostGroups",
-        method: Method::Post,
-        path: "/access/groups",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::DeleteGroupsByGroupid",
-        method: Method::Delete,
-        path: "/access/groups/{groupid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetGroupsByGroupid",
-        method: Method::Get,
-        path: "/access/groups/{groupid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupidAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutGroupsByGroupid",
-        method: Method::Put,
-        path: "/access/groups/{groupid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetOpenid",
-        method: Method::Get,
-        path: "/access/openid",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "access::PostOpenidAuthUrl",
-        method: Method::Post,
-        path: "/access/openid/auth-url",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "access::PostOpenidLogin",
-        method: Method::Post,
-        path: "/access/openid/login",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostOpenidLoginAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutPassword",
-        method: Method::Put,
-        path: "/access/password",
-        protected: true,
-        routed: false,
-        token: false,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetPermissions",
-        method: Method::Get,
-        path: "/access/permissions",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "access::GetRoles",
-        method: Method::Get,
-        path: "/access/roles",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRolesItem>>,
-    },
-    MethodInfo {
-        name: "access::PostRoles",
-        method: Method::Post,
-        path: "/access/roles",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::DeleteRolesByRoleid",
-        method: Method::Delete,
-        path: "/access/roles/{roleid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetRolesByRoleid",
-        method: Method::Get,
-        path: "/access/roles/{roleid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetRolesByRoleidAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutRolesByRoleid",
-        method: Method::Put,
-        path: "/access/roles/{roleid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetTfa",
-        method: Method::Get,
-        path: "/access/tfa",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetTfaItem>>,
-    },
-    MethodInfo {
-        name: "access::GetTfaByUserid",
-        method: Method::Get,
-        path: "/access/tfa/{userid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetTfaItemEntries>>,
-    },
-    MethodInfo {
-        name: "access::PostTfaByUserid",
-        method: Method::Post,
-        path: "/access/tfa/{userid}",
-        protected: true,
-        routed: false,
-        token: false,
-        since: None,
-        probe: probe::<PostTfaByUseridAnswer>,
-    },
-    MethodInfo {
-        name: "access::DeleteTfaById",
-        method: Method::Delete,
-        path: "/access/tfa/{userid}/{id}",
-        protected: true,
-        routed: false,
-        token: false,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetTfaById",
-        method: Method::Get,
-        path: "/access/tfa/{userid}/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetTfaItemEntries>,
-    },
-    MethodInfo {
-        name: "access::PutTfaById",
-        method: Method::Put,
-        path: "/access/tfa/{userid}/{id}",
-        protected: true,
-        routed: false,
-        token: false,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetTicket",
-        method: Method::Get,
-        path: "/access/ticket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::PostTicket",
-        method: Method::Post,
-        path: "/access/ticket",
-        protected: true,
-        routed: false,
-        token: false,
-        since: None,
-        probe: probe::<PostTicketAnswer>,
-    },
-    MethodInfo {
-        name: "access::GetUsers",
-        method: Method::Get,
-        path: "/access/users",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetUsersItem>>,
-    },
-    MethodInfo {
-        name: "access::PostUsers",
-        method: Method::Post,
-        path: "/access/users",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::DeleteUsersByUserid",
-        method: Method::Delete,
-        path: "/access/users/{userid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetUsersByUserid",
-        method: Method::Get,
-        path: "/access/users/{userid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetUsersByUseridAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutUsersByUserid",
-        method: Method::Put,
-        path: "/access/users/{userid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetUsersTfa",
-        method: Method::Get,
-        path: "/access/users/{userid}/tfa",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetUsersTfaAnswer>,
-    },
-    MethodInfo {
-        name: "access::GetUsersToken",
-        method: Method::Get,
-        path: "/access/users/{userid}/token",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetUsersItemTokens>>,
-    },
-    MethodInfo {
-        name: "access::DeleteUsersTokenByTokenid",
-        method: Method::Delete,
-        path: "/access/users/{userid}/token/{tokenid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::GetUsersTokenByTokenid",
-        method: Method::Get,
-        path: "/access/users/{userid}/token/{tokenid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetUsersTokenByTokenidAnswer>,
-    },
-    MethodInfo {
-        name: "access::PostUsersTokenByTokenid",
-        method: Method::Post,
-        path: "/access/users/{userid}/token/{tokenid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostUsersTokenByTokenidAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutUsersTokenByTokenid",
-        method: Method::Put,
-        path: "/access/users/{userid}/token/{tokenid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetUsersTokenByTokenidAnswer>,
-    },
-    MethodInfo {
-        name: "access::PutUsersUnlockTfa",
-        method: Method::Put,
-        path: "/access/users/{userid}/unlock-tfa",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "access::PostVncticket",
-        method: Method::Post,
-        path: "/access/vncticket",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
+    MethodInfo::new(
+        "access::Get",
+        Method::Get,
+        "/access",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "access::GetAcl",
+        Method::Get,
+        "/access/acl",
+        probe::<Vec<GetAclItem>>,
+    ),
+    MethodInfo::new("access::PutAcl", Method::Put, "/access/acl", probe::<Ack>)
+        .protected()
+        .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetDomains",
+        Method::Get,
+        "/access/domains",
+        probe::<Vec<GetDomainsItem>>,
+    ),
+    MethodInfo::new(
+        "access::PostDomains",
+        Method::Post,
+        "/access/domains",
+        probe::<Ack>,
+    )
+    .protected()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing)
+    .secrets(&["client-key", "password", "tfa"]),
+    MethodInfo::new(
+        "access::DeleteDomainsByRealm",
+        Method::Delete,
+        "/access/domains/{realm}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetDomainsByRealm",
+        Method::Get,
+        "/access/domains/{realm}",
+        probe::<GetDomainsByRealmAnswer>,
+    ),
+    MethodInfo::new(
+        "access::PutDomainsByRealm",
+        Method::Put,
+        "/access/domains/{realm}",
+        probe::<Ack>,
+    )
+    .protected()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing)
+    .secrets(&["client-key", "password", "tfa"]),
+    MethodInfo::new(
+        "access::PostDomainsSync",
+        Method::Post,
+        "/access/domains/{realm}/sync",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "access::GetGroups",
+        Method::Get,
+        "/access/groups",
+        probe::<Vec<GetGroupsItem>>,
+    ),
+    MethodInfo::new(
+        "access::PostGroups",
+        Method::Post,
+        "/access/groups",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::DeleteGroupsByGroupid",
+        Method::Delete,
+        "/access/groups/{groupid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetGroupsByGroupid",
+        Method::Get,
+        "/access/groups/{groupid}",
+        probe::<GetGroupsByGroupidAnswer>,
+    ),
+    MethodInfo::new(
+        "access::PutGroupsByGroupid",
+        Method::Put,
+        "/access/groups/{groupid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetOpenid",
+        Method::Get,
+        "/access/openid",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "access::PostOpenidAuthUrl",
+        Method::Post,
+        "/access/openid/auth-url",
+        probe::<Option<String>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PostOpenidLogin",
+        Method::Post,
+        "/access/openid/login",
+        probe::<PostOpenidLoginAnswer>,
+    )
+    .protected()
+    .secrets(&["code"]),
+    MethodInfo::new(
+        "access::PutPassword",
+        Method::Put,
+        "/access/password",
+        probe::<Ack>,
+    )
+    .protected()
+    .ticket_only()
+    .answers(Answers::Nothing)
+    .secrets(&["confirmation-password", "password"]),
+    MethodInfo::new(
+        "access::GetPermissions",
+        Method::Get,
+        "/access/permissions",
+        probe::<std::collections::BTreeMap<String, Object>>,
+    ),
+    MethodInfo::new(
+        "access::GetRoles",
+        Method::Get,
+        "/access/roles",
+        probe::<Vec<GetRolesItem>>,
+    ),
+    MethodInfo::new(
+        "access::PostRoles",
+        Method::Post,
+        "/access/roles",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::DeleteRolesByRoleid",
+        Method::Delete,
+        "/access/roles/{roleid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetRolesByRoleid",
+        Method::Get,
+        "/access/roles/{roleid}",
+        probe::<GetRolesByRoleidAnswer>,
+    ),
+    MethodInfo::new(
+        "access::PutRolesByRoleid",
+        Method::Put,
+        "/access/roles/{roleid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetTfa",
+        Method::Get,
+        "/access/tfa",
+        probe::<Vec<GetTfaItem>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::GetTfaByUserid",
+        Method::Get,
+        "/access/tfa/{userid}",
+        probe::<Vec<GetTfaItemEntries>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PostTfaByUserid",
+        Method::Post,
+        "/access/tfa/{userid}",
+        probe::<PostTfaByUseridAnswer>,
+    )
+    .protected()
+    .ticket_only()
+    .secrets(&["password", "totp", "value"]),
+    MethodInfo::new(
+        "access::DeleteTfaById",
+        Method::Delete,
+        "/access/tfa/{userid}/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .ticket_only()
+    .answers(Answers::Nothing)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "access::GetTfaById",
+        Method::Get,
+        "/access/tfa/{userid}/{id}",
+        probe::<GetTfaItemEntries>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PutTfaById",
+        Method::Put,
+        "/access/tfa/{userid}/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .ticket_only()
+    .answers(Answers::Nothing)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "access::GetTicket",
+        Method::Get,
+        "/access/ticket",
+        probe::<Ack>,
+    )
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::PostTicket",
+        Method::Post,
+        "/access/ticket",
+        probe::<PostTicketAnswer>,
+    )
+    .protected()
+    .ticket_only()
+    .secrets(&["otp", "password", "tfa-challenge"]),
+    MethodInfo::new(
+        "access::GetUsers",
+        Method::Get,
+        "/access/users",
+        probe::<Vec<GetUsersItem>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PostUsers",
+        Method::Post,
+        "/access/users",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["keys", "password"]),
+    MethodInfo::new(
+        "access::DeleteUsersByUserid",
+        Method::Delete,
+        "/access/users/{userid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetUsersByUserid",
+        Method::Get,
+        "/access/users/{userid}",
+        probe::<GetUsersByUseridAnswer>,
+    ),
+    MethodInfo::new(
+        "access::PutUsersByUserid",
+        Method::Put,
+        "/access/users/{userid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["keys"]),
+    MethodInfo::new(
+        "access::GetUsersTfa",
+        Method::Get,
+        "/access/users/{userid}/tfa",
+        probe::<GetUsersTfaAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::GetUsersToken",
+        Method::Get,
+        "/access/users/{userid}/token",
+        probe::<Vec<GetUsersItemTokens>>,
+    ),
+    MethodInfo::new(
+        "access::DeleteUsersTokenByTokenid",
+        Method::Delete,
+        "/access/users/{userid}/token/{tokenid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::GetUsersTokenByTokenid",
+        Method::Get,
+        "/access/users/{userid}/token/{tokenid}",
+        probe::<GetUsersTokenByTokenidAnswer>,
+    ),
+    MethodInfo::new(
+        "access::PostUsersTokenByTokenid",
+        Method::Post,
+        "/access/users/{userid}/token/{tokenid}",
+        probe::<PostUsersTokenByTokenidAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PutUsersTokenByTokenid",
+        Method::Put,
+        "/access/users/{userid}/token/{tokenid}",
+        probe::<PutUsersTokenByTokenidAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "access::PutUsersUnlockTfa",
+        Method::Put,
+        "/access/users/{userid}/unlock-tfa",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "access::PostVncticket",
+        Method::Post,
+        "/access/vncticket",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["vncticket"]),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Object, Pace, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -29,7 +29,7 @@ impl GetQemu {
 }
 
 impl Call for GetQemu {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -105,45 +105,6 @@ impl Call for PostQemuExec {
     }
 }
 
-crate::api::object!(GetQemuExecStatusAnswer);
-
-impl GetQemuExecStatusAnswer {
-    /// `err-data`.
-    pub fn err_data(&self) -> Option<String> {
-        self.0.get("err-data")
-    }
-
-    /// `err-truncated`.
-    pub fn err_truncated(&self) -> Option<bool> {
-        self.0.get("err-truncated")
-    }
-
-    /// `exitcode`.
-    pub fn exitcode(&self) -> Option<i64> {
-        self.0.get("exitcode")
-    }
-
-    /// `exited`.
-    pub fn exited(&self) -> Option<bool> {
-        self.0.get("exited")
-    }
-
-    /// `out-data`.
-    pub fn out_data(&self) -> Option<String> {
-        self.0.get("out-data")
-    }
-
-    /// `out-truncated`.
-    pub fn out_truncated(&self) -> Option<bool> {
-        self.0.get("out-truncated")
-    }
-
-    /// `signal`.
-    pub fn signal(&self) -> Option<i64> {
-        self.0.get("signal")
-    }
-}
-
 /// `GET /nodes/{node}/qemu/{vmid}/agent/exec-status`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Unrestricted]]`.
@@ -166,29 +127,17 @@ impl GetQemuExecStatus {
 }
 
 impl Call for GetQemuExecStatus {
-    type Answer = GetQemuExecStatusAnswer;
+    type Answer = crate::ExecStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetQemuFileReadAnswer);
-
-impl GetQemuFileReadAnswer {
-    /// `content`.
-    pub fn content(&self) -> Option<String> {
-        self.0.get("content")
-    }
-
-    /// `truncated`.
-    pub fn truncated(&self) -> Option<bool> {
-        self.0.get("truncated")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/file-read`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.FileRead,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuFileRead(Builder);
@@ -206,24 +155,24 @@ impl GetQemuFileRead {
         )
     }
 
-    /// `count`: 1 to 16777216; default `16777216`.
+    /// `count`: 1 to 16777216; default `16777216`; since 9.1.
     pub fn count(self, value: i64) -> Self {
         Self(self.0.integer("count", value))
     }
 
-    /// `decode`: default `1`.
+    /// `decode`: default `1`; since 9.1.
     pub fn decode(self, value: bool) -> Self {
         Self(self.0.flag("decode", value))
     }
 
-    /// `offset`: 0 or more; default `0`.
+    /// `offset`: 0 or more; default `0`; since 9.1.
     pub fn offset(self, value: i64) -> Self {
         Self(self.0.integer("offset", value))
     }
 }
 
 impl Call for GetQemuFileRead {
-    type Answer = GetQemuFileReadAnswer;
+    type Answer = crate::GuestFile;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -232,6 +181,8 @@ impl Call for GetQemuFileRead {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/file-write`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.FileWrite,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuFileWrite(Builder);
@@ -263,9 +214,20 @@ impl Call for PostQemuFileWrite {
     }
 }
 
+crate::api::object!(PostQemuFsfreezeFreezeAnswer);
+
+impl PostQemuFsfreezeFreezeAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<i64> {
+        self.0.get("result")
+    }
+}
+
 /// `POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuFsfreezeFreeze(Builder);
@@ -282,15 +244,26 @@ impl PostQemuFsfreezeFreeze {
 }
 
 impl Call for PostQemuFsfreezeFreeze {
-    type Answer = Object;
+    type Answer = PostQemuFsfreezeFreezeAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(PostQemuFsfreezeStatusAnswer);
+
+impl PostQemuFsfreezeStatusAnswer {
+    /// `result`: `thawed`, `frozen`.
+    pub fn result(&self) -> Option<String> {
+        self.0.get("result")
     }
 }
 
 /// `POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuFsfreezeStatus(Builder);
@@ -307,7 +280,7 @@ impl PostQemuFsfreezeStatus {
 }
 
 impl Call for PostQemuFsfreezeStatus {
-    type Answer = Object;
+    type Answer = PostQemuFsfreezeStatusAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -316,6 +289,8 @@ impl Call for PostQemuFsfreezeStatus {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuFsfreezeThaw(Builder);
@@ -332,15 +307,59 @@ impl PostQemuFsfreezeThaw {
 }
 
 impl Call for PostQemuFsfreezeThaw {
-    type Answer = Object;
+    type Answer = PostQemuFsfreezeFreezeAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(PostQemuFstrimAnswerResultPaths);
+
+impl PostQemuFstrimAnswerResultPaths {
+    /// `path`.
+    pub fn path(&self) -> Option<String> {
+        self.0.get("path")
+    }
+
+    /// `trimmed`.
+    pub fn trimmed(&self) -> Option<i64> {
+        self.0.get("trimmed")
+    }
+
+    /// `minimum`.
+    pub fn minimum(&self) -> Option<i64> {
+        self.0.get("minimum")
+    }
+
+    /// `error`.
+    pub fn error(&self) -> Option<String> {
+        self.0.get("error")
+    }
+}
+
+crate::api::object!(PostQemuFstrimAnswerResult);
+
+impl PostQemuFstrimAnswerResult {
+    /// `paths`.
+    pub fn paths(&self) -> Option<Vec<PostQemuFstrimAnswerResultPaths>> {
+        self.0.get("paths")
+    }
+}
+
+crate::api::object!(PostQemuFstrimAnswer);
+
+impl PostQemuFstrimAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<PostQemuFstrimAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `POST /nodes/{node}/qemu/{vmid}/agent/fstrim`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.FileSystemMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuFstrim(Builder);
@@ -357,15 +376,133 @@ impl PostQemuFstrim {
 }
 
 impl Call for PostQemuFstrim {
-    type Answer = Object;
+    type Answer = PostQemuFstrimAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetFsinfoAnswerResultDiskPciController);
+
+impl GetQemuGetFsinfoAnswerResultDiskPciController {
+    /// `bus`.
+    pub fn bus(&self) -> Option<i64> {
+        self.0.get("bus")
+    }
+
+    /// `domain`.
+    pub fn domain(&self) -> Option<i64> {
+        self.0.get("domain")
+    }
+
+    /// `function`.
+    pub fn function(&self) -> Option<i64> {
+        self.0.get("function")
+    }
+
+    /// `slot`.
+    pub fn slot(&self) -> Option<i64> {
+        self.0.get("slot")
+    }
+}
+
+crate::api::object!(GetQemuGetFsinfoAnswerResultDisk);
+
+impl GetQemuGetFsinfoAnswerResultDisk {
+    /// `bus`.
+    pub fn bus(&self) -> Option<i64> {
+        self.0.get("bus")
+    }
+
+    /// `bus-type`.
+    pub fn bus_type(&self) -> Option<String> {
+        self.0.get("bus-type")
+    }
+
+    /// `dev`.
+    pub fn dev(&self) -> Option<String> {
+        self.0.get("dev")
+    }
+
+    /// `has-media`.
+    pub fn has_media(&self) -> Option<bool> {
+        self.0.get("has-media")
+    }
+
+    /// `pci-controller`.
+    pub fn pci_controller(&self) -> Option<GetQemuGetFsinfoAnswerResultDiskPciController> {
+        self.0.get("pci-controller")
+    }
+
+    /// `serial`.
+    pub fn serial(&self) -> Option<String> {
+        self.0.get("serial")
+    }
+
+    /// `target`.
+    pub fn target(&self) -> Option<i64> {
+        self.0.get("target")
+    }
+
+    /// `unit`.
+    pub fn unit(&self) -> Option<i64> {
+        self.0.get("unit")
+    }
+}
+
+crate::api::object!(GetQemuGetFsinfoAnswerResult);
+
+impl GetQemuGetFsinfoAnswerResult {
+    /// `name`.
+    pub fn name(&self) -> Option<String> {
+        self.0.get("name")
+    }
+
+    /// `mountpoint`.
+    pub fn mountpoint(&self) -> Option<String> {
+        self.0.get("mountpoint")
+    }
+
+    /// `type`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `used-bytes`.
+    pub fn used_bytes(&self) -> Option<i64> {
+        self.0.get("used-bytes")
+    }
+
+    /// `total-bytes`.
+    pub fn total_bytes(&self) -> Option<i64> {
+        self.0.get("total-bytes")
+    }
+
+    /// `total-bytes-privileged`.
+    pub fn total_bytes_privileged(&self) -> Option<i64> {
+        self.0.get("total-bytes-privileged")
+    }
+
+    /// `disk`.
+    pub fn disk(&self) -> Option<Vec<GetQemuGetFsinfoAnswerResultDisk>> {
+        self.0.get("disk")
+    }
+}
+
+crate::api::object!(GetQemuGetFsinfoAnswer);
+
+impl GetQemuGetFsinfoAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<Vec<GetQemuGetFsinfoAnswerResult>> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetFsinfo(Builder);
@@ -382,15 +519,35 @@ impl GetQemuGetFsinfo {
 }
 
 impl Call for GetQemuGetFsinfo {
-    type Answer = Object;
+    type Answer = GetQemuGetFsinfoAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetHostNameAnswerResult);
+
+impl GetQemuGetHostNameAnswerResult {
+    /// `host-name`.
+    pub fn host_name(&self) -> Option<String> {
+        self.0.get("host-name")
+    }
+}
+
+crate::api::object!(GetQemuGetHostNameAnswer);
+
+impl GetQemuGetHostNameAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<GetQemuGetHostNameAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-host-name`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetHostName(Builder);
@@ -407,15 +564,35 @@ impl GetQemuGetHostName {
 }
 
 impl Call for GetQemuGetHostName {
-    type Answer = Object;
+    type Answer = GetQemuGetHostNameAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetMemoryBlockInfoAnswerResult);
+
+impl GetQemuGetMemoryBlockInfoAnswerResult {
+    /// `size`.
+    pub fn size(&self) -> Option<i64> {
+        self.0.get("size")
+    }
+}
+
+crate::api::object!(GetQemuGetMemoryBlockInfoAnswer);
+
+impl GetQemuGetMemoryBlockInfoAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<GetQemuGetMemoryBlockInfoAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetMemoryBlockInfo(Builder);
@@ -432,15 +609,45 @@ impl GetQemuGetMemoryBlockInfo {
 }
 
 impl Call for GetQemuGetMemoryBlockInfo {
-    type Answer = Object;
+    type Answer = GetQemuGetMemoryBlockInfoAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetMemoryBlocksAnswerResult);
+
+impl GetQemuGetMemoryBlocksAnswerResult {
+    /// `phys-index`.
+    pub fn phys_index(&self) -> Option<i64> {
+        self.0.get("phys-index")
+    }
+
+    /// `online`.
+    pub fn online(&self) -> Option<bool> {
+        self.0.get("online")
+    }
+
+    /// `can-offline`.
+    pub fn can_offline(&self) -> Option<bool> {
+        self.0.get("can-offline")
+    }
+}
+
+crate::api::object!(GetQemuGetMemoryBlocksAnswer);
+
+impl GetQemuGetMemoryBlocksAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<Vec<GetQemuGetMemoryBlocksAnswerResult>> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetMemoryBlocks(Builder);
@@ -457,15 +664,80 @@ impl GetQemuGetMemoryBlocks {
 }
 
 impl Call for GetQemuGetMemoryBlocks {
-    type Answer = Object;
+    type Answer = GetQemuGetMemoryBlocksAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetOsinfoAnswerResult);
+
+impl GetQemuGetOsinfoAnswerResult {
+    /// `id`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `kernel-release`.
+    pub fn kernel_release(&self) -> Option<String> {
+        self.0.get("kernel-release")
+    }
+
+    /// `kernel-version`.
+    pub fn kernel_version(&self) -> Option<String> {
+        self.0.get("kernel-version")
+    }
+
+    /// `machine`.
+    pub fn machine(&self) -> Option<String> {
+        self.0.get("machine")
+    }
+
+    /// `name`.
+    pub fn name(&self) -> Option<String> {
+        self.0.get("name")
+    }
+
+    /// `pretty-name`.
+    pub fn pretty_name(&self) -> Option<String> {
+        self.0.get("pretty-name")
+    }
+
+    /// `variant`.
+    pub fn variant(&self) -> Option<String> {
+        self.0.get("variant")
+    }
+
+    /// `variant-id`.
+    pub fn variant_id(&self) -> Option<String> {
+        self.0.get("variant-id")
+    }
+
+    /// `version`.
+    pub fn version(&self) -> Option<String> {
+        self.0.get("version")
+    }
+
+    /// `version-id`.
+    pub fn version_id(&self) -> Option<String> {
+        self.0.get("version-id")
+    }
+}
+
+crate::api::object!(GetQemuGetOsinfoAnswer);
+
+impl GetQemuGetOsinfoAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<GetQemuGetOsinfoAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetOsinfo(Builder);
@@ -482,7 +754,7 @@ impl GetQemuGetOsinfo {
 }
 
 impl Call for GetQemuGetOsinfo {
-    type Answer = Object;
+    type Answer = GetQemuGetOsinfoAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -491,6 +763,8 @@ impl Call for GetQemuGetOsinfo {
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-time`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetTime(Builder);
@@ -507,15 +781,40 @@ impl GetQemuGetTime {
 }
 
 impl Call for GetQemuGetTime {
-    type Answer = Object;
+    type Answer = PostQemuFsfreezeFreezeAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetTimezoneAnswerResult);
+
+impl GetQemuGetTimezoneAnswerResult {
+    /// `offset`.
+    pub fn offset(&self) -> Option<i64> {
+        self.0.get("offset")
+    }
+
+    /// `zone`.
+    pub fn zone(&self) -> Option<String> {
+        self.0.get("zone")
+    }
+}
+
+crate::api::object!(GetQemuGetTimezoneAnswer);
+
+impl GetQemuGetTimezoneAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<GetQemuGetTimezoneAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-timezone`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetTimezone(Builder);
@@ -532,15 +831,45 @@ impl GetQemuGetTimezone {
 }
 
 impl Call for GetQemuGetTimezone {
-    type Answer = Object;
+    type Answer = GetQemuGetTimezoneAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetUsersAnswerResult);
+
+impl GetQemuGetUsersAnswerResult {
+    /// `user`.
+    pub fn user(&self) -> Option<String> {
+        self.0.get("user")
+    }
+
+    /// `domain`.
+    pub fn domain(&self) -> Option<String> {
+        self.0.get("domain")
+    }
+
+    /// `login-time`.
+    pub fn login_time(&self) -> Option<f64> {
+        self.0.get("login-time")
+    }
+}
+
+crate::api::object!(GetQemuGetUsersAnswer);
+
+impl GetQemuGetUsersAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<Vec<GetQemuGetUsersAnswerResult>> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-users`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetUsers(Builder);
@@ -557,15 +886,45 @@ impl GetQemuGetUsers {
 }
 
 impl Call for GetQemuGetUsers {
-    type Answer = Object;
+    type Answer = GetQemuGetUsersAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuGetVcpusAnswerResult);
+
+impl GetQemuGetVcpusAnswerResult {
+    /// `logical-id`.
+    pub fn logical_id(&self) -> Option<i64> {
+        self.0.get("logical-id")
+    }
+
+    /// `online`.
+    pub fn online(&self) -> Option<bool> {
+        self.0.get("online")
+    }
+
+    /// `can-offline`.
+    pub fn can_offline(&self) -> Option<bool> {
+        self.0.get("can-offline")
+    }
+}
+
+crate::api::object!(GetQemuGetVcpusAnswer);
+
+impl GetQemuGetVcpusAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<Vec<GetQemuGetVcpusAnswerResult>> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuGetVcpus(Builder);
@@ -582,15 +941,59 @@ impl GetQemuGetVcpus {
 }
 
 impl Call for GetQemuGetVcpus {
-    type Answer = Object;
+    type Answer = GetQemuGetVcpusAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuInfoAnswerResultSupportedCommands);
+
+impl GetQemuInfoAnswerResultSupportedCommands {
+    /// `name`.
+    pub fn name(&self) -> Option<String> {
+        self.0.get("name")
+    }
+
+    /// `enabled`.
+    pub fn enabled(&self) -> Option<bool> {
+        self.0.get("enabled")
+    }
+
+    /// `success-response`.
+    pub fn success_response(&self) -> Option<bool> {
+        self.0.get("success-response")
+    }
+}
+
+crate::api::object!(GetQemuInfoAnswerResult);
+
+impl GetQemuInfoAnswerResult {
+    /// `version`.
+    pub fn version(&self) -> Option<String> {
+        self.0.get("version")
+    }
+
+    /// `supported_commands`.
+    pub fn supported_commands(&self) -> Option<Vec<GetQemuInfoAnswerResultSupportedCommands>> {
+        self.0.get("supported_commands")
+    }
+}
+
+crate::api::object!(GetQemuInfoAnswer);
+
+impl GetQemuInfoAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<GetQemuInfoAnswerResult> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/info`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuInfo(Builder);
@@ -607,15 +1010,113 @@ impl GetQemuInfo {
 }
 
 impl Call for GetQemuInfo {
-    type Answer = Object;
+    type Answer = GetQemuInfoAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetQemuNetworkGetInterfacesAnswerResultIpAddresses);
+
+impl GetQemuNetworkGetInterfacesAnswerResultIpAddresses {
+    /// `ip-address`.
+    pub fn ip_address(&self) -> Option<String> {
+        self.0.get("ip-address")
+    }
+
+    /// `ip-address-type`: `ipv4`, `ipv6`.
+    pub fn ip_address_type(&self) -> Option<String> {
+        self.0.get("ip-address-type")
+    }
+
+    /// `prefix`.
+    pub fn prefix(&self) -> Option<i64> {
+        self.0.get("prefix")
+    }
+}
+
+crate::api::object!(GetQemuNetworkGetInterfacesAnswerResultStatistics);
+
+impl GetQemuNetworkGetInterfacesAnswerResultStatistics {
+    /// `rx-bytes`.
+    pub fn rx_bytes(&self) -> Option<i64> {
+        self.0.get("rx-bytes")
+    }
+
+    /// `rx-dropped`.
+    pub fn rx_dropped(&self) -> Option<i64> {
+        self.0.get("rx-dropped")
+    }
+
+    /// `rx-errs`.
+    pub fn rx_errs(&self) -> Option<i64> {
+        self.0.get("rx-errs")
+    }
+
+    /// `rx-packets`.
+    pub fn rx_packets(&self) -> Option<i64> {
+        self.0.get("rx-packets")
+    }
+
+    /// `tx-bytes`.
+    pub fn tx_bytes(&self) -> Option<i64> {
+        self.0.get("tx-bytes")
+    }
+
+    /// `tx-dropped`.
+    pub fn tx_dropped(&self) -> Option<i64> {
+        self.0.get("tx-dropped")
+    }
+
+    /// `tx-errs`.
+    pub fn tx_errs(&self) -> Option<i64> {
+        self.0.get("tx-errs")
+    }
+
+    /// `tx-packets`.
+    pub fn tx_packets(&self) -> Option<i64> {
+        self.0.get("tx-packets")
+    }
+}
+
+crate::api::object!(GetQemuNetworkGetInterfacesAnswerResult);
+
+impl GetQemuNetworkGetInterfacesAnswerResult {
+    /// `name`.
+    pub fn name(&self) -> Option<String> {
+        self.0.get("name")
+    }
+
+    /// `hardware-address`.
+    pub fn hardware_address(&self) -> Option<String> {
+        self.0.get("hardware-address")
+    }
+
+    /// `ip-addresses`.
+    pub fn ip_addresses(&self) -> Option<Vec<GetQemuNetworkGetInterfacesAnswerResultIpAddresses>> {
+        self.0.get("ip-addresses")
+    }
+
+    /// `statistics`.
+    pub fn statistics(&self) -> Option<GetQemuNetworkGetInterfacesAnswerResultStatistics> {
+        self.0.get("statistics")
+    }
+}
+
+crate::api::object!(GetQemuNetworkGetInterfacesAnswer);
+
+impl GetQemuNetworkGetInterfacesAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<Vec<GetQemuNetworkGetInterfacesAnswerResult>> {
+        self.0.get("result")
     }
 }
 
 /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQemuNetworkGetInterfaces(Builder);
@@ -632,15 +1133,26 @@ impl GetQemuNetworkGetInterfaces {
 }
 
 impl Call for GetQemuNetworkGetInterfaces {
-    type Answer = Object;
+    type Answer = GetQemuNetworkGetInterfacesAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(PostQemuPingAnswer);
+
+impl PostQemuPingAnswer {
+    /// `result`.
+    pub fn result(&self) -> Option<serde_json::Value> {
+        self.0.get("result")
     }
 }
 
 /// `POST /nodes/{node}/qemu/{vmid}/agent/ping`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Audit,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuPing(Builder);
@@ -657,7 +1169,7 @@ impl PostQemuPing {
 }
 
 impl Call for PostQemuPing {
-    type Answer = Object;
+    type Answer = PostQemuPingAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -666,12 +1178,14 @@ impl Call for PostQemuPing {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/set-user-password`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.GuestAgent.Unrestricted]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuSetUserPassword(Builder);
 
 impl PostQemuSetUserPassword {
-    /// The call with what it needs: `password`: 5 to 1024 bytes; `username`.
+    /// The call with what it needs: `password`: 5 to 1024 bytes. Secret; `username`.
     pub fn new(node: &str, vmid: i64, password: &str, username: &str) -> Self {
         Self(
             Builder::new(
@@ -700,6 +1214,8 @@ impl Call for PostQemuSetUserPassword {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/shutdown`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.PowerMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuShutdown(Builder);
@@ -725,6 +1241,8 @@ impl Call for PostQemuShutdown {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/suspend-disk`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.PowerMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuSuspendDisk(Builder);
@@ -750,6 +1268,8 @@ impl Call for PostQemuSuspendDisk {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/suspend-hybrid`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.PowerMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuSuspendHybrid(Builder);
@@ -775,6 +1295,8 @@ impl Call for PostQemuSuspendHybrid {
 /// `POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.PowerMgmt,VM.GuestAgent.Unrestricted],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostQemuSuspendRam(Builder);
@@ -799,274 +1321,244 @@ impl Call for PostQemuSuspendRam {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "agent::GetQemu",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "agent::PostQemu",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuExec",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/exec",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<PostQemuExecAnswer>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuExecStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/exec-status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetQemuExecStatusAnswer>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuFileRead",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/file-read",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetQemuFileReadAnswer>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuFileWrite",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/file-write",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuFsfreezeFreeze",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuFsfreezeStatus",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuFsfreezeThaw",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuFstrim",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/fstrim",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetFsinfo",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetHostName",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-host-name",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetMemoryBlockInfo",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-memory-block-info",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetMemoryBlocks",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-memory-blocks",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetOsinfo",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-osinfo",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetTime",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-time",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetTimezone",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-timezone",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetUsers",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-users",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuGetVcpus",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/get-vcpus",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuInfo",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/info",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::GetQemuNetworkGetInterfaces",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuPing",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/ping",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuSetUserPassword",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/set-user-password",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuShutdown",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/shutdown",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuSuspendDisk",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/suspend-disk",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuSuspendHybrid",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/suspend-hybrid",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "agent::PostQemuSuspendRam",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/agent/suspend-ram",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
+    MethodInfo::new(
+        "agent::GetQemu",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "agent::PostQemu",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent",
+        probe::<Object>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "agent::PostQemuExec",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/exec",
+        probe::<PostQemuExecAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "agent::GetQemuExecStatus",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/exec-status",
+        probe::<crate::ExecStatus>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "agent::GetQemuFileRead",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/file-read",
+        probe::<crate::GuestFile>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuFileWrite",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/file-write",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "agent::PostQemuFsfreezeFreeze",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze",
+        probe::<PostQemuFsfreezeFreezeAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuFsfreezeStatus",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-status",
+        probe::<PostQemuFsfreezeStatusAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuFsfreezeThaw",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw",
+        probe::<PostQemuFsfreezeFreezeAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuFstrim",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/fstrim",
+        probe::<PostQemuFstrimAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetFsinfo",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
+        probe::<GetQemuGetFsinfoAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetHostName",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-host-name",
+        probe::<GetQemuGetHostNameAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetMemoryBlockInfo",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-memory-block-info",
+        probe::<GetQemuGetMemoryBlockInfoAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetMemoryBlocks",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-memory-blocks",
+        probe::<GetQemuGetMemoryBlocksAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetOsinfo",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-osinfo",
+        probe::<GetQemuGetOsinfoAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetTime",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-time",
+        probe::<PostQemuFsfreezeFreezeAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetTimezone",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-timezone",
+        probe::<GetQemuGetTimezoneAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetUsers",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-users",
+        probe::<GetQemuGetUsersAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuGetVcpus",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-vcpus",
+        probe::<GetQemuGetVcpusAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuInfo",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/info",
+        probe::<GetQemuInfoAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::GetQemuNetworkGetInterfaces",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
+        probe::<GetQemuNetworkGetInterfacesAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuPing",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/ping",
+        probe::<PostQemuPingAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuSetUserPassword",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/set-user-password",
+        probe::<Object>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "agent::PostQemuShutdown",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/shutdown",
+        probe::<Object>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuSuspendDisk",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/suspend-disk",
+        probe::<Object>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuSuspendHybrid",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/suspend-hybrid",
+        probe::<Object>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "agent::PostQemuSuspendRam",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/agent/suspend-ram",
+        probe::<Object>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
 ];

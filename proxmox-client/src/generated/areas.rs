@@ -83,3 +83,29 @@ pub(crate) const AREAS: &[&[MethodInfo]] = &[
     #[cfg(feature = "api-tasks")]
     tasks::METHODS,
 ];
+
+/// Members of answers that are secret wherever they stand.
+pub(crate) const SECRET: &[&str] = &[
+    "CSRFPreventionToken",
+    "cipassword",
+    "client-key",
+    "confirmation-password",
+    "corosync_authkey",
+    "eab-hmac-key",
+    "encryption-key",
+    "http_proxy",
+    "keyring",
+    "keys",
+    "lock-token",
+    "otel-headers",
+    "otp",
+    "password",
+    "recovery",
+    "secret",
+    "target-endpoint",
+    "tfa-challenge",
+    "ticket",
+    "token",
+    "totp",
+    "vncticket",
+];

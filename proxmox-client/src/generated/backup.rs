@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -330,7 +330,7 @@ impl Post {
         Self(self.0.text("dow", value))
     }
 
-    /// `dumpdir`.
+    /// `dumpdir`. Only for `root@pam`.
     pub fn dumpdir(self, value: &str) -> Self {
         Self(self.0.text("dumpdir", value))
     }
@@ -350,7 +350,7 @@ impl Post {
         Self(self.0.list("exclude-path", value))
     }
 
-    /// `fleecing`: format `backup-fleecing`.
+    /// `fleecing`: format `backup-fleecing`; since 8.2.
     pub fn fleecing(self, value: &str) -> Self {
         Self(self.0.text("fleecing", value))
     }
@@ -400,12 +400,12 @@ impl Post {
         Self(self.0.text("notes-template", value))
     }
 
-    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`.
+    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`; since 8.1.
     pub fn notification_mode(self, value: &str) -> Self {
         Self(self.0.text("notification-mode", value))
     }
 
-    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`.
+    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`; since 8.2.
     pub fn pbs_change_detection_mode(self, value: &str) -> Self {
         Self(self.0.text("pbs-change-detection-mode", value))
     }
@@ -455,7 +455,7 @@ impl Post {
         Self(self.0.text("schedule", value))
     }
 
-    /// `script`.
+    /// `script`. Only for `root@pam`.
     pub fn script(self, value: &str) -> Self {
         Self(self.0.text("script", value))
     }
@@ -485,7 +485,7 @@ impl Post {
         Self(self.0.text("storage", value))
     }
 
-    /// `tmpdir`.
+    /// `tmpdir`. Only for `root@pam`.
     pub fn tmpdir(self, value: &str) -> Self {
         Self(self.0.text("tmpdir", value))
     }
@@ -508,16 +508,9 @@ impl Call for Post {
     }
 }
 
-crate::api::object!(GetBackupInfoItem);
-
-impl GetBackupInfoItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
-
 /// `GET /cluster/backup-info`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetBackupInfo(Builder);
@@ -530,7 +523,7 @@ impl GetBackupInfo {
 }
 
 impl Call for GetBackupInfo {
-    type Answer = Vec<GetBackupInfoItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -665,7 +658,7 @@ impl PutById {
         Self(self.0.text("dow", value))
     }
 
-    /// `dumpdir`.
+    /// `dumpdir`. Only for `root@pam`.
     pub fn dumpdir(self, value: &str) -> Self {
         Self(self.0.text("dumpdir", value))
     }
@@ -685,7 +678,7 @@ impl PutById {
         Self(self.0.list("exclude-path", value))
     }
 
-    /// `fleecing`: format `backup-fleecing`.
+    /// `fleecing`: format `backup-fleecing`; since 8.2.
     pub fn fleecing(self, value: &str) -> Self {
         Self(self.0.text("fleecing", value))
     }
@@ -730,12 +723,12 @@ impl PutById {
         Self(self.0.text("notes-template", value))
     }
 
-    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`.
+    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`; since 8.1.
     pub fn notification_mode(self, value: &str) -> Self {
         Self(self.0.text("notification-mode", value))
     }
 
-    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`.
+    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`; since 8.2.
     pub fn pbs_change_detection_mode(self, value: &str) -> Self {
         Self(self.0.text("pbs-change-detection-mode", value))
     }
@@ -785,7 +778,7 @@ impl PutById {
         Self(self.0.text("schedule", value))
     }
 
-    /// `script`.
+    /// `script`. Only for `root@pam`.
     pub fn script(self, value: &str) -> Self {
         Self(self.0.text("script", value))
     }
@@ -815,7 +808,7 @@ impl PutById {
         Self(self.0.text("storage", value))
     }
 
-    /// `tmpdir`.
+    /// `tmpdir`. Only for `root@pam`.
     pub fn tmpdir(self, value: &str) -> Self {
         Self(self.0.text("tmpdir", value))
     }
@@ -948,7 +941,7 @@ impl PostVzdump {
         Self(self.0.text("compress", value))
     }
 
-    /// `dumpdir`.
+    /// `dumpdir`. Only for `root@pam`.
     pub fn dumpdir(self, value: &str) -> Self {
         Self(self.0.text("dumpdir", value))
     }
@@ -963,7 +956,7 @@ impl PostVzdump {
         Self(self.0.list("exclude-path", value))
     }
 
-    /// `fleecing`: format `backup-fleecing`.
+    /// `fleecing`: format `backup-fleecing`; since 8.2.
     pub fn fleecing(self, value: &str) -> Self {
         Self(self.0.text("fleecing", value))
     }
@@ -973,7 +966,7 @@ impl PostVzdump {
         Self(self.0.integer("ionice", value))
     }
 
-    /// `job-id`: 50 bytes at most.
+    /// `job-id`: 50 bytes at most; since 8.2. Only for `root@pam`.
     pub fn job_id(self, value: &str) -> Self {
         Self(self.0.text("job-id", value))
     }
@@ -1008,12 +1001,12 @@ impl PostVzdump {
         Self(self.0.text("notes-template", value))
     }
 
-    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`.
+    /// `notification-mode`: `auto`, `legacy-sendmail`, `notification-system`; default `auto`; since 8.1.
     pub fn notification_mode(self, value: &str) -> Self {
         Self(self.0.text("notification-mode", value))
     }
 
-    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`.
+    /// `pbs-change-detection-mode`: `legacy`, `data`, `metadata`; since 8.2.
     pub fn pbs_change_detection_mode(self, value: &str) -> Self {
         Self(self.0.text("pbs-change-detection-mode", value))
     }
@@ -1053,7 +1046,7 @@ impl PostVzdump {
         Self(self.0.flag("remove", value))
     }
 
-    /// `script`.
+    /// `script`. Only for `root@pam`.
     pub fn script(self, value: &str) -> Self {
         Self(self.0.text("script", value))
     }
@@ -1083,7 +1076,7 @@ impl PostVzdump {
         Self(self.0.text("storage", value))
     }
 
-    /// `tmpdir`.
+    /// `tmpdir`. Only for `root@pam`.
     pub fn tmpdir(self, value: &str) -> Self {
         Self(self.0.text("tmpdir", value))
     }
@@ -1303,6 +1296,8 @@ impl Call for GetVzdumpDefaults {
 /// `GET /nodes/{node}/vzdump/extractconfig`.
 ///
 /// Any user.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetVzdumpExtractconfig(Builder);
@@ -1326,114 +1321,89 @@ impl Call for GetVzdumpExtractconfig {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "backup::Get",
-        method: Method::Get,
-        path: "/cluster/backup",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "backup::Post",
-        method: Method::Post,
-        path: "/cluster/backup",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "backup::GetBackupInfo",
-        method: Method::Get,
-        path: "/cluster/backup-info",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetBackupInfoItem>>,
-    },
-    MethodInfo {
-        name: "backup::GetBackupInfoNotBackedUp",
-        method: Method::Get,
-        path: "/cluster/backup-info/not-backed-up",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetBackupInfoNotBackedUpItem>>,
-    },
-    MethodInfo {
-        name: "backup::DeleteById",
-        method: Method::Delete,
-        path: "/cluster/backup/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "backup::GetById",
-        method: Method::Get,
-        path: "/cluster/backup/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetItem>,
-    },
-    MethodInfo {
-        name: "backup::PutById",
-        method: Method::Put,
-        path: "/cluster/backup/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "backup::GetIncludedVolumes",
-        method: Method::Get,
-        path: "/cluster/backup/{id}/included_volumes",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetIncludedVolumesAnswer>,
-    },
-    MethodInfo {
-        name: "backup::PostVzdump",
-        method: Method::Post,
-        path: "/nodes/{node}/vzdump",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "backup::GetVzdumpDefaults",
-        method: Method::Get,
-        path: "/nodes/{node}/vzdump/defaults",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetVzdumpDefaultsAnswer>,
-    },
-    MethodInfo {
-        name: "backup::GetVzdumpExtractconfig",
-        method: Method::Get,
-        path: "/nodes/{node}/vzdump/extractconfig",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
+    MethodInfo::new(
+        "backup::Get",
+        Method::Get,
+        "/cluster/backup",
+        probe::<Vec<GetItem>>,
+    ),
+    MethodInfo::new(
+        "backup::Post",
+        Method::Post,
+        "/cluster/backup",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .root_parameters(&["dumpdir", "script", "tmpdir"]),
+    MethodInfo::new(
+        "backup::GetBackupInfo",
+        Method::Get,
+        "/cluster/backup-info",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .root_only(),
+    MethodInfo::new(
+        "backup::GetBackupInfoNotBackedUp",
+        Method::Get,
+        "/cluster/backup-info/not-backed-up",
+        probe::<Vec<GetBackupInfoNotBackedUpItem>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "backup::DeleteById",
+        Method::Delete,
+        "/cluster/backup/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "backup::GetById",
+        Method::Get,
+        "/cluster/backup/{id}",
+        probe::<GetItem>,
+    ),
+    MethodInfo::new(
+        "backup::PutById",
+        Method::Put,
+        "/cluster/backup/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .root_parameters(&["dumpdir", "script", "tmpdir"]),
+    MethodInfo::new(
+        "backup::GetIncludedVolumes",
+        Method::Get,
+        "/cluster/backup/{id}/included_volumes",
+        probe::<GetIncludedVolumesAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "backup::PostVzdump",
+        Method::Post,
+        "/nodes/{node}/vzdump",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["dumpdir", "job-id", "script", "tmpdir"]),
+    MethodInfo::new(
+        "backup::GetVzdumpDefaults",
+        Method::Get,
+        "/nodes/{node}/vzdump/defaults",
+        probe::<GetVzdumpDefaultsAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "backup::GetVzdumpExtractconfig",
+        Method::Get,
+        "/nodes/{node}/vzdump/extractconfig",
+        probe::<Option<String>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Object, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -25,7 +25,7 @@ impl GetClusterCeph {
 }
 
 impl Call for GetClusterCeph {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -525,7 +525,7 @@ impl GetClusterCephStatus {
 }
 
 impl Call for GetClusterCephStatus {
-    type Answer = Object;
+    type Answer = crate::ceph::CephStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -546,7 +546,7 @@ impl GetNodesCeph {
 }
 
 impl Call for GetNodesCeph {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -567,7 +567,7 @@ impl GetCfg {
 }
 
 impl Call for GetCfg {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -659,6 +659,8 @@ impl Call for GetCfgRaw {
 
 /// `GET /nodes/{node}/ceph/cfg/value`.
 ///
+/// Since 8.1.
+///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -675,7 +677,7 @@ impl GetCfgValue {
 }
 
 impl Call for GetCfgValue {
-    type Answer = Object;
+    type Answer = std::collections::BTreeMap<String, Object>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -762,6 +764,21 @@ impl GetFsItem {
     /// `name`.
     pub fn name(&self) -> Option<String> {
         self.0.get("name")
+    }
+
+    /// `data_pool_ids`.
+    pub fn data_pool_ids(&self) -> Option<serde_json::Value> {
+        self.0.get("data_pool_ids")
+    }
+
+    /// `data_pools`.
+    pub fn data_pools(&self) -> Option<Vec<String>> {
+        self.0.get("data_pools")
+    }
+
+    /// `metadata_pool_id`.
+    pub fn metadata_pool_id(&self) -> Option<i64> {
+        self.0.get("metadata_pool_id")
     }
 }
 
@@ -990,6 +1007,31 @@ impl GetMdsItem {
     pub fn state(&self) -> Option<String> {
         self.0.get("state")
     }
+
+    /// `ceph_version`.
+    pub fn ceph_version(&self) -> Option<String> {
+        self.0.get("ceph_version")
+    }
+
+    /// `ceph_version_short`.
+    pub fn ceph_version_short(&self) -> Option<String> {
+        self.0.get("ceph_version_short")
+    }
+
+    /// `direxists`.
+    pub fn direxists(&self) -> Option<bool> {
+        self.0.get("direxists")
+    }
+
+    /// `fs_name`.
+    pub fn fs_name(&self) -> Option<String> {
+        self.0.get("fs_name")
+    }
+
+    /// `service`.
+    pub fn service(&self) -> Option<bool> {
+        self.0.get("service")
+    }
 }
 
 /// `GET /nodes/{node}/ceph/mds`.
@@ -1089,6 +1131,26 @@ impl GetMgrItem {
     /// `state`.
     pub fn state(&self) -> Option<String> {
         self.0.get("state")
+    }
+
+    /// `ceph_version`.
+    pub fn ceph_version(&self) -> Option<String> {
+        self.0.get("ceph_version")
+    }
+
+    /// `ceph_version_short`.
+    pub fn ceph_version_short(&self) -> Option<String> {
+        self.0.get("ceph_version_short")
+    }
+
+    /// `direxists`.
+    pub fn direxists(&self) -> Option<bool> {
+        self.0.get("direxists")
+    }
+
+    /// `service`.
+    pub fn service(&self) -> Option<bool> {
+        self.0.get("service")
     }
 }
 
@@ -1308,13 +1370,15 @@ impl GetOsd {
 }
 
 impl Call for GetOsd {
-    type Answer = Object;
+    type Answer = crate::ceph::CephOsds;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /nodes/{node}/ceph/osd`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostOsd(Builder);
@@ -1345,7 +1409,7 @@ impl PostOsd {
         Self(self.0.flag("encrypted", value))
     }
 
-    /// `osds-per-device`: 1 or more.
+    /// `osds-per-device`: 1 or more; since 8.1.
     pub fn osds_per_device(self, value: i64) -> Self {
         Self(self.0.integer("osds-per-device", value))
     }
@@ -1369,6 +1433,8 @@ impl Call for PostOsd {
 }
 
 /// `DELETE /nodes/{node}/ceph/osd/{osdid}`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct DeleteOsdByOsdid(Builder);
@@ -1415,7 +1481,7 @@ impl GetOsdByOsdid {
 }
 
 impl Call for GetOsdByOsdid {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1946,7 +2012,7 @@ impl GetPoolByName {
 }
 
 impl Call for GetPoolByName {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2318,15 +2384,6 @@ impl Call for PostNodesCephRestartBulk {
     }
 }
 
-crate::api::object!(GetRulesItem);
-
-impl GetRulesItem {
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-}
-
 /// `GET /nodes/{node}/ceph/rules`.
 ///
 /// Needs `[perm,/,[Sys.Audit,Datastore.Audit],any,1]`.
@@ -2346,7 +2403,7 @@ impl GetRules {
 }
 
 impl Call for GetRules {
-    type Answer = Vec<GetRulesItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2401,7 +2458,7 @@ impl GetNodesCephStatus {
 }
 
 impl Call for GetNodesCephStatus {
-    type Answer = Object;
+    type Answer = crate::ceph::CephStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2439,514 +2496,424 @@ impl Call for PostStop {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "ceph::GetClusterCeph",
-        method: Method::Get,
-        path: "/cluster/ceph",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ceph::GetFlags",
-        method: Method::Get,
-        path: "/cluster/ceph/flags",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFlagsItem>>,
-    },
-    MethodInfo {
-        name: "ceph::PutFlags",
-        method: Method::Put,
-        path: "/cluster/ceph/flags",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetFlagsByFlag",
-        method: Method::Get,
-        path: "/cluster/ceph/flags/{flag}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<bool>,
-    },
-    MethodInfo {
-        name: "ceph::PutFlagsByFlag",
-        method: Method::Put,
-        path: "/cluster/ceph/flags/{flag}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ceph::GetMetadata",
-        method: Method::Get,
-        path: "/cluster/ceph/metadata",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetMetadataAnswer>,
-    },
-    MethodInfo {
-        name: "ceph::PostClusterCephRestartBulk",
-        method: Method::Post,
-        path: "/cluster/ceph/restart-bulk",
-        protected: true,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetClusterCephStatus",
-        method: Method::Get,
-        path: "/cluster/ceph/status",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "ceph::GetNodesCeph",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ceph::GetCfg",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/cfg",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ceph::GetCfgDb",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/cfg/db",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetCfgDbItem>>,
-    },
-    MethodInfo {
-        name: "ceph::GetCfgRaw",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/cfg/raw",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "ceph::GetCfgValue",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/cfg/value",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "ceph::GetCmdSafety",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/cmd-safety",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetCmdSafetyAnswer>,
-    },
-    MethodInfo {
-        name: "ceph::GetCrush",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/crush",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "ceph::GetFs",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/fs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFsItem>>,
-    },
-    MethodInfo {
-        name: "ceph::DeleteFsByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/fs/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostFsByName",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/fs/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostInit",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/init",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ceph::GetLog",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLogItem>>,
-    },
-    MethodInfo {
-        name: "ceph::GetMds",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/mds",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMdsItem>>,
-    },
-    MethodInfo {
-        name: "ceph::DeleteMdsByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/mds/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostMdsByName",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/mds/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetMgr",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/mgr",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMgrItem>>,
-    },
-    MethodInfo {
-        name: "ceph::DeleteMgrById",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/mgr/{id}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostMgrById",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/mgr/{id}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetMon",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/mon",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMonItem>>,
-    },
-    MethodInfo {
-        name: "ceph::DeleteMonByMonid",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/mon/{monid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostMonByMonid",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/mon/{monid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetOsd",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/osd",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "ceph::PostOsd",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/osd",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::DeleteOsdByOsdid",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/osd/{osdid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetOsdByOsdid",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/osd/{osdid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ceph::PostOsdIn",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/osd/{osdid}/in",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ceph::GetOsdLvInfo",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/osd/{osdid}/lv-info",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetOsdLvInfoAnswer>,
-    },
-    MethodInfo {
-        name: "ceph::GetOsdMetadata",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/osd/{osdid}/metadata",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetOsdMetadataAnswer>,
-    },
-    MethodInfo {
-        name: "ceph::PostOsdOut",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/osd/{osdid}/out",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ceph::PostOsdScrub",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/osd/{osdid}/scrub",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ceph::GetPool",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/pool",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetPoolItem>>,
-    },
-    MethodInfo {
-        name: "ceph::PostPool",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/pool",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::DeletePoolByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/ceph/pool/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetPoolByName",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/pool/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ceph::PutPoolByName",
-        method: Method::Put,
-        path: "/nodes/{node}/ceph/pool/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetPoolStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/pool/{name}/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetPoolStatusAnswer>,
-    },
-    MethodInfo {
-        name: "ceph::GetReleases",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/releases",
-        protected: false,
-        routed: true,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Vec<GetReleasesItem>>,
-    },
-    MethodInfo {
-        name: "ceph::PostRestart",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/restart",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::PostNodesCephRestartBulk",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/restart-bulk",
-        protected: true,
-        routed: true,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetRules",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/rules",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRulesItem>>,
-    },
-    MethodInfo {
-        name: "ceph::PostStart",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/start",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "ceph::GetNodesCephStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/ceph/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "ceph::PostStop",
-        method: Method::Post,
-        path: "/nodes/{node}/ceph/stop",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
+    MethodInfo::new(
+        "ceph::GetClusterCeph",
+        Method::Get,
+        "/cluster/ceph",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ceph::GetFlags",
+        Method::Get,
+        "/cluster/ceph/flags",
+        probe::<Vec<GetFlagsItem>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ceph::PutFlags",
+        Method::Put,
+        "/cluster/ceph/flags",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetFlagsByFlag",
+        Method::Get,
+        "/cluster/ceph/flags/{flag}",
+        probe::<bool>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ceph::PutFlagsByFlag",
+        Method::Put,
+        "/cluster/ceph/flags/{flag}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ceph::GetMetadata",
+        Method::Get,
+        "/cluster/ceph/metadata",
+        probe::<GetMetadataAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ceph::PostClusterCephRestartBulk",
+        Method::Post,
+        "/cluster/ceph/restart-bulk",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetClusterCephStatus",
+        Method::Get,
+        "/cluster/ceph/status",
+        probe::<crate::ceph::CephStatus>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ceph::GetNodesCeph",
+        Method::Get,
+        "/nodes/{node}/ceph",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ceph::GetCfg",
+        Method::Get,
+        "/nodes/{node}/ceph/cfg",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ceph::GetCfgDb",
+        Method::Get,
+        "/nodes/{node}/ceph/cfg/db",
+        probe::<Vec<GetCfgDbItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetCfgRaw",
+        Method::Get,
+        "/nodes/{node}/ceph/cfg/raw",
+        probe::<Option<String>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetCfgValue",
+        Method::Get,
+        "/nodes/{node}/ceph/cfg/value",
+        probe::<std::collections::BTreeMap<String, Object>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "ceph::GetCmdSafety",
+        Method::Get,
+        "/nodes/{node}/ceph/cmd-safety",
+        probe::<GetCmdSafetyAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetCrush",
+        Method::Get,
+        "/nodes/{node}/ceph/crush",
+        probe::<Option<String>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetFs",
+        Method::Get,
+        "/nodes/{node}/ceph/fs",
+        probe::<Vec<GetFsItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::DeleteFsByName",
+        Method::Delete,
+        "/nodes/{node}/ceph/fs/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostFsByName",
+        Method::Post,
+        "/nodes/{node}/ceph/fs/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostInit",
+        Method::Post,
+        "/nodes/{node}/ceph/init",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ceph::GetLog",
+        Method::Get,
+        "/nodes/{node}/ceph/log",
+        probe::<Vec<GetLogItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetMds",
+        Method::Get,
+        "/nodes/{node}/ceph/mds",
+        probe::<Vec<GetMdsItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::DeleteMdsByName",
+        Method::Delete,
+        "/nodes/{node}/ceph/mds/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostMdsByName",
+        Method::Post,
+        "/nodes/{node}/ceph/mds/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetMgr",
+        Method::Get,
+        "/nodes/{node}/ceph/mgr",
+        probe::<Vec<GetMgrItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::DeleteMgrById",
+        Method::Delete,
+        "/nodes/{node}/ceph/mgr/{id}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostMgrById",
+        Method::Post,
+        "/nodes/{node}/ceph/mgr/{id}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetMon",
+        Method::Get,
+        "/nodes/{node}/ceph/mon",
+        probe::<Vec<GetMonItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::DeleteMonByMonid",
+        Method::Delete,
+        "/nodes/{node}/ceph/mon/{monid}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostMonByMonid",
+        Method::Post,
+        "/nodes/{node}/ceph/mon/{monid}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetOsd",
+        Method::Get,
+        "/nodes/{node}/ceph/osd",
+        probe::<crate::ceph::CephOsds>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::PostOsd",
+        Method::Post,
+        "/nodes/{node}/ceph/osd",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::DeleteOsdByOsdid",
+        Method::Delete,
+        "/nodes/{node}/ceph/osd/{osdid}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetOsdByOsdid",
+        Method::Get,
+        "/nodes/{node}/ceph/osd/{osdid}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ceph::PostOsdIn",
+        Method::Post,
+        "/nodes/{node}/ceph/osd/{osdid}/in",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ceph::GetOsdLvInfo",
+        Method::Get,
+        "/nodes/{node}/ceph/osd/{osdid}/lv-info",
+        probe::<GetOsdLvInfoAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetOsdMetadata",
+        Method::Get,
+        "/nodes/{node}/ceph/osd/{osdid}/metadata",
+        probe::<GetOsdMetadataAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::PostOsdOut",
+        Method::Post,
+        "/nodes/{node}/ceph/osd/{osdid}/out",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ceph::PostOsdScrub",
+        Method::Post,
+        "/nodes/{node}/ceph/osd/{osdid}/scrub",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ceph::GetPool",
+        Method::Get,
+        "/nodes/{node}/ceph/pool",
+        probe::<Vec<GetPoolItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::PostPool",
+        Method::Post,
+        "/nodes/{node}/ceph/pool",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::DeletePoolByName",
+        Method::Delete,
+        "/nodes/{node}/ceph/pool/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetPoolByName",
+        Method::Get,
+        "/nodes/{node}/ceph/pool/{name}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ceph::PutPoolByName",
+        Method::Put,
+        "/nodes/{node}/ceph/pool/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetPoolStatus",
+        Method::Get,
+        "/nodes/{node}/ceph/pool/{name}/status",
+        probe::<GetPoolStatusAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::GetReleases",
+        Method::Get,
+        "/nodes/{node}/ceph/releases",
+        probe::<Vec<GetReleasesItem>>,
+    )
+    .routed()
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "ceph::PostRestart",
+        Method::Post,
+        "/nodes/{node}/ceph/restart",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::PostNodesCephRestartBulk",
+        Method::Post,
+        "/nodes/{node}/ceph/restart-bulk",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetRules",
+        Method::Get,
+        "/nodes/{node}/ceph/rules",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::PostStart",
+        Method::Post,
+        "/nodes/{node}/ceph/start",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "ceph::GetNodesCephStatus",
+        Method::Get,
+        "/nodes/{node}/ceph/status",
+        probe::<crate::ceph::CephStatus>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "ceph::PostStop",
+        Method::Post,
+        "/nodes/{node}/ceph/stop",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -25,7 +25,7 @@ impl GetClusterAcme {
 }
 
 impl Call for GetClusterAcme {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -46,13 +46,15 @@ impl GetAcmeAccount {
 }
 
 impl Call for GetAcmeAccount {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/acme/account`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostAcmeAccount(Builder);
@@ -68,12 +70,12 @@ impl PostAcmeAccount {
         Self(self.0.text("directory", value))
     }
 
-    /// `eab-hmac-key`.
+    /// `eab-hmac-key`: since 8.1. Secret.
     pub fn eab_hmac_key(self, value: &str) -> Self {
         Self(self.0.text("eab-hmac-key", value))
     }
 
-    /// `eab-kid`.
+    /// `eab-kid`: since 8.1.
     pub fn eab_kid(self, value: &str) -> Self {
         Self(self.0.text("eab-kid", value))
     }
@@ -97,6 +99,8 @@ impl Call for PostAcmeAccount {
 }
 
 /// `DELETE /cluster/acme/account/{name}`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct DeleteAcmeAccountByName(Builder);
@@ -144,6 +148,10 @@ impl GetAcmeAccountByNameAnswer {
 }
 
 /// `GET /cluster/acme/account/{name}`.
+///
+/// Only for `root@pam`, not for its tokens.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetAcmeAccountByName(Builder);
@@ -167,6 +175,8 @@ impl Call for GetAcmeAccountByName {
 }
 
 /// `PUT /cluster/acme/account/{name}`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutAcmeAccountByName(Builder);
@@ -304,7 +314,11 @@ impl GetAcmeMetaAnswer {
 
 /// `GET /cluster/acme/meta`.
 ///
+/// Since 8.1.
+///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetAcmeMeta(Builder);
@@ -328,7 +342,7 @@ impl Call for GetAcmeMeta {
     }
 }
 
-crate::api::object!(GetAcmePluginsItem);
+crate::api::object!(GetAcmePluginsItem, ["data"]);
 
 impl GetAcmePluginsItem {
     /// `api`: `1984hosting`, `acmedns`, `acmeproxy`, `active24`, `ad`, `ali`, `alviy`, `anx`, `artfiles`, `arvan`, `aurora`, `autodns`, `aws`, `azion`, `azure`, `beget`, `bookmyname`, `bunny`, `cf`, `clouddns`, `cloudns`, `cn`, `conoha`, `constellix`, `cpanel`, `curanet`, `cyon`, `da`, `ddnss`, `desec`, `df`, `dgon`, `dnsexit`, `dnshome`, `dnsimple`, `dnsservices`, `doapi`, `domeneshop`, `dp`, `dpi`, `dreamhost`, `duckdns`, `durabledns`, `dyn`, `dynu`, `dynv6`, `easydns`, `edgecenter`, `edgedns`, `euserv`, `exoscale`, `fornex`, `freedns`, `freemyip`, `gandi_livedns`, `gcloud`, `gcore`, `gd`, `geoscaling`, `googledomains`, `he`, `he_ddns`, `hetzner`, `hetznercloud`, `hexonet`, `hostingde`, `huaweicloud`, `infoblox`, `infomaniak`, `internetbs`, `inwx`, `ionos`, `ionos_cloud`, `ipv64`, `ispconfig`, `jd`, `joker`, `kappernet`, `kas`, `kinghost`, `knot`, `la`, `leaseweb`, `lexicon`, `limacity`, `linode`, `linode_v4`, `loopia`, `lua`, `maradns`, `me`, `miab`, `mijnhost`, `misaka`, `myapi`, `mydevil`, `mydnsjp`, `mythic_beasts`, `namecheap`, `namecom`, `namesilo`, `nanelo`, `nederhost`, `neodigit`, `netcup`, `netlify`, `nic`, `njalla`, `nm`, `nsd`, `nsone`, `nsupdate`, `nw`, `oci`, `omglol`, `one`, `online`, `openprovider`, `openprovider_rest`, `openstack`, `opnsense`, `ovh`, `pdns`, `pleskxml`, `pointhq`, `porkbun`, `rackcorp`, `rackspace`, `rage4`, `rcode0`, `regru`, `scaleway`, `schlundtech`, `selectel`, `selfhost`, `servercow`, `simply`, `spaceship`, `technitium`, `tele3`, `tencent`, `timeweb`, `transip`, `udr`, `ultra`, `unoeuro`, `variomedia`, `veesp`, `vercel`, `vscale`, `vultr`, `websupport`, `west_cn`, `world4you`, `yandex360`, `yc`, `zilore`, `zone`, `zoneedit`, `zonomi`.
@@ -337,7 +351,7 @@ impl GetAcmePluginsItem {
     }
 
     /// `data`.
-    pub fn data(&self) -> Option<String> {
+    pub fn data(&self) -> Option<secrecy::SecretString> {
         self.0.get("data")
     }
 
@@ -420,7 +434,7 @@ impl PostAcmePlugins {
         Self(self.0.text("api", value))
     }
 
-    /// `data`.
+    /// `data`. Secret.
     pub fn data(self, value: &str) -> Self {
         Self(self.0.text("data", value))
     }
@@ -520,7 +534,7 @@ impl PutAcmePluginsById {
         Self(self.0.text("api", value))
     }
 
-    /// `data`.
+    /// `data`. Secret.
     pub fn data(self, value: &str) -> Self {
         Self(self.0.text("data", value))
     }
@@ -561,6 +575,8 @@ impl Call for PutAcmePluginsById {
 /// `GET /cluster/acme/tos`.
 ///
 /// Any user.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetAcmeTos(Builder);
@@ -603,7 +619,7 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -628,7 +644,7 @@ impl GetNodesCertificatesAcme {
 }
 
 impl Call for GetNodesCertificatesAcme {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -824,7 +840,7 @@ impl PostCustom {
         Self(self.0.flag("force", value))
     }
 
-    /// `key`: format `pem-string`.
+    /// `key`: format `pem-string`. Secret.
     pub fn key(self, value: &str) -> Self {
         Self(self.0.text("key", value))
     }
@@ -869,234 +885,185 @@ impl Call for GetInfo {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "certificates::GetClusterAcme",
-        method: Method::Get,
-        path: "/cluster/acme",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeAccount",
-        method: Method::Get,
-        path: "/cluster/acme/account",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "certificates::PostAcmeAccount",
-        method: Method::Post,
-        path: "/cluster/acme/account",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::DeleteAcmeAccountByName",
-        method: Method::Delete,
-        path: "/cluster/acme/account/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeAccountByName",
-        method: Method::Get,
-        path: "/cluster/acme/account/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetAcmeAccountByNameAnswer>,
-    },
-    MethodInfo {
-        name: "certificates::PutAcmeAccountByName",
-        method: Method::Put,
-        path: "/cluster/acme/account/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeChallengeSchema",
-        method: Method::Get,
-        path: "/cluster/acme/challenge-schema",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAcmeChallengeSchemaItem>>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeDirectories",
-        method: Method::Get,
-        path: "/cluster/acme/directories",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAcmeDirectoriesItem>>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeMeta",
-        method: Method::Get,
-        path: "/cluster/acme/meta",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetAcmeMetaAnswer>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmePlugins",
-        method: Method::Get,
-        path: "/cluster/acme/plugins",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAcmePluginsItem>>,
-    },
-    MethodInfo {
-        name: "certificates::PostAcmePlugins",
-        method: Method::Post,
-        path: "/cluster/acme/plugins",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "certificates::DeleteAcmePluginsById",
-        method: Method::Delete,
-        path: "/cluster/acme/plugins/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmePluginsById",
-        method: Method::Get,
-        path: "/cluster/acme/plugins/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetAcmePluginsItem>,
-    },
-    MethodInfo {
-        name: "certificates::PutAcmePluginsById",
-        method: Method::Put,
-        path: "/cluster/acme/plugins/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "certificates::GetAcmeTos",
-        method: Method::Get,
-        path: "/cluster/acme/tos",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "certificates::Get",
-        method: Method::Get,
-        path: "/nodes/{node}/certificates",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "certificates::GetNodesCertificatesAcme",
-        method: Method::Get,
-        path: "/nodes/{node}/certificates/acme",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "certificates::DeleteAcmeCertificate",
-        method: Method::Delete,
-        path: "/nodes/{node}/certificates/acme/certificate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::PostAcmeCertificate",
-        method: Method::Post,
-        path: "/nodes/{node}/certificates/acme/certificate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::PutAcmeCertificate",
-        method: Method::Put,
-        path: "/nodes/{node}/certificates/acme/certificate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "certificates::DeleteCustom",
-        method: Method::Delete,
-        path: "/nodes/{node}/certificates/custom",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "certificates::PostCustom",
-        method: Method::Post,
-        path: "/nodes/{node}/certificates/custom",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<PostCustomAnswer>,
-    },
-    MethodInfo {
-        name: "certificates::GetInfo",
-        method: Method::Get,
-        path: "/nodes/{node}/certificates/info",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<PostCustomAnswer>>,
-    },
+    MethodInfo::new(
+        "certificates::GetClusterAcme",
+        Method::Get,
+        "/cluster/acme",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "certificates::GetAcmeAccount",
+        Method::Get,
+        "/cluster/acme/account",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "certificates::PostAcmeAccount",
+        Method::Post,
+        "/cluster/acme/account",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Task)
+    .secrets(&["eab-hmac-key"]),
+    MethodInfo::new(
+        "certificates::DeleteAcmeAccountByName",
+        Method::Delete,
+        "/cluster/acme/account/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "certificates::GetAcmeAccountByName",
+        Method::Get,
+        "/cluster/acme/account/{name}",
+        probe::<GetAcmeAccountByNameAnswer>,
+    )
+    .protected()
+    .root_only()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "certificates::PutAcmeAccountByName",
+        Method::Put,
+        "/cluster/acme/account/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "certificates::GetAcmeChallengeSchema",
+        Method::Get,
+        "/cluster/acme/challenge-schema",
+        probe::<Vec<GetAcmeChallengeSchemaItem>>,
+    ),
+    MethodInfo::new(
+        "certificates::GetAcmeDirectories",
+        Method::Get,
+        "/cluster/acme/directories",
+        probe::<Vec<GetAcmeDirectoriesItem>>,
+    ),
+    MethodInfo::new(
+        "certificates::GetAcmeMeta",
+        Method::Get,
+        "/cluster/acme/meta",
+        probe::<GetAcmeMetaAnswer>,
+    )
+    .since(ServerVersion::new(8, 1, 0))
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "certificates::GetAcmePlugins",
+        Method::Get,
+        "/cluster/acme/plugins",
+        probe::<Vec<GetAcmePluginsItem>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "certificates::PostAcmePlugins",
+        Method::Post,
+        "/cluster/acme/plugins",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["data"]),
+    MethodInfo::new(
+        "certificates::DeleteAcmePluginsById",
+        Method::Delete,
+        "/cluster/acme/plugins/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "certificates::GetAcmePluginsById",
+        Method::Get,
+        "/cluster/acme/plugins/{id}",
+        probe::<GetAcmePluginsItem>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "certificates::PutAcmePluginsById",
+        Method::Put,
+        "/cluster/acme/plugins/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["data"]),
+    MethodInfo::new(
+        "certificates::GetAcmeTos",
+        Method::Get,
+        "/cluster/acme/tos",
+        probe::<Option<String>>,
+    )
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "certificates::Get",
+        Method::Get,
+        "/nodes/{node}/certificates",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "certificates::GetNodesCertificatesAcme",
+        Method::Get,
+        "/nodes/{node}/certificates/acme",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "certificates::DeleteAcmeCertificate",
+        Method::Delete,
+        "/nodes/{node}/certificates/acme/certificate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "certificates::PostAcmeCertificate",
+        Method::Post,
+        "/nodes/{node}/certificates/acme/certificate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "certificates::PutAcmeCertificate",
+        Method::Put,
+        "/nodes/{node}/certificates/acme/certificate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "certificates::DeleteCustom",
+        Method::Delete,
+        "/nodes/{node}/certificates/custom",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "certificates::PostCustom",
+        Method::Post,
+        "/nodes/{node}/certificates/custom",
+        probe::<PostCustomAnswer>,
+    )
+    .protected()
+    .routed()
+    .secrets(&["key"]),
+    MethodInfo::new(
+        "certificates::GetInfo",
+        Method::Get,
+        "/nodes/{node}/certificates/info",
+        probe::<Vec<PostCustomAnswer>>,
+    )
+    .routed(),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -25,13 +25,15 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `GET /cluster/bulk-action`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -46,13 +48,15 @@ impl GetBulkAction {
 }
 
 impl Call for GetBulkAction {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `GET /cluster/bulk-action/guest`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -67,13 +71,15 @@ impl GetBulkActionGuest {
 }
 
 impl Call for GetBulkActionGuest {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/bulk-action/guest/migrate`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -123,6 +129,8 @@ impl Call for PostBulkActionGuestMigrate {
 }
 
 /// `POST /cluster/bulk-action/guest/shutdown`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -174,6 +182,8 @@ impl Call for PostBulkActionGuestShutdown {
 
 /// `POST /cluster/bulk-action/guest/start`.
 ///
+/// Since 9.1.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -218,6 +228,8 @@ impl Call for PostBulkActionGuestStart {
 }
 
 /// `POST /cluster/bulk-action/guest/suspend`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -282,13 +294,15 @@ impl GetClusterConfig {
 }
 
 impl Call for GetClusterConfig {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/config`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostConfig(Builder);
@@ -309,7 +323,7 @@ impl PostConfig {
         Self(self.0.integer("nodeid", value))
     }
 
-    /// `token-coefficient`: 0 or more; default `125`.
+    /// `token-coefficient`: 0 or more; default `125`; since 9.1.
     pub fn token_coefficient(self, value: i64) -> Self {
         Self(self.0.integer("token-coefficient", value))
     }
@@ -433,12 +447,14 @@ impl Call for GetConfigJoin {
 }
 
 /// `POST /cluster/config/join`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostConfigJoin(Builder);
 
 impl PostConfigJoin {
-    /// The call with what it needs: `fingerprint`; `hostname`; `password`: 128 bytes at most.
+    /// The call with what it needs: `fingerprint`; `hostname`; `password`: 128 bytes at most. Secret.
     pub fn new(fingerprint: &str, hostname: &str, password: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/config/join", &[])
@@ -507,6 +523,8 @@ impl Call for GetClusterConfigNodes {
 }
 
 /// `DELETE /cluster/config/nodes/{node}`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct DeleteConfigByNode(Builder);
@@ -529,11 +547,11 @@ impl Call for DeleteConfigByNode {
     }
 }
 
-crate::api::object!(PostConfigByNodeAnswer);
+crate::api::object!(PostConfigByNodeAnswer, ["corosync_authkey"]);
 
 impl PostConfigByNodeAnswer {
     /// `corosync_authkey`.
-    pub fn corosync_authkey(&self) -> Option<String> {
+    pub fn corosync_authkey(&self) -> Option<secrecy::SecretString> {
         self.0.get("corosync_authkey")
     }
 
@@ -549,6 +567,10 @@ impl PostConfigByNodeAnswer {
 }
 
 /// `POST /cluster/config/nodes/{node}`.
+///
+/// Only for `root@pam`, not for its tokens.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostConfigByNode(Builder);
@@ -601,6 +623,45 @@ impl Call for PostConfigByNode {
     }
 }
 
+crate::api::object!(GetConfigQdeviceAnswer);
+
+impl GetConfigQdeviceAnswer {
+    /// `Algorithm`.
+    pub fn algorithm(&self) -> Option<String> {
+        self.0.get("Algorithm")
+    }
+
+    /// `Echo reply`.
+    pub fn echo_reply(&self) -> Option<String> {
+        self.0.get("Echo reply")
+    }
+
+    /// `Last poll call`.
+    pub fn last_poll_call(&self) -> Option<String> {
+        self.0.get("Last poll call")
+    }
+
+    /// `Model`.
+    pub fn model(&self) -> Option<String> {
+        self.0.get("Model")
+    }
+
+    /// `QNetd host`.
+    pub fn qnetd_host(&self) -> Option<String> {
+        self.0.get("QNetd host")
+    }
+
+    /// `State`.
+    pub fn state(&self) -> Option<String> {
+        self.0.get("State")
+    }
+
+    /// `Tie-breaker`.
+    pub fn tie_breaker(&self) -> Option<String> {
+        self.0.get("Tie-breaker")
+    }
+}
+
 /// `GET /cluster/config/qdevice`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -616,9 +677,53 @@ impl GetConfigQdevice {
 }
 
 impl Call for GetConfigQdevice {
-    type Answer = Object;
+    type Answer = GetConfigQdeviceAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetConfigTotemAnswer);
+
+impl GetConfigTotemAnswer {
+    /// `cluster_name`.
+    pub fn cluster_name(&self) -> Option<String> {
+        self.0.get("cluster_name")
+    }
+
+    /// `config_version`.
+    pub fn config_version(&self) -> Option<i64> {
+        self.0.get("config_version")
+    }
+
+    /// `interface`.
+    pub fn interface(&self) -> Option<serde_json::Value> {
+        self.0.get("interface")
+    }
+
+    /// `ip_version`.
+    pub fn ip_version(&self) -> Option<String> {
+        self.0.get("ip_version")
+    }
+
+    /// `link_mode`.
+    pub fn link_mode(&self) -> Option<String> {
+        self.0.get("link_mode")
+    }
+
+    /// `secauth`.
+    pub fn secauth(&self) -> Option<String> {
+        self.0.get("secauth")
+    }
+
+    /// `token_coefficient`.
+    pub fn token_coefficient(&self) -> Option<i64> {
+        self.0.get("token_coefficient")
+    }
+
+    /// `version`.
+    pub fn version(&self) -> Option<i64> {
+        self.0.get("version")
     }
 }
 
@@ -637,18 +742,9 @@ impl GetConfigTotem {
 }
 
 impl Call for GetConfigTotem {
-    type Answer = Object;
+    type Answer = GetConfigTotemAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetJobsItem);
-
-impl GetJobsItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
     }
 }
 
@@ -667,7 +763,7 @@ impl GetJobs {
 }
 
 impl Call for GetJobs {
-    type Answer = Vec<GetJobsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -724,6 +820,8 @@ impl GetJobsRealmSyncItem {
 
 /// `GET /cluster/jobs/realm-sync`.
 ///
+/// Since 8.0.
+///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -744,6 +842,8 @@ impl Call for GetJobsRealmSync {
 }
 
 /// `DELETE /cluster/jobs/realm-sync/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/,[Sys.Modify]]`.
 #[derive(Debug, Clone)]
@@ -768,7 +868,58 @@ impl Call for DeleteJobsRealmSyncById {
     }
 }
 
+crate::api::object!(GetJobsRealmSyncByIdAnswer);
+
+impl GetJobsRealmSyncByIdAnswer {
+    /// `comment`: 512 bytes at most.
+    pub fn comment(&self) -> Option<String> {
+        self.0.get("comment")
+    }
+
+    /// `enable-new`.
+    pub fn enable_new(&self) -> Option<bool> {
+        self.0.get("enable-new")
+    }
+
+    /// `enabled`.
+    pub fn enabled(&self) -> Option<bool> {
+        self.0.get("enabled")
+    }
+
+    /// `id`: 64 bytes at most; format `pve-configid`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `realm`: 32 bytes at most; format `pve-realm`.
+    pub fn realm(&self) -> Option<String> {
+        self.0.get("realm")
+    }
+
+    /// `remove-vanished`.
+    pub fn remove_vanished(&self) -> Option<String> {
+        self.0.get("remove-vanished")
+    }
+
+    /// `schedule`: 128 bytes at most; format `pve-calendar-event`.
+    pub fn schedule(&self) -> Option<String> {
+        self.0.get("schedule")
+    }
+
+    /// `scope`: `users`, `groups`, `both`.
+    pub fn scope(&self) -> Option<String> {
+        self.0.get("scope")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/jobs/realm-sync/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
@@ -787,13 +938,15 @@ impl GetJobsRealmSyncById {
 }
 
 impl Call for GetJobsRealmSyncById {
-    type Answer = Object;
+    type Answer = GetJobsRealmSyncByIdAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/jobs/realm-sync/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[and,[perm,/access/realm/{realm},[Realm.AllocateUser]],[perm,/access/groups,[User.Modify]]]`.
 #[derive(Debug, Clone)]
@@ -848,6 +1001,8 @@ impl Call for PostJobsRealmSyncById {
 }
 
 /// `PUT /cluster/jobs/realm-sync/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[and,[perm,/access/realm/{realm},[Realm.AllocateUser]],[perm,/access/groups,[User.Modify]]]`.
 #[derive(Debug, Clone)]
@@ -969,7 +1124,7 @@ impl GetLog {
 }
 
 impl Call for GetLog {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::ClusterLogEntry>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -990,7 +1145,7 @@ impl GetMetrics {
 }
 
 impl Call for GetMetrics {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1036,6 +1191,8 @@ impl GetMetricsExportAnswer {
 
 /// `GET /cluster/metrics/export`.
 ///
+/// Since 8.3.
+///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1057,7 +1214,7 @@ impl GetMetricsExport {
         Self(self.0.flag("local-only", value))
     }
 
-    /// `node-list`.
+    /// `node-list`: since 9.1.
     pub fn node_list(self, value: &str) -> Self {
         Self(self.0.text("node-list", value))
     }
@@ -1150,6 +1307,135 @@ impl Call for DeleteMetricsServerById {
     }
 }
 
+crate::api::object!(GetMetricsServerByIdAnswer, ["otel-headers", "token"]);
+
+impl GetMetricsServerByIdAnswer {
+    /// `api-path-prefix`.
+    pub fn api_path_prefix(&self) -> Option<String> {
+        self.0.get("api-path-prefix")
+    }
+
+    /// `bucket`.
+    pub fn bucket(&self) -> Option<String> {
+        self.0.get("bucket")
+    }
+
+    /// `disable`.
+    pub fn disable(&self) -> Option<bool> {
+        self.0.get("disable")
+    }
+
+    /// `id`: format `pve-configid`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `influxdbproto`: `udp`, `http`, `https`.
+    pub fn influxdbproto(&self) -> Option<String> {
+        self.0.get("influxdbproto")
+    }
+
+    /// `max-body-size`: 1 or more.
+    pub fn max_body_size(&self) -> Option<i64> {
+        self.0.get("max-body-size")
+    }
+
+    /// `mtu`: 512 to 65536.
+    pub fn mtu(&self) -> Option<i64> {
+        self.0.get("mtu")
+    }
+
+    /// `organization`.
+    pub fn organization(&self) -> Option<String> {
+        self.0.get("organization")
+    }
+
+    /// `otel-compression`: `none`, `gzip`.
+    pub fn otel_compression(&self) -> Option<String> {
+        self.0.get("otel-compression")
+    }
+
+    /// `otel-headers`: 1024 bytes at most.
+    pub fn otel_headers(&self) -> Option<secrecy::SecretString> {
+        self.0.get("otel-headers")
+    }
+
+    /// `otel-max-body-size`: 1024 or more.
+    pub fn otel_max_body_size(&self) -> Option<i64> {
+        self.0.get("otel-max-body-size")
+    }
+
+    /// `otel-path`.
+    pub fn otel_path(&self) -> Option<String> {
+        self.0.get("otel-path")
+    }
+
+    /// `otel-protocol`: `http`, `https`.
+    pub fn otel_protocol(&self) -> Option<String> {
+        self.0.get("otel-protocol")
+    }
+
+    /// `otel-resource-attributes`: 1024 bytes at most.
+    pub fn otel_resource_attributes(&self) -> Option<String> {
+        self.0.get("otel-resource-attributes")
+    }
+
+    /// `otel-timeout`: 1 to 10.
+    pub fn otel_timeout(&self) -> Option<i64> {
+        self.0.get("otel-timeout")
+    }
+
+    /// `otel-verify-ssl`.
+    pub fn otel_verify_ssl(&self) -> Option<bool> {
+        self.0.get("otel-verify-ssl")
+    }
+
+    /// `path`: format `graphite-path`.
+    pub fn path(&self) -> Option<String> {
+        self.0.get("path")
+    }
+
+    /// `port`: 1 to 65536.
+    pub fn port(&self) -> Option<i64> {
+        self.0.get("port")
+    }
+
+    /// `proto`: `udp`, `tcp`.
+    pub fn proto(&self) -> Option<String> {
+        self.0.get("proto")
+    }
+
+    /// `server`: format `address`.
+    pub fn server(&self) -> Option<String> {
+        self.0.get("server")
+    }
+
+    /// `timeout`: 0 or more.
+    pub fn timeout(&self) -> Option<i64> {
+        self.0.get("timeout")
+    }
+
+    /// `token`.
+    pub fn token(&self) -> Option<secrecy::SecretString> {
+        self.0.get("token")
+    }
+
+    /// `type`: `graphite`, `influxdb`, `opentelemetry`; format `pve-configid`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `verify-certificate`.
+    pub fn verify_certificate(&self) -> Option<bool> {
+        self.0.get("verify-certificate")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/metrics/server/{id}`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -1169,7 +1455,7 @@ impl GetMetricsServerById {
 }
 
 impl Call for GetMetricsServerById {
-    type Answer = Object;
+    type Answer = GetMetricsServerByIdAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1228,42 +1514,42 @@ impl PostMetricsServerById {
         Self(self.0.text("organization", value))
     }
 
-    /// `otel-compression`: `none`, `gzip`; default `gzip`.
+    /// `otel-compression`: `none`, `gzip`; default `gzip`; since 9.0.
     pub fn otel_compression(self, value: &str) -> Self {
         Self(self.0.text("otel-compression", value))
     }
 
-    /// `otel-headers`: 1024 bytes at most.
+    /// `otel-headers`: 1024 bytes at most; since 9.0. Secret.
     pub fn otel_headers(self, value: &str) -> Self {
         Self(self.0.text("otel-headers", value))
     }
 
-    /// `otel-max-body-size`: 1024 or more; default `10000000`.
+    /// `otel-max-body-size`: 1024 or more; default `10000000`; since 9.0.
     pub fn otel_max_body_size(self, value: i64) -> Self {
         Self(self.0.integer("otel-max-body-size", value))
     }
 
-    /// `otel-path`: default `/v1/metrics`.
+    /// `otel-path`: default `/v1/metrics`; since 9.0.
     pub fn otel_path(self, value: &str) -> Self {
         Self(self.0.text("otel-path", value))
     }
 
-    /// `otel-protocol`: `http`, `https`; default `https`.
+    /// `otel-protocol`: `http`, `https`; default `https`; since 9.0.
     pub fn otel_protocol(self, value: &str) -> Self {
         Self(self.0.text("otel-protocol", value))
     }
 
-    /// `otel-resource-attributes`: 1024 bytes at most.
+    /// `otel-resource-attributes`: 1024 bytes at most; since 9.0.
     pub fn otel_resource_attributes(self, value: &str) -> Self {
         Self(self.0.text("otel-resource-attributes", value))
     }
 
-    /// `otel-timeout`: 1 to 10; default `5`.
+    /// `otel-timeout`: 1 to 10; default `5`; since 9.0.
     pub fn otel_timeout(self, value: i64) -> Self {
         Self(self.0.integer("otel-timeout", value))
     }
 
-    /// `otel-verify-ssl`: default `1`.
+    /// `otel-verify-ssl`: default `1`; since 9.0.
     pub fn otel_verify_ssl(self, value: bool) -> Self {
         Self(self.0.flag("otel-verify-ssl", value))
     }
@@ -1283,7 +1569,7 @@ impl PostMetricsServerById {
         Self(self.0.integer("timeout", value))
     }
 
-    /// `token`.
+    /// `token`. Secret.
     pub fn token(self, value: &str) -> Self {
         Self(self.0.text("token", value))
     }
@@ -1363,42 +1649,42 @@ impl PutMetricsServerById {
         Self(self.0.text("organization", value))
     }
 
-    /// `otel-compression`: `none`, `gzip`; default `gzip`.
+    /// `otel-compression`: `none`, `gzip`; default `gzip`; since 9.0.
     pub fn otel_compression(self, value: &str) -> Self {
         Self(self.0.text("otel-compression", value))
     }
 
-    /// `otel-headers`: 1024 bytes at most.
+    /// `otel-headers`: 1024 bytes at most; since 9.0. Secret.
     pub fn otel_headers(self, value: &str) -> Self {
         Self(self.0.text("otel-headers", value))
     }
 
-    /// `otel-max-body-size`: 1024 or more; default `10000000`.
+    /// `otel-max-body-size`: 1024 or more; default `10000000`; since 9.0.
     pub fn otel_max_body_size(self, value: i64) -> Self {
         Self(self.0.integer("otel-max-body-size", value))
     }
 
-    /// `otel-path`: default `/v1/metrics`.
+    /// `otel-path`: default `/v1/metrics`; since 9.0.
     pub fn otel_path(self, value: &str) -> Self {
         Self(self.0.text("otel-path", value))
     }
 
-    /// `otel-protocol`: `http`, `https`; default `https`.
+    /// `otel-protocol`: `http`, `https`; default `https`; since 9.0.
     pub fn otel_protocol(self, value: &str) -> Self {
         Self(self.0.text("otel-protocol", value))
     }
 
-    /// `otel-resource-attributes`: 1024 bytes at most.
+    /// `otel-resource-attributes`: 1024 bytes at most; since 9.0.
     pub fn otel_resource_attributes(self, value: &str) -> Self {
         Self(self.0.text("otel-resource-attributes", value))
     }
 
-    /// `otel-timeout`: 1 to 10; default `5`.
+    /// `otel-timeout`: 1 to 10; default `5`; since 9.0.
     pub fn otel_timeout(self, value: i64) -> Self {
         Self(self.0.integer("otel-timeout", value))
     }
 
-    /// `otel-verify-ssl`: default `1`.
+    /// `otel-verify-ssl`: default `1`; since 9.0.
     pub fn otel_verify_ssl(self, value: bool) -> Self {
         Self(self.0.flag("otel-verify-ssl", value))
     }
@@ -1418,7 +1704,7 @@ impl PutMetricsServerById {
         Self(self.0.integer("timeout", value))
     }
 
-    /// `token`.
+    /// `token`. Secret.
     pub fn token(self, value: &str) -> Self {
         Self(self.0.text("token", value))
     }
@@ -1462,6 +1748,135 @@ impl Call for GetNextid {
     }
 }
 
+crate::api::object!(GetOptionsAnswer, ["http_proxy"]);
+
+impl GetOptionsAnswer {
+    /// `allowed-tags`.
+    pub fn allowed_tags(&self) -> Option<Vec<String>> {
+        self.0.get("allowed-tags")
+    }
+
+    /// `bwlimit`: property string of `clone`, `default`, `migration`, `move`, `restore`.
+    pub fn bwlimit(&self) -> Option<String> {
+        self.0.get("bwlimit")
+    }
+
+    /// `consent-text`: 65536 bytes at most.
+    pub fn consent_text(&self) -> Option<String> {
+        self.0.get("consent-text")
+    }
+
+    /// `console`: `applet`, `vv`, `html5`, `xtermjs`.
+    pub fn console(&self) -> Option<String> {
+        self.0.get("console")
+    }
+
+    /// `crs`: property string of `ha`, `ha-auto-rebalance`, `ha-auto-rebalance-hold-duration`, `ha-auto-rebalance-margin`, `ha-auto-rebalance-method`, `ha-auto-rebalance-threshold`, `ha-rebalance-on-start`.
+    pub fn crs(&self) -> Option<String> {
+        self.0.get("crs")
+    }
+
+    /// `description`: 65536 bytes at most.
+    pub fn description(&self) -> Option<String> {
+        self.0.get("description")
+    }
+
+    /// `email_from`: format `email-opt`.
+    pub fn email_from(&self) -> Option<String> {
+        self.0.get("email_from")
+    }
+
+    /// `fencing`: `watchdog`, `hardware`, `both`; default `watchdog`.
+    pub fn fencing(&self) -> Option<String> {
+        self.0.get("fencing")
+    }
+
+    /// `ha`: property string of `shutdown_policy`.
+    pub fn ha(&self) -> Option<String> {
+        self.0.get("ha")
+    }
+
+    /// `http_proxy`.
+    pub fn http_proxy(&self) -> Option<secrecy::SecretString> {
+        self.0.get("http_proxy")
+    }
+
+    /// `keyboard`: `de`, `de-ch`, `da`, `en-gb`, `en-us`, `es`, `fi`, `fr`, `fr-be`, `fr-ca`, `fr-ch`, `hu`, `is`, `it`, `ja`, `lt`, `mk`, `nl`, `no`, `pl`, `pt`, `pt-br`, `sv`, `sl`, `tr`.
+    pub fn keyboard(&self) -> Option<String> {
+        self.0.get("keyboard")
+    }
+
+    /// `language`: `ar`, `ca`, `da`, `de`, `en`, `es`, `eu`, `fa`, `fr`, `hr`, `he`, `it`, `ja`, `ka`, `kr`, `nb`, `nl`, `nn`, `pl`, `pt_BR`, `ru`, `sl`, `sv`, `tr`, `ukr`, `zh_CN`, `zh_TW`.
+    pub fn language(&self) -> Option<String> {
+        self.0.get("language")
+    }
+
+    /// `location`: format `pve-node-location`.
+    pub fn location(&self) -> Option<String> {
+        self.0.get("location")
+    }
+
+    /// `mac_prefix`: format `mac-prefix`; default `BC:24:11`.
+    pub fn mac_prefix(&self) -> Option<String> {
+        self.0.get("mac_prefix")
+    }
+
+    /// `max_workers`: 1 or more.
+    pub fn max_workers(&self) -> Option<i64> {
+        self.0.get("max_workers")
+    }
+
+    /// `migration`: property string of `network`, `type`.
+    pub fn migration(&self) -> Option<String> {
+        self.0.get("migration")
+    }
+
+    /// `migration_unsecure`.
+    pub fn migration_unsecure(&self) -> Option<bool> {
+        self.0.get("migration_unsecure")
+    }
+
+    /// `next-id`: property string of `lower`, `upper`.
+    pub fn next_id(&self) -> Option<String> {
+        self.0.get("next-id")
+    }
+
+    /// `notify`: property string of `fencing`, `package-updates`, `replication`, `target-fencing`, `target-package-updates`, `target-replication`.
+    pub fn notify(&self) -> Option<String> {
+        self.0.get("notify")
+    }
+
+    /// `registered-tags`.
+    pub fn registered_tags(&self) -> Option<String> {
+        self.0.get("registered-tags")
+    }
+
+    /// `replication`: property string of `network`, `type`.
+    pub fn replication(&self) -> Option<String> {
+        self.0.get("replication")
+    }
+
+    /// `tag-style`: property string of `case-sensitive`, `color-map`, `ordering`, `shape`.
+    pub fn tag_style(&self) -> Option<String> {
+        self.0.get("tag-style")
+    }
+
+    /// `u2f`: property string of `appid`, `origin`.
+    pub fn u2f(&self) -> Option<String> {
+        self.0.get("u2f")
+    }
+
+    /// `user-tag-access`: property string of `user-allow`, `user-allow-list`.
+    pub fn user_tag_access(&self) -> Option<String> {
+        self.0.get("user-tag-access")
+    }
+
+    /// `webauthn`: property string of `allow-subdomains`, `id`, `origin`, `rp`.
+    pub fn webauthn(&self) -> Option<String> {
+        self.0.get("webauthn")
+    }
+}
+
 /// `GET /cluster/options`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -1477,7 +1892,7 @@ impl GetOptions {
 }
 
 impl Call for GetOptions {
-    type Answer = Object;
+    type Answer = GetOptionsAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1501,7 +1916,7 @@ impl PutOptions {
         Self(self.0.text("bwlimit", value))
     }
 
-    /// `consent-text`: 65536 bytes at most.
+    /// `consent-text`: 65536 bytes at most; since 8.4.
     pub fn consent_text(self, value: &str) -> Self {
         Self(self.0.text("consent-text", value))
     }
@@ -1541,7 +1956,7 @@ impl PutOptions {
         Self(self.0.text("ha", value))
     }
 
-    /// `http_proxy`.
+    /// `http_proxy`. Secret.
     pub fn http_proxy(self, value: &str) -> Self {
         Self(self.0.text("http_proxy", value))
     }
@@ -1596,7 +2011,7 @@ impl PutOptions {
         Self(self.0.text("registered-tags", value))
     }
 
-    /// `replication`: property string of `network`, `type`.
+    /// `replication`: property string of `network`, `type`; since 9.0.
     pub fn replication(self, value: &str) -> Self {
         Self(self.0.text("replication", value))
     }
@@ -1646,7 +2061,7 @@ impl GetQemu {
 }
 
 impl Call for GetQemu {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2054,464 +2469,345 @@ impl Call for GetVersion {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "cluster::Get",
-        method: Method::Get,
-        path: "/cluster",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::GetBulkAction",
-        method: Method::Get,
-        path: "/cluster/bulk-action",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::GetBulkActionGuest",
-        method: Method::Get,
-        path: "/cluster/bulk-action/guest",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::PostBulkActionGuestMigrate",
-        method: Method::Post,
-        path: "/cluster/bulk-action/guest/migrate",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::PostBulkActionGuestShutdown",
-        method: Method::Post,
-        path: "/cluster/bulk-action/guest/shutdown",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::PostBulkActionGuestStart",
-        method: Method::Post,
-        path: "/cluster/bulk-action/guest/start",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::PostBulkActionGuestSuspend",
-        method: Method::Post,
-        path: "/cluster/bulk-action/guest/suspend",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::GetClusterConfig",
-        method: Method::Get,
-        path: "/cluster/config",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::PostConfig",
-        method: Method::Post,
-        path: "/cluster/config",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::GetConfigApiversion",
-        method: Method::Get,
-        path: "/cluster/config/apiversion",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<i64>,
-    },
-    MethodInfo {
-        name: "cluster::GetConfigJoin",
-        method: Method::Get,
-        path: "/cluster/config/join",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetConfigJoinAnswer>,
-    },
-    MethodInfo {
-        name: "cluster::PostConfigJoin",
-        method: Method::Post,
-        path: "/cluster/config/join",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "cluster::GetClusterConfigNodes",
-        method: Method::Get,
-        path: "/cluster/config/nodes",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetClusterConfigNodesItem>>,
-    },
-    MethodInfo {
-        name: "cluster::DeleteConfigByNode",
-        method: Method::Delete,
-        path: "/cluster/config/nodes/{node}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::PostConfigByNode",
-        method: Method::Post,
-        path: "/cluster/config/nodes/{node}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostConfigByNodeAnswer>,
-    },
-    MethodInfo {
-        name: "cluster::GetConfigQdevice",
-        method: Method::Get,
-        path: "/cluster/config/qdevice",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "cluster::GetConfigTotem",
-        method: Method::Get,
-        path: "/cluster/config/totem",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "cluster::GetJobs",
-        method: Method::Get,
-        path: "/cluster/jobs",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetJobsItem>>,
-    },
-    MethodInfo {
-        name: "cluster::GetJobsRealmSync",
-        method: Method::Get,
-        path: "/cluster/jobs/realm-sync",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetJobsRealmSyncItem>>,
-    },
-    MethodInfo {
-        name: "cluster::DeleteJobsRealmSyncById",
-        method: Method::Delete,
-        path: "/cluster/jobs/realm-sync/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetJobsRealmSyncById",
-        method: Method::Get,
-        path: "/cluster/jobs/realm-sync/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "cluster::PostJobsRealmSyncById",
-        method: Method::Post,
-        path: "/cluster/jobs/realm-sync/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::PutJobsRealmSyncById",
-        method: Method::Put,
-        path: "/cluster/jobs/realm-sync/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetJobsScheduleAnalyze",
-        method: Method::Get,
-        path: "/cluster/jobs/schedule-analyze",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetJobsScheduleAnalyzeItem>>,
-    },
-    MethodInfo {
-        name: "cluster::GetLog",
-        method: Method::Get,
-        path: "/cluster/log",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::GetMetrics",
-        method: Method::Get,
-        path: "/cluster/metrics",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::GetMetricsExport",
-        method: Method::Get,
-        path: "/cluster/metrics/export",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetMetricsExportAnswer>,
-    },
-    MethodInfo {
-        name: "cluster::GetMetricsServer",
-        method: Method::Get,
-        path: "/cluster/metrics/server",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMetricsServerItem>>,
-    },
-    MethodInfo {
-        name: "cluster::DeleteMetricsServerById",
-        method: Method::Delete,
-        path: "/cluster/metrics/server/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetMetricsServerById",
-        method: Method::Get,
-        path: "/cluster/metrics/server/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "cluster::PostMetricsServerById",
-        method: Method::Post,
-        path: "/cluster/metrics/server/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::PutMetricsServerById",
-        method: Method::Put,
-        path: "/cluster/metrics/server/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetNextid",
-        method: Method::Get,
-        path: "/cluster/nextid",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<i64>,
-    },
-    MethodInfo {
-        name: "cluster::GetOptions",
-        method: Method::Get,
-        path: "/cluster/options",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "cluster::PutOptions",
-        method: Method::Put,
-        path: "/cluster/options",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetQemu",
-        method: Method::Get,
-        path: "/cluster/qemu",
-        protected: false,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "cluster::GetQemuCpuFlags",
-        method: Method::Get,
-        path: "/cluster/qemu/cpu-flags",
-        protected: false,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Vec<GetQemuCpuFlagsItem>>,
-    },
-    MethodInfo {
-        name: "cluster::GetQemuCustomCpuModels",
-        method: Method::Get,
-        path: "/cluster/qemu/custom-cpu-models",
-        protected: false,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Vec<GetQemuCustomCpuModelsItem>>,
-    },
-    MethodInfo {
-        name: "cluster::PostQemuCustomCpuModels",
-        method: Method::Post,
-        path: "/cluster/qemu/custom-cpu-models",
-        protected: true,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::DeleteQemuCustomCpuModelsByCputype",
-        method: Method::Delete,
-        path: "/cluster/qemu/custom-cpu-models/{cputype}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetQemuCustomCpuModelsByCputype",
-        method: Method::Get,
-        path: "/cluster/qemu/custom-cpu-models/{cputype}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<GetQemuCustomCpuModelsItem>,
-    },
-    MethodInfo {
-        name: "cluster::PutQemuCustomCpuModelsByCputype",
-        method: Method::Put,
-        path: "/cluster/qemu/custom-cpu-models/{cputype}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "cluster::GetResources",
-        method: Method::Get,
-        path: "/cluster/resources",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::Resource>>,
-    },
-    MethodInfo {
-        name: "cluster::GetStatus",
-        method: Method::Get,
-        path: "/cluster/status",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::ClusterMember>>,
-    },
-    MethodInfo {
-        name: "cluster::GetTasks",
-        method: Method::Get,
-        path: "/cluster/tasks",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::task::TaskEntry>>,
-    },
-    MethodInfo {
-        name: "cluster::GetVersion",
-        method: Method::Get,
-        path: "/version",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Version>,
-    },
+    MethodInfo::new(
+        "cluster::Get",
+        Method::Get,
+        "/cluster",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetBulkAction",
+        Method::Get,
+        "/cluster/bulk-action",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "cluster::GetBulkActionGuest",
+        Method::Get,
+        "/cluster/bulk-action/guest",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "cluster::PostBulkActionGuestMigrate",
+        Method::Post,
+        "/cluster/bulk-action/guest/migrate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "cluster::PostBulkActionGuestShutdown",
+        Method::Post,
+        "/cluster/bulk-action/guest/shutdown",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "cluster::PostBulkActionGuestStart",
+        Method::Post,
+        "/cluster/bulk-action/guest/start",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "cluster::PostBulkActionGuestSuspend",
+        Method::Post,
+        "/cluster/bulk-action/guest/suspend",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "cluster::GetClusterConfig",
+        Method::Get,
+        "/cluster/config",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "cluster::PostConfig",
+        Method::Post,
+        "/cluster/config",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "cluster::GetConfigApiversion",
+        Method::Get,
+        "/cluster/config/apiversion",
+        probe::<i64>,
+    ),
+    MethodInfo::new(
+        "cluster::GetConfigJoin",
+        Method::Get,
+        "/cluster/config/join",
+        probe::<GetConfigJoinAnswer>,
+    ),
+    MethodInfo::new(
+        "cluster::PostConfigJoin",
+        Method::Post,
+        "/cluster/config/join",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Task)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "cluster::GetClusterConfigNodes",
+        Method::Get,
+        "/cluster/config/nodes",
+        probe::<Vec<GetClusterConfigNodesItem>>,
+    ),
+    MethodInfo::new(
+        "cluster::DeleteConfigByNode",
+        Method::Delete,
+        "/cluster/config/nodes/{node}",
+        probe::<Ack>,
+    )
+    .protected()
+    .root_only()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::PostConfigByNode",
+        Method::Post,
+        "/cluster/config/nodes/{node}",
+        probe::<PostConfigByNodeAnswer>,
+    )
+    .protected()
+    .root_only()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "cluster::GetConfigQdevice",
+        Method::Get,
+        "/cluster/config/qdevice",
+        probe::<GetConfigQdeviceAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "cluster::GetConfigTotem",
+        Method::Get,
+        "/cluster/config/totem",
+        probe::<GetConfigTotemAnswer>,
+    ),
+    MethodInfo::new(
+        "cluster::GetJobs",
+        Method::Get,
+        "/cluster/jobs",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetJobsRealmSync",
+        Method::Get,
+        "/cluster/jobs/realm-sync",
+        probe::<Vec<GetJobsRealmSyncItem>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "cluster::DeleteJobsRealmSyncById",
+        Method::Delete,
+        "/cluster/jobs/realm-sync/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::GetJobsRealmSyncById",
+        Method::Get,
+        "/cluster/jobs/realm-sync/{id}",
+        probe::<GetJobsRealmSyncByIdAnswer>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "cluster::PostJobsRealmSyncById",
+        Method::Post,
+        "/cluster/jobs/realm-sync/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::PutJobsRealmSyncById",
+        Method::Put,
+        "/cluster/jobs/realm-sync/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::GetJobsScheduleAnalyze",
+        Method::Get,
+        "/cluster/jobs/schedule-analyze",
+        probe::<Vec<GetJobsScheduleAnalyzeItem>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetLog",
+        Method::Get,
+        "/cluster/log",
+        probe::<Vec<crate::ClusterLogEntry>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetMetrics",
+        Method::Get,
+        "/cluster/metrics",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetMetricsExport",
+        Method::Get,
+        "/cluster/metrics/export",
+        probe::<GetMetricsExportAnswer>,
+    )
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "cluster::GetMetricsServer",
+        Method::Get,
+        "/cluster/metrics/server",
+        probe::<Vec<GetMetricsServerItem>>,
+    ),
+    MethodInfo::new(
+        "cluster::DeleteMetricsServerById",
+        Method::Delete,
+        "/cluster/metrics/server/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::GetMetricsServerById",
+        Method::Get,
+        "/cluster/metrics/server/{id}",
+        probe::<GetMetricsServerByIdAnswer>,
+    ),
+    MethodInfo::new(
+        "cluster::PostMetricsServerById",
+        Method::Post,
+        "/cluster/metrics/server/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["otel-headers", "token"]),
+    MethodInfo::new(
+        "cluster::PutMetricsServerById",
+        Method::Put,
+        "/cluster/metrics/server/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["otel-headers", "token"]),
+    MethodInfo::new(
+        "cluster::GetNextid",
+        Method::Get,
+        "/cluster/nextid",
+        probe::<i64>,
+    ),
+    MethodInfo::new(
+        "cluster::GetOptions",
+        Method::Get,
+        "/cluster/options",
+        probe::<GetOptionsAnswer>,
+    ),
+    MethodInfo::new(
+        "cluster::PutOptions",
+        Method::Put,
+        "/cluster/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["http_proxy"]),
+    MethodInfo::new(
+        "cluster::GetQemu",
+        Method::Get,
+        "/cluster/qemu",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "cluster::GetQemuCpuFlags",
+        Method::Get,
+        "/cluster/qemu/cpu-flags",
+        probe::<Vec<GetQemuCpuFlagsItem>>,
+    )
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "cluster::GetQemuCustomCpuModels",
+        Method::Get,
+        "/cluster/qemu/custom-cpu-models",
+        probe::<Vec<GetQemuCustomCpuModelsItem>>,
+    )
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "cluster::PostQemuCustomCpuModels",
+        Method::Post,
+        "/cluster/qemu/custom-cpu-models",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::DeleteQemuCustomCpuModelsByCputype",
+        Method::Delete,
+        "/cluster/qemu/custom-cpu-models/{cputype}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::GetQemuCustomCpuModelsByCputype",
+        Method::Get,
+        "/cluster/qemu/custom-cpu-models/{cputype}",
+        probe::<GetQemuCustomCpuModelsItem>,
+    )
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "cluster::PutQemuCustomCpuModelsByCputype",
+        Method::Put,
+        "/cluster/qemu/custom-cpu-models/{cputype}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 2, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "cluster::GetResources",
+        Method::Get,
+        "/cluster/resources",
+        probe::<Vec<crate::Resource>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetStatus",
+        Method::Get,
+        "/cluster/status",
+        probe::<Vec<crate::ClusterMember>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "cluster::GetTasks",
+        Method::Get,
+        "/cluster/tasks",
+        probe::<Vec<crate::task::TaskEntry>>,
+    ),
+    MethodInfo::new(
+        "cluster::GetVersion",
+        Method::Get,
+        "/version",
+        probe::<crate::Version>,
+    ),
 ];

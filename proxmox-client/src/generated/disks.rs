@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Answers, Builder, Call, MethodInfo, Pace, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -25,7 +25,7 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -253,6 +253,8 @@ impl GetListItem {
 /// `GET /nodes/{node}/disks/list`.
 ///
 /// Needs `[or,[perm,/,[Sys.Audit]],[perm,/nodes/{node},[Sys.Audit]]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetList(Builder);
@@ -601,6 +603,8 @@ impl GetSmartAnswer {
 /// `GET /nodes/{node}/disks/smart`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetSmart(Builder);
@@ -625,6 +629,8 @@ impl Call for GetSmart {
 }
 
 /// `PUT /nodes/{node}/disks/wipedisk`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutWipedisk(Builder);
@@ -888,184 +894,160 @@ impl Call for GetZfsByName {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "disks::Get",
-        method: Method::Get,
-        path: "/nodes/{node}/disks",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "disks::GetDirectory",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/directory",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetDirectoryItem>>,
-    },
-    MethodInfo {
-        name: "disks::PostDirectory",
-        method: Method::Post,
-        path: "/nodes/{node}/disks/directory",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::DeleteDirectoryByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/disks/directory/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::PostInitgpt",
-        method: Method::Post,
-        path: "/nodes/{node}/disks/initgpt",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::GetList",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/list",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetListItem>>,
-    },
-    MethodInfo {
-        name: "disks::GetLvm",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/lvm",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetLvmAnswer>,
-    },
-    MethodInfo {
-        name: "disks::PostLvm",
-        method: Method::Post,
-        path: "/nodes/{node}/disks/lvm",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::DeleteLvmByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/disks/lvm/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::GetLvmthin",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/lvmthin",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLvmthinItem>>,
-    },
-    MethodInfo {
-        name: "disks::PostLvmthin",
-        method: Method::Post,
-        path: "/nodes/{node}/disks/lvmthin",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::DeleteLvmthinByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/disks/lvmthin/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::GetSmart",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/smart",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetSmartAnswer>,
-    },
-    MethodInfo {
-        name: "disks::PutWipedisk",
-        method: Method::Put,
-        path: "/nodes/{node}/disks/wipedisk",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::GetZfs",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/zfs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetZfsItem>>,
-    },
-    MethodInfo {
-        name: "disks::PostZfs",
-        method: Method::Post,
-        path: "/nodes/{node}/disks/zfs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::DeleteZfsByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/disks/zfs/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "disks::GetZfsByName",
-        method: Method::Get,
-        path: "/nodes/{node}/disks/zfs/{name}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetZfsByNameAnswer>,
-    },
+    MethodInfo::new(
+        "disks::Get",
+        Method::Get,
+        "/nodes/{node}/disks",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "disks::GetDirectory",
+        Method::Get,
+        "/nodes/{node}/disks/directory",
+        probe::<Vec<GetDirectoryItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "disks::PostDirectory",
+        Method::Post,
+        "/nodes/{node}/disks/directory",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::DeleteDirectoryByName",
+        Method::Delete,
+        "/nodes/{node}/disks/directory/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::PostInitgpt",
+        Method::Post,
+        "/nodes/{node}/disks/initgpt",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::GetList",
+        Method::Get,
+        "/nodes/{node}/disks/list",
+        probe::<Vec<GetListItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "disks::GetLvm",
+        Method::Get,
+        "/nodes/{node}/disks/lvm",
+        probe::<GetLvmAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "disks::PostLvm",
+        Method::Post,
+        "/nodes/{node}/disks/lvm",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::DeleteLvmByName",
+        Method::Delete,
+        "/nodes/{node}/disks/lvm/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::GetLvmthin",
+        Method::Get,
+        "/nodes/{node}/disks/lvmthin",
+        probe::<Vec<GetLvmthinItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "disks::PostLvmthin",
+        Method::Post,
+        "/nodes/{node}/disks/lvmthin",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::DeleteLvmthinByName",
+        Method::Delete,
+        "/nodes/{node}/disks/lvmthin/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::GetSmart",
+        Method::Get,
+        "/nodes/{node}/disks/smart",
+        probe::<GetSmartAnswer>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "disks::PutWipedisk",
+        Method::Put,
+        "/nodes/{node}/disks/wipedisk",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::GetZfs",
+        Method::Get,
+        "/nodes/{node}/disks/zfs",
+        probe::<Vec<GetZfsItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "disks::PostZfs",
+        Method::Post,
+        "/nodes/{node}/disks/zfs",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::DeleteZfsByName",
+        Method::Delete,
+        "/nodes/{node}/disks/zfs/{name}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "disks::GetZfsByName",
+        Method::Get,
+        "/nodes/{node}/disks/zfs/{name}",
+        probe::<GetZfsByNameAnswer>,
+    )
+    .protected()
+    .routed(),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -25,33 +25,9 @@ impl GetClusterFirewall {
 }
 
 impl Call for GetClusterFirewall {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetAliasesItem);
-
-impl GetAliasesItem {
-    /// `cidr`.
-    pub fn cidr(&self) -> Option<String> {
-        self.0.get("cidr")
-    }
-
-    /// `comment`.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `digest`: 64 bytes at most.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
     }
 }
 
@@ -70,7 +46,7 @@ impl GetAliases {
 }
 
 impl Call for GetAliases {
-    type Answer = Vec<GetAliasesItem>;
+    type Answer = Vec<crate::AliasInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -155,7 +131,7 @@ impl GetAliasesByName {
 }
 
 impl Call for GetAliasesByName {
-    type Answer = Object;
+    type Answer = crate::AliasInfo;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -200,25 +176,6 @@ impl Call for PutAliasesByName {
     }
 }
 
-crate::api::object!(GetGroupsItem);
-
-impl GetGroupsItem {
-    /// `comment`.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `digest`: 64 bytes at most.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `group`: 2 to 18 bytes.
-    pub fn group(&self) -> Option<String> {
-        self.0.get("group")
-    }
-}
-
 /// `GET /cluster/firewall/groups`.
 ///
 /// Any user.
@@ -234,7 +191,7 @@ impl GetGroups {
 }
 
 impl Call for GetGroups {
-    type Answer = Vec<GetGroupsItem>;
+    type Answer = Vec<crate::SecurityGroupInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -655,25 +612,6 @@ impl Call for PutGroupsByPos {
     }
 }
 
-crate::api::object!(GetIpsetItem);
-
-impl GetIpsetItem {
-    /// `comment`.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `digest`: 64 bytes at most.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `name`: 2 to 64 bytes.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-}
-
 /// `GET /cluster/firewall/ipset`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -689,7 +627,7 @@ impl GetIpset {
 }
 
 impl Call for GetIpset {
-    type Answer = Vec<GetIpsetItem>;
+    type Answer = Vec<crate::IpSetInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -761,30 +699,6 @@ impl Call for DeleteIpsetByName {
     }
 }
 
-crate::api::object!(GetIpsetByNameItem);
-
-impl GetIpsetByNameItem {
-    /// `cidr`.
-    pub fn cidr(&self) -> Option<String> {
-        self.0.get("cidr")
-    }
-
-    /// `comment`.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `digest`: 64 bytes at most.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `nomatch`.
-    pub fn nomatch(&self) -> Option<bool> {
-        self.0.get("nomatch")
-    }
-}
-
 /// `GET /cluster/firewall/ipset/{name}`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -804,7 +718,7 @@ impl GetIpsetByName {
 }
 
 impl Call for GetIpsetByName {
-    type Answer = Vec<GetIpsetByNameItem>;
+    type Answer = Vec<crate::IpSetEntry>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -893,7 +807,7 @@ impl GetIpsetByCidr {
 }
 
 impl Call for GetIpsetByCidr {
-    type Answer = Object;
+    type Answer = crate::IpSetEntry;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -939,20 +853,6 @@ impl Call for PutIpsetByCidr {
     }
 }
 
-crate::api::object!(GetMacrosItem);
-
-impl GetMacrosItem {
-    /// `descr`.
-    pub fn descr(&self) -> Option<String> {
-        self.0.get("descr")
-    }
-
-    /// `macro`.
-    pub fn macro_(&self) -> Option<String> {
-        self.0.get("macro")
-    }
-}
-
 /// `GET /cluster/firewall/macros`.
 ///
 /// Any user.
@@ -968,7 +868,7 @@ impl GetMacros {
 }
 
 impl Call for GetMacros {
-    type Answer = Vec<GetMacrosItem>;
+    type Answer = Vec<crate::FirewallMacro>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1067,7 +967,7 @@ impl PutClusterFirewallOptions {
         Self(self.0.text("log_ratelimit", value))
     }
 
-    /// `policy_forward`: `ACCEPT`, `DROP`.
+    /// `policy_forward`: `ACCEPT`, `DROP`; since 8.3.
     pub fn policy_forward(self, value: &str) -> Self {
         Self(self.0.text("policy_forward", value))
     }
@@ -1087,35 +987,6 @@ impl Call for PutClusterFirewallOptions {
     type Answer = Ack;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetRefsItem);
-
-impl GetRefsItem {
-    /// `comment`.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-
-    /// `ref`.
-    pub fn ref_(&self) -> Option<String> {
-        self.0.get("ref")
-    }
-
-    /// `scope`.
-    pub fn scope(&self) -> Option<String> {
-        self.0.get("scope")
-    }
-
-    /// `type`: `alias`, `ipset`.
-    pub fn type_(&self) -> Option<String> {
-        self.0.get("type")
     }
 }
 
@@ -1139,7 +1010,7 @@ impl GetRefs {
 }
 
 impl Call for GetRefs {
-    type Answer = Vec<GetRefsItem>;
+    type Answer = Vec<crate::FirewallReference>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1431,7 +1302,7 @@ impl GetNodesFirewall {
 }
 
 impl Call for GetNodesFirewall {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1652,7 +1523,7 @@ impl PutNodesFirewallOptions {
         Self(self.0.flag("enable", value))
     }
 
-    /// `log_level_forward`: `emerg`, `alert`, `crit`, `err`, `warning`, `notice`, `info`, `debug`, `nolog`.
+    /// `log_level_forward`: `emerg`, `alert`, `crit`, `err`, `warning`, `notice`, `info`, `debug`, `nolog`; since 8.3.
     pub fn log_level_forward(self, value: &str) -> Self {
         Self(self.0.text("log_level_forward", value))
     }
@@ -1705,7 +1576,7 @@ impl PutNodesFirewallOptions {
         Self(self.0.integer("nf_conntrack_tcp_timeout_syn_recv", value))
     }
 
-    /// `nftables`: default `0`.
+    /// `nftables`: default `0`; since 8.2.
     pub fn nftables(self, value: bool) -> Self {
         Self(self.0.flag("nftables", value))
     }
@@ -2047,7 +1918,7 @@ impl GetLxc {
 }
 
 impl Call for GetLxc {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2072,7 +1943,7 @@ impl GetLxcAliases {
 }
 
 impl Call for GetLxcAliases {
-    type Answer = Vec<GetAliasesItem>;
+    type Answer = Vec<crate::AliasInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2161,7 +2032,7 @@ impl GetLxcAliasesByName {
 }
 
 impl Call for GetLxcAliasesByName {
-    type Answer = Object;
+    type Answer = crate::AliasInfo;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2229,7 +2100,7 @@ impl GetLxcIpset {
 }
 
 impl Call for GetLxcIpset {
-    type Answer = Vec<GetIpsetItem>;
+    type Answer = Vec<crate::IpSetInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2327,7 +2198,7 @@ impl GetLxcIpsetByName {
 }
 
 impl Call for GetLxcIpsetByName {
-    type Answer = Vec<GetIpsetByNameItem>;
+    type Answer = Vec<crate::IpSetEntry>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2420,7 +2291,7 @@ impl GetLxcIpsetByCidr {
 }
 
 impl Call for GetLxcIpsetByCidr {
-    type Answer = Object;
+    type Answer = crate::IpSetEntry;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2699,7 +2570,7 @@ impl GetLxcRefs {
 }
 
 impl Call for GetLxcRefs {
-    type Answer = Vec<GetRefsItem>;
+    type Answer = Vec<crate::FirewallReference>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3003,7 +2874,7 @@ impl GetQemu {
 }
 
 impl Call for GetQemu {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3028,7 +2899,7 @@ impl GetQemuAliases {
 }
 
 impl Call for GetQemuAliases {
-    type Answer = Vec<GetAliasesItem>;
+    type Answer = Vec<crate::AliasInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3117,7 +2988,7 @@ impl GetQemuAliasesByName {
 }
 
 impl Call for GetQemuAliasesByName {
-    type Answer = Object;
+    type Answer = crate::AliasInfo;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3185,7 +3056,7 @@ impl GetQemuIpset {
 }
 
 impl Call for GetQemuIpset {
-    type Answer = Vec<GetIpsetItem>;
+    type Answer = Vec<crate::IpSetInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3283,7 +3154,7 @@ impl GetQemuIpsetByName {
 }
 
 impl Call for GetQemuIpsetByName {
-    type Answer = Vec<GetIpsetByNameItem>;
+    type Answer = Vec<crate::IpSetEntry>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3376,7 +3247,7 @@ impl GetQemuIpsetByCidr {
 }
 
 impl Call for GetQemuIpsetByCidr {
-    type Answer = Object;
+    type Answer = crate::IpSetEntry;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3601,7 +3472,7 @@ impl GetQemuRefs {
 }
 
 impl Call for GetQemuRefs {
-    type Answer = Vec<GetRefsItem>;
+    type Answer = Vec<crate::FirewallReference>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3888,864 +3759,630 @@ impl Call for PutQemuRulesByPos {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "firewall::GetClusterFirewall",
-        method: Method::Get,
-        path: "/cluster/firewall",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "firewall::GetAliases",
-        method: Method::Get,
-        path: "/cluster/firewall/aliases",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAliasesItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostAliases",
-        method: Method::Post,
-        path: "/cluster/firewall/aliases",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteAliasesByName",
-        method: Method::Delete,
-        path: "/cluster/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetAliasesByName",
-        method: Method::Get,
-        path: "/cluster/firewall/aliases/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutAliasesByName",
-        method: Method::Put,
-        path: "/cluster/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetGroups",
-        method: Method::Get,
-        path: "/cluster/firewall/groups",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostGroups",
-        method: Method::Post,
-        path: "/cluster/firewall/groups",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteGroupsByGroup",
-        method: Method::Delete,
-        path: "/cluster/firewall/groups/{group}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetGroupsByGroup",
-        method: Method::Get,
-        path: "/cluster/firewall/groups/{group}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsByGroupItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostGroupsByGroup",
-        method: Method::Post,
-        path: "/cluster/firewall/groups/{group}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteGroupsByPos",
-        method: Method::Delete,
-        path: "/cluster/firewall/groups/{group}/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetGroupsByPos",
-        method: Method::Get,
-        path: "/cluster/firewall/groups/{group}/{pos}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupItem>,
-    },
-    MethodInfo {
-        name: "firewall::PutGroupsByPos",
-        method: Method::Put,
-        path: "/cluster/firewall/groups/{group}/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetIpset",
-        method: Method::Get,
-        path: "/cluster/firewall/ipset",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostIpset",
-        method: Method::Post,
-        path: "/cluster/firewall/ipset",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteIpsetByName",
-        method: Method::Delete,
-        path: "/cluster/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetIpsetByName",
-        method: Method::Get,
-        path: "/cluster/firewall/ipset/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetByNameItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostIpsetByName",
-        method: Method::Post,
-        path: "/cluster/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteIpsetByCidr",
-        method: Method::Delete,
-        path: "/cluster/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetIpsetByCidr",
-        method: Method::Get,
-        path: "/cluster/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutIpsetByCidr",
-        method: Method::Put,
-        path: "/cluster/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetMacros",
-        method: Method::Get,
-        path: "/cluster/firewall/macros",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMacrosItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetClusterFirewallOptions",
-        method: Method::Get,
-        path: "/cluster/firewall/options",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetClusterFirewallOptionsAnswer>,
-    },
-    MethodInfo {
-        name: "firewall::PutClusterFirewallOptions",
-        method: Method::Put,
-        path: "/cluster/firewall/options",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetRefs",
-        method: Method::Get,
-        path: "/cluster/firewall/refs",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRefsItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetClusterFirewallRules",
-        method: Method::Get,
-        path: "/cluster/firewall/rules",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsByGroupItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostClusterFirewallRules",
-        method: Method::Post,
-        path: "/cluster/firewall/rules",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteClusterFirewallRulesByPos",
-        method: Method::Delete,
-        path: "/cluster/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetClusterFirewallRulesByPos",
-        method: Method::Get,
-        path: "/cluster/firewall/rules/{pos}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupItem>,
-    },
-    MethodInfo {
-        name: "firewall::PutClusterFirewallRulesByPos",
-        method: Method::Put,
-        path: "/cluster/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetNodesFirewall",
-        method: Method::Get,
-        path: "/nodes/{node}/firewall",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "firewall::GetLog",
-        method: Method::Get,
-        path: "/nodes/{node}/firewall/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLogItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetNodesFirewallOptions",
-        method: Method::Get,
-        path: "/nodes/{node}/firewall/options",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetNodesFirewallOptionsAnswer>,
-    },
-    MethodInfo {
-        name: "firewall::PutNodesFirewallOptions",
-        method: Method::Put,
-        path: "/nodes/{node}/firewall/options",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetNodesFirewallRules",
-        method: Method::Get,
-        path: "/nodes/{node}/firewall/rules",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsByGroupItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostNodesFirewallRules",
-        method: Method::Post,
-        path: "/nodes/{node}/firewall/rules",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteNodesFirewallRulesByPos",
-        method: Method::Delete,
-        path: "/nodes/{node}/firewall/rules/{pos}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetNodesFirewallRulesByPos",
-        method: Method::Get,
-        path: "/nodes/{node}/firewall/rules/{pos}",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupItem>,
-    },
-    MethodInfo {
-        name: "firewall::PutNodesFirewallRulesByPos",
-        method: Method::Put,
-        path: "/nodes/{node}/firewall/rules/{pos}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxc",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcAliases",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/aliases",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAliasesItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostLxcAliases",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/aliases",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteLxcAliasesByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcAliasesByName",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutLxcAliasesByName",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcIpset",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostLxcIpset",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteLxcIpsetByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcIpsetByName",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetByNameItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostLxcIpsetByName",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteLxcIpsetByCidr",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcIpsetByCidr",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutLxcIpsetByCidr",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcLog",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLogItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcOptions",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/options",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetLxcOptionsAnswer>,
-    },
-    MethodInfo {
-        name: "firewall::PutLxcOptions",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/options",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcRefs",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/refs",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRefsItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcRules",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/rules",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsByGroupItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostLxcRules",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/rules",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteLxcRulesByPos",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetLxcRulesByPos",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupItem>,
-    },
-    MethodInfo {
-        name: "firewall::PutLxcRulesByPos",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemu",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuAliases",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/aliases",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAliasesItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostQemuAliases",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/aliases",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteQemuAliasesByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuAliasesByName",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutQemuAliasesByName",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuIpset",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostQemuIpset",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteQemuIpsetByName",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuIpsetByName",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpsetByNameItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostQemuIpsetByName",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteQemuIpsetByCidr",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuIpsetByCidr",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "firewall::PutQemuIpsetByCidr",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuLog",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLogItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuOptions",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/options",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetLxcOptionsAnswer>,
-    },
-    MethodInfo {
-        name: "firewall::PutQemuOptions",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/options",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuRefs",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/refs",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRefsItem>>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuRules",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/rules",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsByGroupItem>>,
-    },
-    MethodInfo {
-        name: "firewall::PostQemuRules",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/rules",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::DeleteQemuRulesByPos",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "firewall::GetQemuRulesByPos",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetGroupsByGroupItem>,
-    },
-    MethodInfo {
-        name: "firewall::PutQemuRulesByPos",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
+    MethodInfo::new(
+        "firewall::GetClusterFirewall",
+        Method::Get,
+        "/cluster/firewall",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetAliases",
+        Method::Get,
+        "/cluster/firewall/aliases",
+        probe::<Vec<crate::AliasInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostAliases",
+        Method::Post,
+        "/cluster/firewall/aliases",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteAliasesByName",
+        Method::Delete,
+        "/cluster/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetAliasesByName",
+        Method::Get,
+        "/cluster/firewall/aliases/{name}",
+        probe::<crate::AliasInfo>,
+    ),
+    MethodInfo::new(
+        "firewall::PutAliasesByName",
+        Method::Put,
+        "/cluster/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetGroups",
+        Method::Get,
+        "/cluster/firewall/groups",
+        probe::<Vec<crate::SecurityGroupInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostGroups",
+        Method::Post,
+        "/cluster/firewall/groups",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteGroupsByGroup",
+        Method::Delete,
+        "/cluster/firewall/groups/{group}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetGroupsByGroup",
+        Method::Get,
+        "/cluster/firewall/groups/{group}",
+        probe::<Vec<GetGroupsByGroupItem>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostGroupsByGroup",
+        Method::Post,
+        "/cluster/firewall/groups/{group}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteGroupsByPos",
+        Method::Delete,
+        "/cluster/firewall/groups/{group}/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetGroupsByPos",
+        Method::Get,
+        "/cluster/firewall/groups/{group}/{pos}",
+        probe::<GetGroupsByGroupItem>,
+    ),
+    MethodInfo::new(
+        "firewall::PutGroupsByPos",
+        Method::Put,
+        "/cluster/firewall/groups/{group}/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetIpset",
+        Method::Get,
+        "/cluster/firewall/ipset",
+        probe::<Vec<crate::IpSetInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostIpset",
+        Method::Post,
+        "/cluster/firewall/ipset",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteIpsetByName",
+        Method::Delete,
+        "/cluster/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetIpsetByName",
+        Method::Get,
+        "/cluster/firewall/ipset/{name}",
+        probe::<Vec<crate::IpSetEntry>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostIpsetByName",
+        Method::Post,
+        "/cluster/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteIpsetByCidr",
+        Method::Delete,
+        "/cluster/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetIpsetByCidr",
+        Method::Get,
+        "/cluster/firewall/ipset/{name}/{cidr}",
+        probe::<crate::IpSetEntry>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "firewall::PutIpsetByCidr",
+        Method::Put,
+        "/cluster/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetMacros",
+        Method::Get,
+        "/cluster/firewall/macros",
+        probe::<Vec<crate::FirewallMacro>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetClusterFirewallOptions",
+        Method::Get,
+        "/cluster/firewall/options",
+        probe::<GetClusterFirewallOptionsAnswer>,
+    ),
+    MethodInfo::new(
+        "firewall::PutClusterFirewallOptions",
+        Method::Put,
+        "/cluster/firewall/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetRefs",
+        Method::Get,
+        "/cluster/firewall/refs",
+        probe::<Vec<crate::FirewallReference>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetClusterFirewallRules",
+        Method::Get,
+        "/cluster/firewall/rules",
+        probe::<Vec<GetGroupsByGroupItem>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostClusterFirewallRules",
+        Method::Post,
+        "/cluster/firewall/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteClusterFirewallRulesByPos",
+        Method::Delete,
+        "/cluster/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetClusterFirewallRulesByPos",
+        Method::Get,
+        "/cluster/firewall/rules/{pos}",
+        probe::<GetGroupsByGroupItem>,
+    ),
+    MethodInfo::new(
+        "firewall::PutClusterFirewallRulesByPos",
+        Method::Put,
+        "/cluster/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetNodesFirewall",
+        Method::Get,
+        "/nodes/{node}/firewall",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetLog",
+        Method::Get,
+        "/nodes/{node}/firewall/log",
+        probe::<Vec<GetLogItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "firewall::GetNodesFirewallOptions",
+        Method::Get,
+        "/nodes/{node}/firewall/options",
+        probe::<GetNodesFirewallOptionsAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "firewall::PutNodesFirewallOptions",
+        Method::Put,
+        "/nodes/{node}/firewall/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetNodesFirewallRules",
+        Method::Get,
+        "/nodes/{node}/firewall/rules",
+        probe::<Vec<GetGroupsByGroupItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "firewall::PostNodesFirewallRules",
+        Method::Post,
+        "/nodes/{node}/firewall/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteNodesFirewallRulesByPos",
+        Method::Delete,
+        "/nodes/{node}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetNodesFirewallRulesByPos",
+        Method::Get,
+        "/nodes/{node}/firewall/rules/{pos}",
+        probe::<GetGroupsByGroupItem>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "firewall::PutNodesFirewallRulesByPos",
+        Method::Put,
+        "/nodes/{node}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxc",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetLxcAliases",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/aliases",
+        probe::<Vec<crate::AliasInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostLxcAliases",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/firewall/aliases",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteLxcAliasesByName",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcAliasesByName",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
+        probe::<crate::AliasInfo>,
+    ),
+    MethodInfo::new(
+        "firewall::PutLxcAliasesByName",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcIpset",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset",
+        probe::<Vec<crate::IpSetInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostLxcIpset",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteLxcIpsetByName",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcIpsetByName",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
+        probe::<Vec<crate::IpSetEntry>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostLxcIpsetByName",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteLxcIpsetByCidr",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcIpsetByCidr",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<crate::IpSetEntry>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "firewall::PutLxcIpsetByCidr",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcLog",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/log",
+        probe::<Vec<GetLogItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "firewall::GetLxcOptions",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/options",
+        probe::<GetLxcOptionsAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "firewall::PutLxcOptions",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/firewall/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcRefs",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/refs",
+        probe::<Vec<crate::FirewallReference>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetLxcRules",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/rules",
+        probe::<Vec<GetGroupsByGroupItem>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostLxcRules",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/firewall/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteLxcRulesByPos",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetLxcRulesByPos",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
+        probe::<GetGroupsByGroupItem>,
+    ),
+    MethodInfo::new(
+        "firewall::PutLxcRulesByPos",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemu",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetQemuAliases",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/aliases",
+        probe::<Vec<crate::AliasInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostQemuAliases",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/firewall/aliases",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteQemuAliasesByName",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuAliasesByName",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
+        probe::<crate::AliasInfo>,
+    ),
+    MethodInfo::new(
+        "firewall::PutQemuAliasesByName",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuIpset",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset",
+        probe::<Vec<crate::IpSetInfo>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostQemuIpset",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteQemuIpsetByName",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuIpsetByName",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+        probe::<Vec<crate::IpSetEntry>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostQemuIpsetByName",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteQemuIpsetByCidr",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuIpsetByCidr",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<crate::IpSetEntry>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "firewall::PutQemuIpsetByCidr",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuLog",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/log",
+        probe::<Vec<GetLogItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "firewall::GetQemuOptions",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/options",
+        probe::<GetLxcOptionsAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "firewall::PutQemuOptions",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/firewall/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuRefs",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/refs",
+        probe::<Vec<crate::FirewallReference>>,
+    ),
+    MethodInfo::new(
+        "firewall::GetQemuRules",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/rules",
+        probe::<Vec<GetGroupsByGroupItem>>,
+    ),
+    MethodInfo::new(
+        "firewall::PostQemuRules",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/firewall/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::DeleteQemuRulesByPos",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "firewall::GetQemuRulesByPos",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+        probe::<GetGroupsByGroupItem>,
+    ),
+    MethodInfo::new(
+        "firewall::PutQemuRulesByPos",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
 ];

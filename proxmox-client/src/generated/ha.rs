@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -140,6 +140,45 @@ impl Call for DeleteGroupsByGroup {
     }
 }
 
+crate::api::object!(GetGroupsByGroupAnswer);
+
+impl GetGroupsByGroupAnswer {
+    /// `comment`: 4096 bytes at most.
+    pub fn comment(&self) -> Option<String> {
+        self.0.get("comment")
+    }
+
+    /// `group`: format `pve-configid`.
+    pub fn group(&self) -> Option<String> {
+        self.0.get("group")
+    }
+
+    /// `nodes`: format `pve-ha-node-list`.
+    pub fn nodes(&self) -> Option<String> {
+        self.0.get("nodes")
+    }
+
+    /// `nofailback`.
+    pub fn nofailback(&self) -> Option<bool> {
+        self.0.get("nofailback")
+    }
+
+    /// `restricted`.
+    pub fn restricted(&self) -> Option<bool> {
+        self.0.get("restricted")
+    }
+
+    /// `type`: `group`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/ha/groups/{group}`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -159,7 +198,7 @@ impl GetGroupsByGroup {
 }
 
 impl Call for GetGroupsByGroup {
-    type Answer = serde_json::Value;
+    type Answer = GetGroupsByGroupAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -273,7 +312,7 @@ impl PostResources {
         Self(self.0.text("comment", value))
     }
 
-    /// `failback`: default `1`.
+    /// `failback`: default `1`; since 9.0.
     pub fn failback(self, value: bool) -> Self {
         Self(self.0.flag("failback", value))
     }
@@ -328,7 +367,7 @@ impl DeleteResourcesBySid {
         ))
     }
 
-    /// `purge`: default `1`.
+    /// `purge`: default `1`; since 9.1.
     pub fn purge(self, value: bool) -> Self {
         Self(self.0.flag("purge", value))
     }
@@ -447,7 +486,7 @@ impl PutResourcesBySid {
         Self(self.0.text("digest", value))
     }
 
-    /// `failback`: default `1`.
+    /// `failback`: default `1`; since 9.0.
     pub fn failback(self, value: bool) -> Self {
         Self(self.0.flag("failback", value))
     }
@@ -601,6 +640,8 @@ impl GetRulesItem {
 
 /// `GET /cluster/ha/rules`.
 ///
+/// Since 9.0.
+///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -631,6 +672,8 @@ impl Call for GetRules {
 }
 
 /// `POST /cluster/ha/rules`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/,[Sys.Console]]`.
 #[derive(Debug, Clone)]
@@ -683,6 +726,8 @@ impl Call for PostRules {
 
 /// `DELETE /cluster/ha/rules/{rule}`.
 ///
+/// Since 9.0.
+///
 /// Needs `[perm,/,[Sys.Console]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -722,6 +767,8 @@ impl GetRulesByRuleAnswer {
 
 /// `GET /cluster/ha/rules/{rule}`.
 ///
+/// Since 9.0.
+///
 /// Needs `[perm,/,[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -746,6 +793,8 @@ impl Call for GetRulesByRule {
 }
 
 /// `PUT /cluster/ha/rules/{rule}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/,[Sys.Console]]`.
 #[derive(Debug, Clone)]
@@ -821,13 +870,15 @@ impl GetStatus {
 }
 
 impl Call for GetStatus {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/ha/status/arm-ha`.
+///
+/// Since 9.1.
 ///
 /// Needs `[perm,/,[Sys.Console]]`.
 #[derive(Debug, Clone)]
@@ -848,85 +899,6 @@ impl Call for PostStatusArmHa {
     }
 }
 
-crate::api::object!(GetStatusCurrentItem);
-
-impl GetStatusCurrentItem {
-    /// `armed-state`: `armed`, `standby`, `disarming`, `disarmed`.
-    pub fn armed_state(&self) -> Option<String> {
-        self.0.get("armed-state")
-    }
-
-    /// `crm_state`.
-    pub fn crm_state(&self) -> Option<String> {
-        self.0.get("crm_state")
-    }
-
-    /// `failback`: default `1`.
-    pub fn failback(&self) -> Option<bool> {
-        self.0.get("failback")
-    }
-
-    /// `id`.
-    pub fn id(&self) -> Option<String> {
-        self.0.get("id")
-    }
-
-    /// `max_relocate`.
-    pub fn max_relocate(&self) -> Option<i64> {
-        self.0.get("max_relocate")
-    }
-
-    /// `max_restart`.
-    pub fn max_restart(&self) -> Option<i64> {
-        self.0.get("max_restart")
-    }
-
-    /// `node`.
-    pub fn node(&self) -> Option<String> {
-        self.0.get("node")
-    }
-
-    /// `quorate`.
-    pub fn quorate(&self) -> Option<bool> {
-        self.0.get("quorate")
-    }
-
-    /// `request_state`.
-    pub fn request_state(&self) -> Option<String> {
-        self.0.get("request_state")
-    }
-
-    /// `resource_mode`: `freeze`, `ignore`.
-    pub fn resource_mode(&self) -> Option<String> {
-        self.0.get("resource_mode")
-    }
-
-    /// `sid`.
-    pub fn sid(&self) -> Option<String> {
-        self.0.get("sid")
-    }
-
-    /// `state`.
-    pub fn state(&self) -> Option<String> {
-        self.0.get("state")
-    }
-
-    /// `status`.
-    pub fn status(&self) -> Option<String> {
-        self.0.get("status")
-    }
-
-    /// `timestamp`.
-    pub fn timestamp(&self) -> Option<i64> {
-        self.0.get("timestamp")
-    }
-
-    /// `type`: `quorum`, `master`, `lrm`, `service`, `fencing`.
-    pub fn type_(&self) -> Option<serde_json::Value> {
-        self.0.get("type")
-    }
-}
-
 /// `GET /cluster/ha/status/current`.
 ///
 /// Needs `[perm,/,[Sys.Audit]]`.
@@ -942,13 +914,15 @@ impl GetStatusCurrent {
 }
 
 impl Call for GetStatusCurrent {
-    type Answer = Vec<GetStatusCurrentItem>;
+    type Answer = Vec<crate::HaStatus>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/ha/status/disarm-ha`.
+///
+/// Since 9.1.
 ///
 /// Needs `[perm,/,[Sys.Console]]`.
 #[derive(Debug, Clone)]
@@ -991,7 +965,7 @@ impl GetStatusManagerStatus {
 }
 
 impl Call for GetStatusManagerStatus {
-    type Answer = Object;
+    type Answer = crate::HaManagerStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -999,234 +973,168 @@ impl Call for GetStatusManagerStatus {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "ha::Get",
-        method: Method::Get,
-        path: "/cluster/ha",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "ha::GetGroups",
-        method: Method::Get,
-        path: "/cluster/ha/groups",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetGroupsItem>>,
-    },
-    MethodInfo {
-        name: "ha::PostGroups",
-        method: Method::Post,
-        path: "/cluster/ha/groups",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::DeleteGroupsByGroup",
-        method: Method::Delete,
-        path: "/cluster/ha/groups/{group}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetGroupsByGroup",
-        method: Method::Get,
-        path: "/cluster/ha/groups/{group}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<serde_json::Value>,
-    },
-    MethodInfo {
-        name: "ha::PutGroupsByGroup",
-        method: Method::Put,
-        path: "/cluster/ha/groups/{group}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetResources",
-        method: Method::Get,
-        path: "/cluster/ha/resources",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetResourcesItem>>,
-    },
-    MethodInfo {
-        name: "ha::PostResources",
-        method: Method::Post,
-        path: "/cluster/ha/resources",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::DeleteResourcesBySid",
-        method: Method::Delete,
-        path: "/cluster/ha/resources/{sid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetResourcesBySid",
-        method: Method::Get,
-        path: "/cluster/ha/resources/{sid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetResourcesBySidAnswer>,
-    },
-    MethodInfo {
-        name: "ha::PutResourcesBySid",
-        method: Method::Put,
-        path: "/cluster/ha/resources/{sid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::PostResourcesMigrate",
-        method: Method::Post,
-        path: "/cluster/ha/resources/{sid}/migrate",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostResourcesMigrateAnswer>,
-    },
-    MethodInfo {
-        name: "ha::PostResourcesRelocate",
-        method: Method::Post,
-        path: "/cluster/ha/resources/{sid}/relocate",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostResourcesRelocateAnswer>,
-    },
-    MethodInfo {
-        name: "ha::GetRules",
-        method: Method::Get,
-        path: "/cluster/ha/rules",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetRulesItem>>,
-    },
-    MethodInfo {
-        name: "ha::PostRules",
-        method: Method::Post,
-        path: "/cluster/ha/rules",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::DeleteRulesByRule",
-        method: Method::Delete,
-        path: "/cluster/ha/rules/{rule}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetRulesByRule",
-        method: Method::Get,
-        path: "/cluster/ha/rules/{rule}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetRulesByRuleAnswer>,
-    },
-    MethodInfo {
-        name: "ha::PutRulesByRule",
-        method: Method::Put,
-        path: "/cluster/ha/rules/{rule}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetStatus",
-        method: Method::Get,
-        path: "/cluster/ha/status",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "ha::PostStatusArmHa",
-        method: Method::Post,
-        path: "/cluster/ha/status/arm-ha",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetStatusCurrent",
-        method: Method::Get,
-        path: "/cluster/ha/status/current",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetStatusCurrentItem>>,
-    },
-    MethodInfo {
-        name: "ha::PostStatusDisarmHa",
-        method: Method::Post,
-        path: "/cluster/ha/status/disarm-ha",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "ha::GetStatusManagerStatus",
-        method: Method::Get,
-        path: "/cluster/ha/status/manager_status",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
+    MethodInfo::new("ha::Get", Method::Get, "/cluster/ha", probe::<Vec<GetItem>>),
+    MethodInfo::new(
+        "ha::GetGroups",
+        Method::Get,
+        "/cluster/ha/groups",
+        probe::<Vec<GetGroupsItem>>,
+    ),
+    MethodInfo::new(
+        "ha::PostGroups",
+        Method::Post,
+        "/cluster/ha/groups",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::DeleteGroupsByGroup",
+        Method::Delete,
+        "/cluster/ha/groups/{group}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetGroupsByGroup",
+        Method::Get,
+        "/cluster/ha/groups/{group}",
+        probe::<GetGroupsByGroupAnswer>,
+    ),
+    MethodInfo::new(
+        "ha::PutGroupsByGroup",
+        Method::Put,
+        "/cluster/ha/groups/{group}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetResources",
+        Method::Get,
+        "/cluster/ha/resources",
+        probe::<Vec<GetResourcesItem>>,
+    ),
+    MethodInfo::new(
+        "ha::PostResources",
+        Method::Post,
+        "/cluster/ha/resources",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::DeleteResourcesBySid",
+        Method::Delete,
+        "/cluster/ha/resources/{sid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetResourcesBySid",
+        Method::Get,
+        "/cluster/ha/resources/{sid}",
+        probe::<GetResourcesBySidAnswer>,
+    ),
+    MethodInfo::new(
+        "ha::PutResourcesBySid",
+        Method::Put,
+        "/cluster/ha/resources/{sid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::PostResourcesMigrate",
+        Method::Post,
+        "/cluster/ha/resources/{sid}/migrate",
+        probe::<PostResourcesMigrateAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ha::PostResourcesRelocate",
+        Method::Post,
+        "/cluster/ha/resources/{sid}/relocate",
+        probe::<PostResourcesRelocateAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "ha::GetRules",
+        Method::Get,
+        "/cluster/ha/rules",
+        probe::<Vec<GetRulesItem>>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "ha::PostRules",
+        Method::Post,
+        "/cluster/ha/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::DeleteRulesByRule",
+        Method::Delete,
+        "/cluster/ha/rules/{rule}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetRulesByRule",
+        Method::Get,
+        "/cluster/ha/rules/{rule}",
+        probe::<GetRulesByRuleAnswer>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "ha::PutRulesByRule",
+        Method::Put,
+        "/cluster/ha/rules/{rule}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetStatus",
+        Method::Get,
+        "/cluster/ha/status",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "ha::PostStatusArmHa",
+        Method::Post,
+        "/cluster/ha/status/arm-ha",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetStatusCurrent",
+        Method::Get,
+        "/cluster/ha/status/current",
+        probe::<Vec<crate::HaStatus>>,
+    ),
+    MethodInfo::new(
+        "ha::PostStatusDisarmHa",
+        Method::Post,
+        "/cluster/ha/status/disarm-ha",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "ha::GetStatusManagerStatus",
+        Method::Get,
+        "/cluster/ha/status/manager_status",
+        probe::<crate::HaManagerStatus>,
+    ),
 ];

@@ -6,128 +6,9 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
-
-crate::api::object!(GetItem);
-
-impl GetItem {
-    /// `cpu`.
-    pub fn cpu(&self) -> Option<f64> {
-        self.0.get("cpu")
-    }
-
-    /// `cpus`.
-    pub fn cpus(&self) -> Option<f64> {
-        self.0.get("cpus")
-    }
-
-    /// `disk`: 0 or more.
-    pub fn disk(&self) -> Option<i64> {
-        self.0.get("disk")
-    }
-
-    /// `diskread`.
-    pub fn diskread(&self) -> Option<i64> {
-        self.0.get("diskread")
-    }
-
-    /// `diskwrite`.
-    pub fn diskwrite(&self) -> Option<i64> {
-        self.0.get("diskwrite")
-    }
-
-    /// `lock`.
-    pub fn lock(&self) -> Option<String> {
-        self.0.get("lock")
-    }
-
-    /// `maxdisk`.
-    pub fn maxdisk(&self) -> Option<i64> {
-        self.0.get("maxdisk")
-    }
-
-    /// `maxmem`.
-    pub fn maxmem(&self) -> Option<i64> {
-        self.0.get("maxmem")
-    }
-
-    /// `maxswap`.
-    pub fn maxswap(&self) -> Option<i64> {
-        self.0.get("maxswap")
-    }
-
-    /// `mem`.
-    pub fn mem(&self) -> Option<i64> {
-        self.0.get("mem")
-    }
-
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-
-    /// `netin`.
-    pub fn netin(&self) -> Option<i64> {
-        self.0.get("netin")
-    }
-
-    /// `netout`.
-    pub fn netout(&self) -> Option<i64> {
-        self.0.get("netout")
-    }
-
-    /// `pressurecpusome`.
-    pub fn pressurecpusome(&self) -> Option<f64> {
-        self.0.get("pressurecpusome")
-    }
-
-    /// `pressureiofull`.
-    pub fn pressureiofull(&self) -> Option<f64> {
-        self.0.get("pressureiofull")
-    }
-
-    /// `pressureiosome`.
-    pub fn pressureiosome(&self) -> Option<f64> {
-        self.0.get("pressureiosome")
-    }
-
-    /// `pressurememoryfull`.
-    pub fn pressurememoryfull(&self) -> Option<f64> {
-        self.0.get("pressurememoryfull")
-    }
-
-    /// `pressurememorysome`.
-    pub fn pressurememorysome(&self) -> Option<f64> {
-        self.0.get("pressurememorysome")
-    }
-
-    /// `status`: `stopped`, `running`.
-    pub fn status(&self) -> Option<String> {
-        self.0.get("status")
-    }
-
-    /// `tags`.
-    pub fn tags(&self) -> Option<String> {
-        self.0.get("tags")
-    }
-
-    /// `template`: default `0`.
-    pub fn template(&self) -> Option<bool> {
-        self.0.get("template")
-    }
-
-    /// `uptime`.
-    pub fn uptime(&self) -> Option<i64> {
-        self.0.get("uptime")
-    }
-
-    /// `vmid`: 100 to 999999999; format `pve-vmid`.
-    pub fn vmid(&self) -> Option<i64> {
-        self.0.get("vmid")
-    }
-}
 
 /// `GET /nodes/{node}/lxc`.
 ///
@@ -144,7 +25,7 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<GetItem>;
+    type Answer = Vec<crate::LxcStatus>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -212,22 +93,22 @@ impl Post {
         Self(self.0.text("description", value))
     }
 
-    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`.
+    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
     pub fn dev(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("dev", index, 255, value))
     }
 
-    /// `entrypoint`: default `/sbin/init`.
+    /// `entrypoint`: default `/sbin/init`; since 9.1.
     pub fn entrypoint(self, value: &str) -> Self {
         Self(self.0.text("entrypoint", value))
     }
 
-    /// `env`.
+    /// `env`: since 9.1.
     pub fn env(self, value: &str) -> Self {
         Self(self.0.text("env", value))
     }
 
-    /// `features`: property string of `force_rw_sys`, `fuse`, `keyctl`, `mknod`, `mount`, `nesting`.
+    /// `features`: property string of `force_rw_sys`, `fuse`, `keyctl`, `mknod`, `mount`, `nesting`. Some values only for `root@pam`.
     pub fn features(self, value: &str) -> Self {
         Self(self.0.text("features", value))
     }
@@ -237,12 +118,12 @@ impl Post {
         Self(self.0.flag("force", value))
     }
 
-    /// `ha-managed`: default `0`.
+    /// `ha-managed`: default `0`; since 9.1.
     pub fn ha_managed(self, value: bool) -> Self {
         Self(self.0.flag("ha-managed", value))
     }
 
-    /// `hookscript`: format `pve-volume-id`.
+    /// `hookscript`: format `pve-volume-id`. Only for `root@pam`.
     pub fn hookscript(self, value: &str) -> Self {
         Self(self.0.text("hookscript", value))
     }
@@ -267,7 +148,7 @@ impl Post {
         Self(self.0.integer("memory", value))
     }
 
-    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
+    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
     pub fn mp(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("mp", index, 255, value))
     }
@@ -292,7 +173,7 @@ impl Post {
         Self(self.0.text("ostype", value))
     }
 
-    /// `password`: 5 bytes or more.
+    /// `password`: 5 bytes or more. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -312,7 +193,7 @@ impl Post {
         Self(self.0.flag("restore", value))
     }
 
-    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
+    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
     pub fn rootfs(self, value: &str) -> Self {
         Self(self.0.text("rootfs", value))
     }
@@ -430,15 +311,6 @@ impl Call for DeleteByVmid {
     }
 }
 
-crate::api::object!(GetByVmidItem);
-
-impl GetByVmidItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
-
 /// `GET /nodes/{node}/lxc/{vmid}`.
 ///
 /// Any user.
@@ -458,7 +330,7 @@ impl GetByVmid {
 }
 
 impl Call for GetByVmid {
-    type Answer = Vec<GetByVmidItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -532,180 +404,6 @@ impl Call for PostClone {
     }
 }
 
-crate::api::object!(GetConfigAnswer);
-
-impl GetConfigAnswer {
-    /// `arch`: `amd64`, `i386`, `arm64`, `armhf`, `riscv32`, `riscv64`; default `amd64`.
-    pub fn arch(&self) -> Option<String> {
-        self.0.get("arch")
-    }
-
-    /// `cmode`: `shell`, `console`, `tty`; default `tty`.
-    pub fn cmode(&self) -> Option<String> {
-        self.0.get("cmode")
-    }
-
-    /// `console`: default `1`.
-    pub fn console(&self) -> Option<bool> {
-        self.0.get("console")
-    }
-
-    /// `cores`: 1 to 8192.
-    pub fn cores(&self) -> Option<i64> {
-        self.0.get("cores")
-    }
-
-    /// `cpulimit`: 0 to 8192; default `0`.
-    pub fn cpulimit(&self) -> Option<f64> {
-        self.0.get("cpulimit")
-    }
-
-    /// `cpuunits`: 0 to 500000; default `cgroup v1: 1024, cgroup v2: 100`.
-    pub fn cpuunits(&self) -> Option<i64> {
-        self.0.get("cpuunits")
-    }
-
-    /// `debug`: default `0`.
-    pub fn debug(&self) -> Option<bool> {
-        self.0.get("debug")
-    }
-
-    /// `description`: 8192 bytes at most.
-    pub fn description(&self) -> Option<String> {
-        self.0.get("description")
-    }
-
-    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`.
-    pub fn dev(&self, index: u16) -> Option<String> {
-        self.0.get(&format!("dev{index}"))
-    }
-
-    /// `digest`.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `entrypoint`: default `/sbin/init`.
-    pub fn entrypoint(&self) -> Option<String> {
-        self.0.get("entrypoint")
-    }
-
-    /// `env`.
-    pub fn env(&self) -> Option<String> {
-        self.0.get("env")
-    }
-
-    /// `features`: property string of `force_rw_sys`, `fuse`, `keyctl`, `mknod`, `mount`, `nesting`.
-    pub fn features(&self) -> Option<String> {
-        self.0.get("features")
-    }
-
-    /// `hookscript`: format `pve-volume-id`.
-    pub fn hookscript(&self) -> Option<String> {
-        self.0.get("hookscript")
-    }
-
-    /// `hostname`: 255 bytes at most; format `dns-name`.
-    pub fn hostname(&self) -> Option<String> {
-        self.0.get("hostname")
-    }
-
-    /// `lock`: `backup`, `create`, `destroyed`, `disk`, `fstrim`, `migrate`, `mounted`, `rollback`, `snapshot`, `snapshot-delete`.
-    pub fn lock(&self) -> Option<String> {
-        self.0.get("lock")
-    }
-
-    /// `lxc`.
-    pub fn lxc(&self) -> Option<serde_json::Value> {
-        self.0.get("lxc")
-    }
-
-    /// `memory`: 16 or more; default `512`.
-    pub fn memory(&self) -> Option<i64> {
-        self.0.get("memory")
-    }
-
-    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
-    pub fn mp(&self, index: u16) -> Option<String> {
-        self.0.get(&format!("mp{index}"))
-    }
-
-    /// `nameserver`: format `lxc-ip-with-ll-iface-list`.
-    pub fn nameserver(&self) -> Option<String> {
-        self.0.get("nameserver")
-    }
-
-    /// `net[n]`: property string of `bridge`, `firewall`, `gw`, `gw6`, `host-managed`, `hwaddr`, `ip`, `ip6`, `link_down`, `mtu`, `name`, `rate`, `tag`, `trunks`, `type`.
-    pub fn net(&self, index: u16) -> Option<String> {
-        self.0.get(&format!("net{index}"))
-    }
-
-    /// `onboot`: default `0`.
-    pub fn onboot(&self) -> Option<bool> {
-        self.0.get("onboot")
-    }
-
-    /// `ostype`: `debian`, `devuan`, `ubuntu`, `centos`, `fedora`, `opensuse`, `archlinux`, `alpine`, `gentoo`, `nixos`, `unmanaged`.
-    pub fn ostype(&self) -> Option<String> {
-        self.0.get("ostype")
-    }
-
-    /// `protection`: default `0`.
-    pub fn protection(&self) -> Option<bool> {
-        self.0.get("protection")
-    }
-
-    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
-    pub fn rootfs(&self) -> Option<String> {
-        self.0.get("rootfs")
-    }
-
-    /// `searchdomain`: format `dns-name-list`.
-    pub fn searchdomain(&self) -> Option<String> {
-        self.0.get("searchdomain")
-    }
-
-    /// `startup`: format `pve-startup-order`.
-    pub fn startup(&self) -> Option<String> {
-        self.0.get("startup")
-    }
-
-    /// `swap`: 0 or more; default `512`.
-    pub fn swap(&self) -> Option<i64> {
-        self.0.get("swap")
-    }
-
-    /// `tags`: format `pve-tag-list`.
-    pub fn tags(&self) -> Option<String> {
-        self.0.get("tags")
-    }
-
-    /// `template`: default `0`.
-    pub fn template(&self) -> Option<bool> {
-        self.0.get("template")
-    }
-
-    /// `timezone`: format `pve-ct-timezone`.
-    pub fn timezone(&self) -> Option<String> {
-        self.0.get("timezone")
-    }
-
-    /// `tty`: 0 to 6; default `2`.
-    pub fn tty(&self) -> Option<i64> {
-        self.0.get("tty")
-    }
-
-    /// `unprivileged`: default `0`.
-    pub fn unprivileged(&self) -> Option<bool> {
-        self.0.get("unprivileged")
-    }
-
-    /// `unused[n]`: property string of `volume`.
-    pub fn unused(&self, index: u16) -> Option<String> {
-        self.0.get(&format!("unused{index}"))
-    }
-}
-
 /// `GET /nodes/{node}/lxc/{vmid}/config`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Audit]]`.
@@ -735,7 +433,7 @@ impl GetConfig {
 }
 
 impl Call for GetConfig {
-    type Answer = GetConfigAnswer;
+    type Answer = crate::LxcConfig;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -744,6 +442,8 @@ impl Call for GetConfig {
 /// `PUT /nodes/{node}/lxc/{vmid}/config`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Config.Disk,VM.Config.CPU,VM.Config.Memory,VM.Config.Network,VM.Config.Options],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutConfig(Builder);
@@ -803,7 +503,7 @@ impl PutConfig {
         Self(self.0.text("description", value))
     }
 
-    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`.
+    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
     pub fn dev(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("dev", index, 255, value))
     }
@@ -813,22 +513,22 @@ impl PutConfig {
         Self(self.0.text("digest", value))
     }
 
-    /// `entrypoint`: default `/sbin/init`.
+    /// `entrypoint`: default `/sbin/init`; since 9.1.
     pub fn entrypoint(self, value: &str) -> Self {
         Self(self.0.text("entrypoint", value))
     }
 
-    /// `env`.
+    /// `env`: since 9.1.
     pub fn env(self, value: &str) -> Self {
         Self(self.0.text("env", value))
     }
 
-    /// `features`: property string of `force_rw_sys`, `fuse`, `keyctl`, `mknod`, `mount`, `nesting`.
+    /// `features`: property string of `force_rw_sys`, `fuse`, `keyctl`, `mknod`, `mount`, `nesting`. Some values only for `root@pam`.
     pub fn features(self, value: &str) -> Self {
         Self(self.0.text("features", value))
     }
 
-    /// `hookscript`: format `pve-volume-id`.
+    /// `hookscript`: format `pve-volume-id`. Only for `root@pam`.
     pub fn hookscript(self, value: &str) -> Self {
         Self(self.0.text("hookscript", value))
     }
@@ -848,7 +548,7 @@ impl PutConfig {
         Self(self.0.integer("memory", value))
     }
 
-    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
+    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
     pub fn mp(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("mp", index, 255, value))
     }
@@ -883,7 +583,7 @@ impl PutConfig {
         Self(self.0.text("revert", value))
     }
 
-    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`.
+    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
     pub fn rootfs(self, value: &str) -> Self {
         Self(self.0.text("rootfs", value))
     }
@@ -1038,6 +738,8 @@ impl GetInterfacesItem {
 
 /// `GET /nodes/{node}/lxc/{vmid}/interfaces`.
 ///
+/// Since 8.1.
+///
 /// Needs `[perm,/vms/{vmid},[VM.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1111,6 +813,8 @@ impl GetMigrateAnswer {
 }
 
 /// `GET /nodes/{node}/lxc/{vmid}/migrate`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Migrate]]`.
 #[derive(Debug, Clone)]
@@ -1256,7 +960,7 @@ impl Call for PostMoveVolume {
     }
 }
 
-crate::api::object!(PostMtunnelAnswer);
+crate::api::object!(PostMtunnelAnswer, ["ticket"]);
 
 impl PostMtunnelAnswer {
     /// `socket`.
@@ -1265,7 +969,7 @@ impl PostMtunnelAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -1332,7 +1036,7 @@ impl GetMtunnelwebsocketAnswer {
 pub struct GetMtunnelwebsocket(Builder);
 
 impl GetMtunnelwebsocket {
-    /// The call with what it needs: `socket`; `ticket`.
+    /// The call with what it needs: `socket`; `ticket`. Secret.
     pub fn new(node: &str, vmid: i64, socket: &str, ticket: &str) -> Self {
         Self(
             Builder::new(
@@ -1350,30 +1054,6 @@ impl Call for GetMtunnelwebsocket {
     type Answer = GetMtunnelwebsocketAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetPendingItem);
-
-impl GetPendingItem {
-    /// `delete`: 0 to 2.
-    pub fn delete(&self) -> Option<i64> {
-        self.0.get("delete")
-    }
-
-    /// `key`.
-    pub fn key(&self) -> Option<String> {
-        self.0.get("key")
-    }
-
-    /// `pending`.
-    pub fn pending(&self) -> Option<String> {
-        self.0.get("pending")
-    }
-
-    /// `value`.
-    pub fn value(&self) -> Option<String> {
-        self.0.get("value")
     }
 }
 
@@ -1396,7 +1076,7 @@ impl GetPending {
 }
 
 impl Call for GetPending {
-    type Answer = Vec<GetPendingItem>;
+    type Answer = Vec<crate::PendingEntry>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1410,7 +1090,7 @@ impl Call for GetPending {
 pub struct PostRemoteMigrate(Builder);
 
 impl PostRemoteMigrate {
-    /// The call with what it needs: `target-bridge`: format `bridge-pair-list`; `target-endpoint`: format `proxmox-remote`; `target-storage`: format `storage-pair-list`.
+    /// The call with what it needs: `target-bridge`: format `bridge-pair-list`; `target-endpoint`: format `proxmox-remote`. Secret; `target-storage`: format `storage-pair-list`.
     pub fn new(
         node: &str,
         vmid: i64,
@@ -1572,33 +1252,9 @@ impl GetRrddata {
 }
 
 impl Call for GetRrddata {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::metrics::GuestSample>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetSnapshotItem);
-
-impl GetSnapshotItem {
-    /// `description`.
-    pub fn description(&self) -> Option<String> {
-        self.0.get("description")
-    }
-
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-
-    /// `parent`.
-    pub fn parent(&self) -> Option<String> {
-        self.0.get("parent")
-    }
-
-    /// `snaptime`.
-    pub fn snaptime(&self) -> Option<i64> {
-        self.0.get("snaptime")
     }
 }
 
@@ -1621,7 +1277,7 @@ impl GetSnapshot {
 }
 
 impl Call for GetSnapshot {
-    type Answer = Vec<GetSnapshotItem>;
+    type Answer = Vec<crate::Snapshot>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1709,7 +1365,7 @@ impl GetSnapshotBySnapname {
 }
 
 impl Call for GetSnapshotBySnapname {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1734,7 +1390,7 @@ impl GetSnapshotConfig {
 }
 
 impl Call for GetSnapshotConfig {
-    type Answer = Object;
+    type Answer = crate::LxcConfig;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1800,7 +1456,7 @@ impl Call for PostSnapshotRollback {
     }
 }
 
-crate::api::object!(PostSpiceproxyAnswer);
+crate::api::object!(PostSpiceproxyAnswer, ["password"]);
 
 impl PostSpiceproxyAnswer {
     /// `host`.
@@ -1809,7 +1465,7 @@ impl PostSpiceproxyAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -1878,133 +1534,9 @@ impl GetStatus {
 }
 
 impl Call for GetStatus {
-    type Answer = Vec<GetByVmidItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetStatusCurrentAnswer);
-
-impl GetStatusCurrentAnswer {
-    /// `cpu`.
-    pub fn cpu(&self) -> Option<f64> {
-        self.0.get("cpu")
-    }
-
-    /// `cpus`.
-    pub fn cpus(&self) -> Option<f64> {
-        self.0.get("cpus")
-    }
-
-    /// `disk`: 0 or more.
-    pub fn disk(&self) -> Option<i64> {
-        self.0.get("disk")
-    }
-
-    /// `diskread`.
-    pub fn diskread(&self) -> Option<i64> {
-        self.0.get("diskread")
-    }
-
-    /// `diskwrite`.
-    pub fn diskwrite(&self) -> Option<i64> {
-        self.0.get("diskwrite")
-    }
-
-    /// `ha`.
-    pub fn ha(&self) -> Option<serde_json::Value> {
-        self.0.get("ha")
-    }
-
-    /// `lock`.
-    pub fn lock(&self) -> Option<String> {
-        self.0.get("lock")
-    }
-
-    /// `maxdisk`.
-    pub fn maxdisk(&self) -> Option<i64> {
-        self.0.get("maxdisk")
-    }
-
-    /// `maxmem`.
-    pub fn maxmem(&self) -> Option<i64> {
-        self.0.get("maxmem")
-    }
-
-    /// `maxswap`.
-    pub fn maxswap(&self) -> Option<i64> {
-        self.0.get("maxswap")
-    }
-
-    /// `mem`.
-    pub fn mem(&self) -> Option<i64> {
-        self.0.get("mem")
-    }
-
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-
-    /// `netin`.
-    pub fn netin(&self) -> Option<i64> {
-        self.0.get("netin")
-    }
-
-    /// `netout`.
-    pub fn netout(&self) -> Option<i64> {
-        self.0.get("netout")
-    }
-
-    /// `pressurecpusome`.
-    pub fn pressurecpusome(&self) -> Option<f64> {
-        self.0.get("pressurecpusome")
-    }
-
-    /// `pressureiofull`.
-    pub fn pressureiofull(&self) -> Option<f64> {
-        self.0.get("pressureiofull")
-    }
-
-    /// `pressureiosome`.
-    pub fn pressureiosome(&self) -> Option<f64> {
-        self.0.get("pressureiosome")
-    }
-
-    /// `pressurememoryfull`.
-    pub fn pressurememoryfull(&self) -> Option<f64> {
-        self.0.get("pressurememoryfull")
-    }
-
-    /// `pressurememorysome`.
-    pub fn pressurememorysome(&self) -> Option<f64> {
-        self.0.get("pressurememorysome")
-    }
-
-    /// `status`: `stopped`, `running`.
-    pub fn status(&self) -> Option<String> {
-        self.0.get("status")
-    }
-
-    /// `tags`.
-    pub fn tags(&self) -> Option<String> {
-        self.0.get("tags")
-    }
-
-    /// `template`: default `0`.
-    pub fn template(&self) -> Option<bool> {
-        self.0.get("template")
-    }
-
-    /// `uptime`.
-    pub fn uptime(&self) -> Option<i64> {
-        self.0.get("uptime")
-    }
-
-    /// `vmid`: 100 to 999999999; format `pve-vmid`.
-    pub fn vmid(&self) -> Option<i64> {
-        self.0.get("vmid")
     }
 }
 
@@ -2027,7 +1559,7 @@ impl GetStatusCurrent {
 }
 
 impl Call for GetStatusCurrent {
-    type Answer = GetStatusCurrentAnswer;
+    type Answer = crate::LxcStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2145,7 +1677,7 @@ impl PostStatusStart {
         Self(self.0.flag("debug", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2175,12 +1707,12 @@ impl PostStatusStop {
         ))
     }
 
-    /// `overrule-shutdown`: default `0`.
+    /// `overrule-shutdown`: default `0`; since 8.2.
     pub fn overrule_shutdown(self, value: bool) -> Self {
         Self(self.0.flag("overrule-shutdown", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2243,7 +1775,7 @@ impl Call for PostTemplate {
     }
 }
 
-crate::api::object!(PostTermproxyAnswer);
+crate::api::object!(PostTermproxyAnswer, ["ticket"]);
 
 impl PostTermproxyAnswer {
     /// `port`.
@@ -2252,7 +1784,7 @@ impl PostTermproxyAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -2292,7 +1824,7 @@ impl Call for PostTermproxy {
     }
 }
 
-crate::api::object!(PostVncproxyAnswer);
+crate::api::object!(PostVncproxyAnswer, ["password", "ticket"]);
 
 impl PostVncproxyAnswer {
     /// `cert`.
@@ -2301,7 +1833,7 @@ impl PostVncproxyAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -2311,7 +1843,7 @@ impl PostVncproxyAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -2383,7 +1915,7 @@ impl GetVncwebsocketAnswer {
 pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
-    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most.
+    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
     pub fn new(node: &str, vmid: i64, port: i64, vncticket: &str) -> Self {
         Self(
             Builder::new(
@@ -2406,394 +1938,330 @@ impl Call for GetVncwebsocket {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "lxc::Get",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "lxc::Post",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::DeleteByVmid",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::GetByVmid",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetByVmidItem>>,
-    },
-    MethodInfo {
-        name: "lxc::PostClone",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/clone",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::GetConfig",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/config",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetConfigAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::PutConfig",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "lxc::GetFeature",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/feature",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetFeatureAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetInterfaces",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/interfaces",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetInterfacesItem>>,
-    },
-    MethodInfo {
-        name: "lxc::GetMigrate",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetMigrateAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::PostMigrate",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostMoveVolume",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/move_volume",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostMtunnel",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/mtunnel",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostMtunnelAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetMtunnelwebsocket",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/mtunnelwebsocket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetMtunnelwebsocketAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetPending",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/pending",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetPendingItem>>,
-    },
-    MethodInfo {
-        name: "lxc::PostRemoteMigrate",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/remote_migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PutResize",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/resize",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::GetRrd",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/rrd",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetRrdAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetRrddata",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/rrddata",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "lxc::GetSnapshot",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetSnapshotItem>>,
-    },
-    MethodInfo {
-        name: "lxc::PostSnapshot",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::DeleteSnapshotBySnapname",
-        method: Method::Delete,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::GetSnapshotBySnapname",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "lxc::GetSnapshotConfig",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "lxc::PutSnapshotConfig",
-        method: Method::Put,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "lxc::PostSnapshotRollback",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostSpiceproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/spiceproxy",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<PostSpiceproxyAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/status",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetByVmidItem>>,
-    },
-    MethodInfo {
-        name: "lxc::GetStatusCurrent",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/status/current",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetStatusCurrentAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusReboot",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/reboot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusResume",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/resume",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusShutdown",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/shutdown",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusStart",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/start",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusStop",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/stop",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostStatusSuspend",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/status/suspend",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "lxc::PostTemplate",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/template",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "lxc::PostTermproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/termproxy",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostTermproxyAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::PostVncproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/lxc/{vmid}/vncproxy",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostVncproxyAnswer>,
-    },
-    MethodInfo {
-        name: "lxc::GetVncwebsocket",
-        method: Method::Get,
-        path: "/nodes/{node}/lxc/{vmid}/vncwebsocket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVncwebsocketAnswer>,
-    },
+    MethodInfo::new(
+        "lxc::Get",
+        Method::Get,
+        "/nodes/{node}/lxc",
+        probe::<Vec<crate::LxcStatus>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "lxc::Post",
+        Method::Post,
+        "/nodes/{node}/lxc",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .secrets(&["password"])
+    .root_parameters(&["dev[n]", "hookscript"]),
+    MethodInfo::new(
+        "lxc::DeleteByVmid",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::GetByVmid",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "lxc::PostClone",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/clone",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::GetConfig",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/config",
+        probe::<crate::LxcConfig>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "lxc::PutConfig",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/config",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing)
+    .root_parameters(&["dev[n]", "hookscript"]),
+    MethodInfo::new(
+        "lxc::GetFeature",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/feature",
+        probe::<GetFeatureAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "lxc::GetInterfaces",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/interfaces",
+        probe::<Vec<GetInterfacesItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "lxc::GetMigrate",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/migrate",
+        probe::<GetMigrateAnswer>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "lxc::PostMigrate",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/migrate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostMoveVolume",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/move_volume",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostMtunnel",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/mtunnel",
+        probe::<PostMtunnelAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "lxc::GetMtunnelwebsocket",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/mtunnelwebsocket",
+        probe::<GetMtunnelwebsocketAnswer>,
+    )
+    .secrets(&["ticket"]),
+    MethodInfo::new(
+        "lxc::GetPending",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/pending",
+        probe::<Vec<crate::PendingEntry>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "lxc::PostRemoteMigrate",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/remote_migrate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .secrets(&["target-endpoint"]),
+    MethodInfo::new(
+        "lxc::PutResize",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/resize",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::GetRrd",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/rrd",
+        probe::<GetRrdAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "lxc::GetRrddata",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/rrddata",
+        probe::<Vec<crate::metrics::GuestSample>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "lxc::GetSnapshot",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/snapshot",
+        probe::<Vec<crate::Snapshot>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "lxc::PostSnapshot",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/snapshot",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::DeleteSnapshotBySnapname",
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::GetSnapshotBySnapname",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "lxc::GetSnapshotConfig",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
+        probe::<crate::LxcConfig>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "lxc::PutSnapshotConfig",
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "lxc::PostSnapshotRollback",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostSpiceproxy",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/spiceproxy",
+        probe::<PostSpiceproxyAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "lxc::GetStatus",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/status",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "lxc::GetStatusCurrent",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/status/current",
+        probe::<crate::LxcStatus>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "lxc::PostStatusReboot",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/reboot",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostStatusResume",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/resume",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostStatusShutdown",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/shutdown",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostStatusStart",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/start",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "lxc::PostStatusStop",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/stop",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "lxc::PostStatusSuspend",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/suspend",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "lxc::PostTemplate",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/template",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "lxc::PostTermproxy",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/termproxy",
+        probe::<PostTermproxyAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "lxc::PostVncproxy",
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/vncproxy",
+        probe::<PostVncproxyAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "lxc::GetVncwebsocket",
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}/vncwebsocket",
+        probe::<GetVncwebsocketAnswer>,
+    )
+    .secrets(&["vncticket"]),
 ];

@@ -6,11 +6,13 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
 /// `GET /cluster/mapping`.
+///
+/// Since 8.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -71,6 +73,8 @@ impl GetDirItem {
 
 /// `GET /cluster/mapping/dir`.
 ///
+/// Since 8.4.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -96,6 +100,8 @@ impl Call for GetDir {
 }
 
 /// `POST /cluster/mapping/dir`.
+///
+/// Since 8.4.
 ///
 /// Needs `[perm,/mapping/dir,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -127,6 +133,8 @@ impl Call for PostDir {
 
 /// `DELETE /cluster/mapping/dir/{id}`.
 ///
+/// Since 8.4.
+///
 /// Needs `[perm,/mapping/dir,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -150,7 +158,33 @@ impl Call for DeleteDirById {
     }
 }
 
+crate::api::object!(GetDirByIdAnswer);
+
+impl GetDirByIdAnswer {
+    /// `description`: 4096 bytes at most.
+    pub fn description(&self) -> Option<String> {
+        self.0.get("description")
+    }
+
+    /// `id`: format `pve-configid`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `map`.
+    pub fn map(&self) -> Option<Vec<String>> {
+        self.0.get("map")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/mapping/dir/{id}`.
+///
+/// Since 8.4.
 ///
 /// Needs `[or,[perm,/mapping/dir/{id},[Mapping.Use]],[perm,/mapping/dir/{id},[Mapping.Modify]],[perm,/mapping/dir/{id},[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
@@ -169,13 +203,15 @@ impl GetDirById {
 }
 
 impl Call for GetDirById {
-    type Answer = Object;
+    type Answer = GetDirByIdAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `PUT /cluster/mapping/dir/{id}`.
+///
+/// Since 8.4.
 ///
 /// Needs `[perm,/mapping/dir/{id},[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -222,6 +258,8 @@ impl Call for PutDirById {
 
 /// `GET /cluster/mapping/pci`.
 ///
+/// Since 8.0.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -248,6 +286,8 @@ impl Call for GetPci {
 
 /// `POST /cluster/mapping/pci`.
 ///
+/// Since 8.0.
+///
 /// Needs `[perm,/mapping/pci,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -268,7 +308,7 @@ impl PostPci {
         Self(self.0.text("description", value))
     }
 
-    /// `live-migration-capable`: default `0`.
+    /// `live-migration-capable`: default `0`; since 8.4.
     pub fn live_migration_capable(self, value: bool) -> Self {
         Self(self.0.flag("live-migration-capable", value))
     }
@@ -287,6 +327,8 @@ impl Call for PostPci {
 }
 
 /// `DELETE /cluster/mapping/pci/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/pci,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -311,7 +353,43 @@ impl Call for DeletePciById {
     }
 }
 
+crate::api::object!(GetPciByIdAnswer);
+
+impl GetPciByIdAnswer {
+    /// `description`: 4096 bytes at most.
+    pub fn description(&self) -> Option<String> {
+        self.0.get("description")
+    }
+
+    /// `id`: format `pve-configid`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `live-migration-capable`.
+    pub fn live_migration_capable(&self) -> Option<bool> {
+        self.0.get("live-migration-capable")
+    }
+
+    /// `map`.
+    pub fn map(&self) -> Option<Vec<String>> {
+        self.0.get("map")
+    }
+
+    /// `mdev`.
+    pub fn mdev(&self) -> Option<bool> {
+        self.0.get("mdev")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/mapping/pci/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[or,[perm,/mapping/pci/{id},[Mapping.Use]],[perm,/mapping/pci/{id},[Mapping.Modify]],[perm,/mapping/pci/{id},[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
@@ -330,13 +408,15 @@ impl GetPciById {
 }
 
 impl Call for GetPciById {
-    type Answer = Object;
+    type Answer = GetPciByIdAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `PUT /cluster/mapping/pci/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/pci/{id},[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -368,7 +448,7 @@ impl PutPciById {
         Self(self.0.text("digest", value))
     }
 
-    /// `live-migration-capable`: default `0`.
+    /// `live-migration-capable`: default `0`; since 8.4.
     pub fn live_migration_capable(self, value: bool) -> Self {
         Self(self.0.flag("live-migration-capable", value))
     }
@@ -417,6 +497,8 @@ impl GetUsbItem {
 
 /// `GET /cluster/mapping/usb`.
 ///
+/// Since 8.0.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -442,6 +524,8 @@ impl Call for GetUsb {
 }
 
 /// `POST /cluster/mapping/usb`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/usb,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -473,6 +557,8 @@ impl Call for PostUsb {
 
 /// `DELETE /cluster/mapping/usb/{id}`.
 ///
+/// Since 8.0.
+///
 /// Needs `[perm,/mapping/usb,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -496,7 +582,33 @@ impl Call for DeleteUsbById {
     }
 }
 
+crate::api::object!(GetUsbByIdAnswer);
+
+impl GetUsbByIdAnswer {
+    /// `description`: 4096 bytes at most.
+    pub fn description(&self) -> Option<String> {
+        self.0.get("description")
+    }
+
+    /// `id`: format `pve-configid`.
+    pub fn id(&self) -> Option<String> {
+        self.0.get("id")
+    }
+
+    /// `map`.
+    pub fn map(&self) -> Option<Vec<String>> {
+        self.0.get("map")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
+    }
+}
+
 /// `GET /cluster/mapping/usb/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[or,[perm,/mapping/usb/{id},[Mapping.Audit]],[perm,/mapping/usb/{id},[Mapping.Use]],[perm,/mapping/usb/{id},[Mapping.Modify]]]`.
 #[derive(Debug, Clone)]
@@ -515,13 +627,15 @@ impl GetUsbById {
 }
 
 impl Call for GetUsbById {
-    type Answer = Object;
+    type Answer = GetUsbByIdAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `PUT /cluster/mapping/usb/{id}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/usb/{id},[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -860,214 +974,173 @@ impl Call for GetHardwareUsb {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "mapping::Get",
-        method: Method::Get,
-        path: "/cluster/mapping",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "mapping::GetDir",
-        method: Method::Get,
-        path: "/cluster/mapping/dir",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetDirItem>>,
-    },
-    MethodInfo {
-        name: "mapping::PostDir",
-        method: Method::Post,
-        path: "/cluster/mapping/dir",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::DeleteDirById",
-        method: Method::Delete,
-        path: "/cluster/mapping/dir/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetDirById",
-        method: Method::Get,
-        path: "/cluster/mapping/dir/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "mapping::PutDirById",
-        method: Method::Put,
-        path: "/cluster/mapping/dir/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetPci",
-        method: Method::Get,
-        path: "/cluster/mapping/pci",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetDirItem>>,
-    },
-    MethodInfo {
-        name: "mapping::PostPci",
-        method: Method::Post,
-        path: "/cluster/mapping/pci",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::DeletePciById",
-        method: Method::Delete,
-        path: "/cluster/mapping/pci/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetPciById",
-        method: Method::Get,
-        path: "/cluster/mapping/pci/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "mapping::PutPciById",
-        method: Method::Put,
-        path: "/cluster/mapping/pci/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetUsb",
-        method: Method::Get,
-        path: "/cluster/mapping/usb",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetUsbItem>>,
-    },
-    MethodInfo {
-        name: "mapping::PostUsb",
-        method: Method::Post,
-        path: "/cluster/mapping/usb",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::DeleteUsbById",
-        method: Method::Delete,
-        path: "/cluster/mapping/usb/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetUsbById",
-        method: Method::Get,
-        path: "/cluster/mapping/usb/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "mapping::PutUsbById",
-        method: Method::Put,
-        path: "/cluster/mapping/usb/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "mapping::GetHardware",
-        method: Method::Get,
-        path: "/nodes/{node}/hardware",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetHardwareItem>>,
-    },
-    MethodInfo {
-        name: "mapping::GetHardwarePci",
-        method: Method::Get,
-        path: "/nodes/{node}/hardware/pci",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetHardwarePciItem>>,
-    },
-    MethodInfo {
-        name: "mapping::GetHardwarePciByPciIdOrMapping",
-        method: Method::Get,
-        path: "/nodes/{node}/hardware/pci/{pci-id-or-mapping}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetHardwarePciByPciIdOrMappingItem>>,
-    },
-    MethodInfo {
-        name: "mapping::GetHardwarePciMdev",
-        method: Method::Get,
-        path: "/nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetHardwarePciMdevItem>>,
-    },
-    MethodInfo {
-        name: "mapping::GetHardwareUsb",
-        method: Method::Get,
-        path: "/nodes/{node}/hardware/usb",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetHardwareUsbItem>>,
-    },
+    MethodInfo::new(
+        "mapping::Get",
+        Method::Get,
+        "/cluster/mapping",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "mapping::GetDir",
+        Method::Get,
+        "/cluster/mapping/dir",
+        probe::<Vec<GetDirItem>>,
+    )
+    .since(ServerVersion::new(8, 4, 0)),
+    MethodInfo::new(
+        "mapping::PostDir",
+        Method::Post,
+        "/cluster/mapping/dir",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 4, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::DeleteDirById",
+        Method::Delete,
+        "/cluster/mapping/dir/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 4, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetDirById",
+        Method::Get,
+        "/cluster/mapping/dir/{id}",
+        probe::<GetDirByIdAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 4, 0)),
+    MethodInfo::new(
+        "mapping::PutDirById",
+        Method::Put,
+        "/cluster/mapping/dir/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 4, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetPci",
+        Method::Get,
+        "/cluster/mapping/pci",
+        probe::<Vec<GetDirItem>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "mapping::PostPci",
+        Method::Post,
+        "/cluster/mapping/pci",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::DeletePciById",
+        Method::Delete,
+        "/cluster/mapping/pci/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetPciById",
+        Method::Get,
+        "/cluster/mapping/pci/{id}",
+        probe::<GetPciByIdAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "mapping::PutPciById",
+        Method::Put,
+        "/cluster/mapping/pci/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetUsb",
+        Method::Get,
+        "/cluster/mapping/usb",
+        probe::<Vec<GetUsbItem>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "mapping::PostUsb",
+        Method::Post,
+        "/cluster/mapping/usb",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::DeleteUsbById",
+        Method::Delete,
+        "/cluster/mapping/usb/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetUsbById",
+        Method::Get,
+        "/cluster/mapping/usb/{id}",
+        probe::<GetUsbByIdAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "mapping::PutUsbById",
+        Method::Put,
+        "/cluster/mapping/usb/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "mapping::GetHardware",
+        Method::Get,
+        "/nodes/{node}/hardware",
+        probe::<Vec<GetHardwareItem>>,
+    ),
+    MethodInfo::new(
+        "mapping::GetHardwarePci",
+        Method::Get,
+        "/nodes/{node}/hardware/pci",
+        probe::<Vec<GetHardwarePciItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "mapping::GetHardwarePciByPciIdOrMapping",
+        Method::Get,
+        "/nodes/{node}/hardware/pci/{pci-id-or-mapping}",
+        probe::<Vec<GetHardwarePciByPciIdOrMappingItem>>,
+    ),
+    MethodInfo::new(
+        "mapping::GetHardwarePciMdev",
+        Method::Get,
+        "/nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev",
+        probe::<Vec<GetHardwarePciMdevItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "mapping::GetHardwareUsb",
+        Method::Get,
+        "/nodes/{node}/hardware/usb",
+        probe::<Vec<GetHardwareUsbItem>>,
+    )
+    .protected()
+    .routed(),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Object, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -46,9 +46,93 @@ impl GetByNode {
 }
 
 impl Call for GetByNode {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetAplinfoItem);
+
+impl GetAplinfoItem {
+    /// `architecture`.
+    pub fn architecture(&self) -> Option<String> {
+        self.0.get("architecture")
+    }
+
+    /// `description`.
+    pub fn description(&self) -> Option<String> {
+        self.0.get("description")
+    }
+
+    /// `headline`.
+    pub fn headline(&self) -> Option<String> {
+        self.0.get("headline")
+    }
+
+    /// `infopage`.
+    pub fn infopage(&self) -> Option<String> {
+        self.0.get("infopage")
+    }
+
+    /// `location`.
+    pub fn location(&self) -> Option<String> {
+        self.0.get("location")
+    }
+
+    /// `maintainer`.
+    pub fn maintainer(&self) -> Option<String> {
+        self.0.get("maintainer")
+    }
+
+    /// `manageurl`.
+    pub fn manageurl(&self) -> Option<String> {
+        self.0.get("manageurl")
+    }
+
+    /// `md5sum`.
+    pub fn md5sum(&self) -> Option<String> {
+        self.0.get("md5sum")
+    }
+
+    /// `os`.
+    pub fn os(&self) -> Option<String> {
+        self.0.get("os")
+    }
+
+    /// `package`.
+    pub fn package(&self) -> Option<String> {
+        self.0.get("package")
+    }
+
+    /// `section`.
+    pub fn section(&self) -> Option<String> {
+        self.0.get("section")
+    }
+
+    /// `sha512sum`.
+    pub fn sha512sum(&self) -> Option<String> {
+        self.0.get("sha512sum")
+    }
+
+    /// `source`.
+    pub fn source(&self) -> Option<String> {
+        self.0.get("source")
+    }
+
+    /// `template`.
+    pub fn template(&self) -> Option<String> {
+        self.0.get("template")
+    }
+
+    /// `type`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `version`.
+    pub fn version(&self) -> Option<String> {
+        self.0.get("version")
     }
 }
 
@@ -67,7 +151,7 @@ impl GetAplinfo {
 }
 
 impl Call for GetAplinfo {
-    type Answer = Vec<Object>;
+    type Answer = Vec<GetAplinfoItem>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -131,6 +215,8 @@ impl Call for GetApt {
 /// `GET /nodes/{node}/apt/changelog`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Modify]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetAptChangelog(Builder);
@@ -643,7 +729,7 @@ impl GetCapabilities {
 }
 
 impl Call for GetCapabilities {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -668,7 +754,7 @@ impl GetCapabilitiesQemu {
 }
 
 impl Call for GetCapabilitiesQemu {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -691,6 +777,11 @@ impl GetCapabilitiesQemuCpuItem {
     pub fn vendor(&self) -> Option<String> {
         self.0.get("vendor")
     }
+
+    /// `abstract`.
+    pub fn abstract_(&self) -> Option<bool> {
+        self.0.get("abstract")
+    }
 }
 
 /// `GET /nodes/{node}/capabilities/qemu/cpu`.
@@ -710,7 +801,7 @@ impl GetCapabilitiesQemuCpu {
         ))
     }
 
-    /// `arch`: `x86_64`, `aarch64`.
+    /// `arch`: `x86_64`, `aarch64`; since 9.1.
     pub fn arch(self, value: &str) -> Self {
         Self(self.0.text("arch", value))
     }
@@ -735,9 +826,16 @@ impl GetCapabilitiesQemuCpuFlagsItem {
     pub fn name(&self) -> Option<String> {
         self.0.get("name")
     }
+
+    /// `supported-on`.
+    pub fn supported_on(&self) -> Option<Vec<String>> {
+        self.0.get("supported-on")
+    }
 }
 
 /// `GET /nodes/{node}/capabilities/qemu/cpu-flags`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -813,7 +911,7 @@ impl GetCapabilitiesQemuMachines {
         ))
     }
 
-    /// `arch`: `x86_64`, `aarch64`.
+    /// `arch`: `x86_64`, `aarch64`; since 9.1.
     pub fn arch(self, value: &str) -> Self {
         Self(self.0.text("arch", value))
     }
@@ -836,6 +934,8 @@ impl GetCapabilitiesQemuMigrationAnswer {
 }
 
 /// `GET /nodes/{node}/capabilities/qemu/migration`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
 #[derive(Debug, Clone)]
@@ -897,6 +997,11 @@ impl GetConfigAnswer {
     pub fn wakeonlan(&self) -> Option<String> {
         self.0.get("wakeonlan")
     }
+
+    /// `location`: format `pve-node-location`.
+    pub fn location(&self) -> Option<String> {
+        self.0.get("location")
+    }
 }
 
 /// `GET /nodes/{node}/config`.
@@ -948,7 +1053,7 @@ impl PutConfig {
         Self(self.0.indexed("acmedomain", index, 5, value))
     }
 
-    /// `ballooning-target`: 0 to 100; default `80`.
+    /// `ballooning-target`: 0 to 100; default `80`; since 8.4.
     pub fn ballooning_target(self, value: i64) -> Self {
         Self(self.0.integer("ballooning-target", value))
     }
@@ -1073,6 +1178,10 @@ impl Call for PutDns {
 }
 
 /// `POST /nodes/{node}/execute`.
+///
+/// Only for `root@pam`, not for its tokens.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostExecute(Builder);
@@ -1157,6 +1266,8 @@ impl Call for PostHosts {
 /// `GET /nodes/{node}/journal`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Syslog]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetJournal(Builder);
@@ -1248,7 +1359,7 @@ impl PostMigrateall {
         Self(Builder::new(Method::Post, "/nodes/{node}/migrateall", &[node]).text("target", target))
     }
 
-    /// `max-workers`: 1 to 64.
+    /// `max-workers`: 1 to 64; since 9.1.
     pub fn max_workers(self, value: i64) -> Self {
         Self(self.0.integer("max-workers", value))
     }
@@ -1276,6 +1387,30 @@ impl Call for PostMigrateall {
     }
 }
 
+crate::api::object!(GetNetstatItem);
+
+impl GetNetstatItem {
+    /// `dev`.
+    pub fn dev(&self) -> Option<String> {
+        self.0.get("dev")
+    }
+
+    /// `in`.
+    pub fn in_(&self) -> Option<i64> {
+        self.0.get("in")
+    }
+
+    /// `out`.
+    pub fn out(&self) -> Option<i64> {
+        self.0.get("out")
+    }
+
+    /// `vmid`.
+    pub fn vmid(&self) -> Option<i64> {
+        self.0.get("vmid")
+    }
+}
+
 /// `GET /nodes/{node}/netstat`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
@@ -1291,7 +1426,7 @@ impl GetNetstat {
 }
 
 impl Call for GetNetstat {
-    type Answer = Vec<Object>;
+    type Answer = Vec<GetNetstatItem>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1400,7 +1535,7 @@ impl PostNetwork {
         Self(self.0.text("bridge_ports", value))
     }
 
-    /// `bridge_vids`: format `pve-vlan-id-or-range-list`.
+    /// `bridge_vids`: format `pve-vlan-id-or-range-list`; since 8.3.
     pub fn bridge_vids(self, value: &str) -> Self {
         Self(self.0.text("bridge_vids", value))
     }
@@ -1516,7 +1651,7 @@ impl PutNetwork {
         Self(Builder::new(Method::Put, "/nodes/{node}/network", &[node]))
     }
 
-    /// `regenerate-frr`: default `0`.
+    /// `regenerate-frr`: default `0`; since 9.0.
     pub fn regenerate_frr(self, value: bool) -> Self {
         Self(self.0.flag("regenerate-frr", value))
     }
@@ -1644,7 +1779,7 @@ impl PutNetworkByIface {
         Self(self.0.text("bridge_ports", value))
     }
 
-    /// `bridge_vids`: format `pve-vlan-id-or-range-list`.
+    /// `bridge_vids`: format `pve-vlan-id-or-range-list`; since 8.3.
     pub fn bridge_vids(self, value: &str) -> Self {
         Self(self.0.text("bridge_vids", value))
     }
@@ -1754,7 +1889,11 @@ impl Call for PutNetworkByIface {
 
 /// `GET /nodes/{node}/query-oci-repo-tags`.
 ///
+/// Since 9.1.
+///
 /// Needs `[perm,/nodes/{node},[Sys.AccessNetwork]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQueryOciRepoTags(Builder);
@@ -1798,6 +1937,8 @@ impl GetQueryUrlMetadataAnswer {
 /// `GET /nodes/{node}/query-url-metadata`.
 ///
 /// Needs `[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/nodes/{node},[Sys.AccessNetwork]]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetQueryUrlMetadata(Builder);
@@ -1826,6 +1967,8 @@ impl Call for GetQueryUrlMetadata {
 /// `GET /nodes/{node}/report`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetReport(Builder);
@@ -1906,7 +2049,7 @@ impl GetRrddata {
 }
 
 impl Call for GetRrddata {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::metrics::NodeSample>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1967,15 +2110,6 @@ impl Call for GetServices {
     }
 }
 
-crate::api::object!(GetServicesByServiceItem);
-
-impl GetServicesByServiceItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
-
 /// `GET /nodes/{node}/services/{service}`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
@@ -1995,7 +2129,7 @@ impl GetServicesByService {
 }
 
 impl Call for GetServicesByService {
-    type Answer = Vec<GetServicesByServiceItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2126,7 +2260,7 @@ impl Call for PostServicesStop {
     }
 }
 
-crate::api::object!(PostSpiceshellAnswer);
+crate::api::object!(PostSpiceshellAnswer, ["password"]);
 
 impl PostSpiceshellAnswer {
     /// `host`.
@@ -2135,7 +2269,7 @@ impl PostSpiceshellAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -2172,7 +2306,7 @@ impl PostSpiceshell {
         ))
     }
 
-    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`.
+    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`. Some values only for `root@pam`.
     pub fn cmd(self, value: &str) -> Self {
         Self(self.0.text("cmd", value))
     }
@@ -2217,7 +2351,7 @@ impl PostStartall {
         Self(self.0.flag("force", value))
     }
 
-    /// `max-workers`: 1 to 64.
+    /// `max-workers`: 1 to 64; since 9.1.
     pub fn max_workers(self, value: i64) -> Self {
         Self(self.0.integer("max-workers", value))
     }
@@ -2295,7 +2429,7 @@ impl PostStopall {
         Self(self.0.flag("force-stop", value))
     }
 
-    /// `max-workers`: 1 to 64.
+    /// `max-workers`: 1 to 64; since 9.1.
     pub fn max_workers(self, value: i64) -> Self {
         Self(self.0.integer("max-workers", value))
     }
@@ -2343,7 +2477,7 @@ impl Call for DeleteSubscription {
     }
 }
 
-crate::api::object!(GetSubscriptionAnswer);
+crate::api::object!(GetSubscriptionAnswer, ["key"]);
 
 impl GetSubscriptionAnswer {
     /// `checktime`.
@@ -2352,7 +2486,7 @@ impl GetSubscriptionAnswer {
     }
 
     /// `key`.
-    pub fn key(&self) -> Option<String> {
+    pub fn key(&self) -> Option<secrecy::SecretString> {
         self.0.get("key")
     }
 
@@ -2435,6 +2569,8 @@ impl Call for GetSubscription {
 /// `POST /nodes/{node}/subscription`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Modify]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostSubscription(Builder);
@@ -2470,7 +2606,7 @@ impl Call for PostSubscription {
 pub struct PutSubscription(Builder);
 
 impl PutSubscription {
-    /// The call with what it needs: `key`: 32 bytes at most.
+    /// The call with what it needs: `key`: 32 bytes at most. Secret.
     pub fn new(node: &str, key: &str) -> Self {
         Self(Builder::new(Method::Put, "/nodes/{node}/subscription", &[node]).text("key", key))
     }
@@ -2484,6 +2620,8 @@ impl Call for PutSubscription {
 }
 
 /// `POST /nodes/{node}/suspendall`.
+///
+/// Since 8.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -2500,7 +2638,7 @@ impl PostSuspendall {
         ))
     }
 
-    /// `max-workers`: 1 to 64.
+    /// `max-workers`: 1 to 64; since 9.1.
     pub fn max_workers(self, value: i64) -> Self {
         Self(self.0.integer("max-workers", value))
     }
@@ -2535,6 +2673,8 @@ impl GetSyslogItem {
 /// `GET /nodes/{node}/syslog`.
 ///
 /// Needs `[perm,/nodes/{node},[Sys.Syslog]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetSyslog(Builder);
@@ -2578,7 +2718,7 @@ impl Call for GetSyslog {
     }
 }
 
-crate::api::object!(PostTermproxyAnswer);
+crate::api::object!(PostTermproxyAnswer, ["ticket"]);
 
 impl PostTermproxyAnswer {
     /// `port`.
@@ -2587,7 +2727,7 @@ impl PostTermproxyAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -2619,7 +2759,7 @@ impl PostTermproxy {
         ))
     }
 
-    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`.
+    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`. Some values only for `root@pam`.
     pub fn cmd(self, value: &str) -> Self {
         Self(self.0.text("cmd", value))
     }
@@ -2738,7 +2878,7 @@ impl Call for GetVersion {
     }
 }
 
-crate::api::object!(PostVncshellAnswer);
+crate::api::object!(PostVncshellAnswer, ["password", "ticket"]);
 
 impl PostVncshellAnswer {
     /// `cert`.
@@ -2747,7 +2887,7 @@ impl PostVncshellAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -2757,7 +2897,7 @@ impl PostVncshellAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -2789,7 +2929,7 @@ impl PostVncshell {
         ))
     }
 
-    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`.
+    /// `cmd`: `ceph_install`, `login`, `upgrade`; default `login`. Some values only for `root@pam`.
     pub fn cmd(self, value: &str) -> Self {
         Self(self.0.text("cmd", value))
     }
@@ -2839,7 +2979,7 @@ impl GetVncwebsocketAnswer {
 pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
-    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most.
+    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
     pub fn new(node: &str, port: i64, vncticket: &str) -> Self {
         Self(
             Builder::new(Method::Get, "/nodes/{node}/vncwebsocket", &[node])
@@ -2883,654 +3023,526 @@ impl Call for PostWakeonlan {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "nodes::Get",
-        method: Method::Get,
-        path: "/nodes",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::NodeSummary>>,
-    },
-    MethodInfo {
-        name: "nodes::GetByNode",
-        method: Method::Get,
-        path: "/nodes/{node}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::GetAplinfo",
-        method: Method::Get,
-        path: "/nodes/{node}/aplinfo",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::PostAplinfo",
-        method: Method::Post,
-        path: "/nodes/{node}/aplinfo",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetApt",
-        method: Method::Get,
-        path: "/nodes/{node}/apt",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAptItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetAptChangelog",
-        method: Method::Get,
-        path: "/nodes/{node}/apt/changelog",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "nodes::GetAptRepositories",
-        method: Method::Get,
-        path: "/nodes/{node}/apt/repositories",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetAptRepositoriesAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostAptRepositories",
-        method: Method::Post,
-        path: "/nodes/{node}/apt/repositories",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PutAptRepositories",
-        method: Method::Put,
-        path: "/nodes/{node}/apt/repositories",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetAptUpdate",
-        method: Method::Get,
-        path: "/nodes/{node}/apt/update",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAptUpdateItem>>,
-    },
-    MethodInfo {
-        name: "nodes::PostAptUpdate",
-        method: Method::Post,
-        path: "/nodes/{node}/apt/update",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetAptVersions",
-        method: Method::Get,
-        path: "/nodes/{node}/apt/versions",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetAptVersionsItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilities",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilitiesQemu",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities/qemu",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilitiesQemuCpu",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities/qemu/cpu",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetCapabilitiesQemuCpuItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilitiesQemuCpuFlags",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities/qemu/cpu-flags",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetCapabilitiesQemuCpuFlagsItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilitiesQemuMachines",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities/qemu/machines",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetCapabilitiesQemuMachinesItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetCapabilitiesQemuMigration",
-        method: Method::Get,
-        path: "/nodes/{node}/capabilities/qemu/migration",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetCapabilitiesQemuMigrationAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::GetConfig",
-        method: Method::Get,
-        path: "/nodes/{node}/config",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetConfigAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PutConfig",
-        method: Method::Put,
-        path: "/nodes/{node}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetDns",
-        method: Method::Get,
-        path: "/nodes/{node}/dns",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetDnsAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PutDns",
-        method: Method::Put,
-        path: "/nodes/{node}/dns",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PostExecute",
-        method: Method::Post,
-        path: "/nodes/{node}/execute",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::GetHosts",
-        method: Method::Get,
-        path: "/nodes/{node}/hosts",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetHostsAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostHosts",
-        method: Method::Post,
-        path: "/nodes/{node}/hosts",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetJournal",
-        method: Method::Get,
-        path: "/nodes/{node}/journal",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<String>>,
-    },
-    MethodInfo {
-        name: "nodes::PostMigrateall",
-        method: Method::Post,
-        path: "/nodes/{node}/migrateall",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetNetstat",
-        method: Method::Get,
-        path: "/nodes/{node}/netstat",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::DeleteNetwork",
-        method: Method::Delete,
-        path: "/nodes/{node}/network",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetNetwork",
-        method: Method::Get,
-        path: "/nodes/{node}/network",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::NetworkInterface>>,
-    },
-    MethodInfo {
-        name: "nodes::PostNetwork",
-        method: Method::Post,
-        path: "/nodes/{node}/network",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PutNetwork",
-        method: Method::Put,
-        path: "/nodes/{node}/network",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::DeleteNetworkByIface",
-        method: Method::Delete,
-        path: "/nodes/{node}/network/{iface}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetNetworkByIface",
-        method: Method::Get,
-        path: "/nodes/{node}/network/{iface}",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetNetworkByIfaceAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PutNetworkByIface",
-        method: Method::Put,
-        path: "/nodes/{node}/network/{iface}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetQueryOciRepoTags",
-        method: Method::Get,
-        path: "/nodes/{node}/query-oci-repo-tags",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<String>>,
-    },
-    MethodInfo {
-        name: "nodes::GetQueryUrlMetadata",
-        method: Method::Get,
-        path: "/nodes/{node}/query-url-metadata",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetQueryUrlMetadataAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::GetReport",
-        method: Method::Get,
-        path: "/nodes/{node}/report",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "nodes::GetRrd",
-        method: Method::Get,
-        path: "/nodes/{node}/rrd",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetRrdAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::GetRrddata",
-        method: Method::Get,
-        path: "/nodes/{node}/rrddata",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "nodes::GetServices",
-        method: Method::Get,
-        path: "/nodes/{node}/services",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetServicesItem>>,
-    },
-    MethodInfo {
-        name: "nodes::GetServicesByService",
-        method: Method::Get,
-        path: "/nodes/{node}/services/{service}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetServicesByServiceItem>>,
-    },
-    MethodInfo {
-        name: "nodes::PostServicesReload",
-        method: Method::Post,
-        path: "/nodes/{node}/services/{service}/reload",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::PostServicesRestart",
-        method: Method::Post,
-        path: "/nodes/{node}/services/{service}/restart",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::PostServicesStart",
-        method: Method::Post,
-        path: "/nodes/{node}/services/{service}/start",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetServicesState",
-        method: Method::Get,
-        path: "/nodes/{node}/services/{service}/state",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetServicesItem>,
-    },
-    MethodInfo {
-        name: "nodes::PostServicesStop",
-        method: Method::Post,
-        path: "/nodes/{node}/services/{service}/stop",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::PostSpiceshell",
-        method: Method::Post,
-        path: "/nodes/{node}/spiceshell",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<PostSpiceshellAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostStartall",
-        method: Method::Post,
-        path: "/nodes/{node}/startall",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/status",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::NodeStatus>,
-    },
-    MethodInfo {
-        name: "nodes::PostStatus",
-        method: Method::Post,
-        path: "/nodes/{node}/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PostStopall",
-        method: Method::Post,
-        path: "/nodes/{node}/stopall",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::DeleteSubscription",
-        method: Method::Delete,
-        path: "/nodes/{node}/subscription",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetSubscription",
-        method: Method::Get,
-        path: "/nodes/{node}/subscription",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetSubscriptionAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostSubscription",
-        method: Method::Post,
-        path: "/nodes/{node}/subscription",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PutSubscription",
-        method: Method::Put,
-        path: "/nodes/{node}/subscription",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::PostSuspendall",
-        method: Method::Post,
-        path: "/nodes/{node}/suspendall",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "nodes::GetSyslog",
-        method: Method::Get,
-        path: "/nodes/{node}/syslog",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetSyslogItem>>,
-    },
-    MethodInfo {
-        name: "nodes::PostTermproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/termproxy",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostTermproxyAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::GetTime",
-        method: Method::Get,
-        path: "/nodes/{node}/time",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetTimeAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PutTime",
-        method: Method::Put,
-        path: "/nodes/{node}/time",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "nodes::GetVersion",
-        method: Method::Get,
-        path: "/nodes/{node}/version",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetVersionAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostVncshell",
-        method: Method::Post,
-        path: "/nodes/{node}/vncshell",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostVncshellAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::GetVncwebsocket",
-        method: Method::Get,
-        path: "/nodes/{node}/vncwebsocket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVncwebsocketAnswer>,
-    },
-    MethodInfo {
-        name: "nodes::PostWakeonlan",
-        method: Method::Post,
-        path: "/nodes/{node}/wakeonlan",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
+    MethodInfo::new(
+        "nodes::Get",
+        Method::Get,
+        "/nodes",
+        probe::<Vec<crate::NodeSummary>>,
+    ),
+    MethodInfo::new(
+        "nodes::GetByNode",
+        Method::Get,
+        "/nodes/{node}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "nodes::GetAplinfo",
+        Method::Get,
+        "/nodes/{node}/aplinfo",
+        probe::<Vec<GetAplinfoItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostAplinfo",
+        Method::Post,
+        "/nodes/{node}/aplinfo",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetApt",
+        Method::Get,
+        "/nodes/{node}/apt",
+        probe::<Vec<GetAptItem>>,
+    ),
+    MethodInfo::new(
+        "nodes::GetAptChangelog",
+        Method::Get,
+        "/nodes/{node}/apt/changelog",
+        probe::<Option<String>>,
+    )
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::GetAptRepositories",
+        Method::Get,
+        "/nodes/{node}/apt/repositories",
+        probe::<GetAptRepositoriesAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostAptRepositories",
+        Method::Post,
+        "/nodes/{node}/apt/repositories",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::PutAptRepositories",
+        Method::Put,
+        "/nodes/{node}/apt/repositories",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetAptUpdate",
+        Method::Get,
+        "/nodes/{node}/apt/update",
+        probe::<Vec<GetAptUpdateItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostAptUpdate",
+        Method::Post,
+        "/nodes/{node}/apt/update",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetAptVersions",
+        Method::Get,
+        "/nodes/{node}/apt/versions",
+        probe::<Vec<GetAptVersionsItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::GetCapabilities",
+        Method::Get,
+        "/nodes/{node}/capabilities",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::GetCapabilitiesQemu",
+        Method::Get,
+        "/nodes/{node}/capabilities/qemu",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::GetCapabilitiesQemuCpu",
+        Method::Get,
+        "/nodes/{node}/capabilities/qemu/cpu",
+        probe::<Vec<GetCapabilitiesQemuCpuItem>>,
+    ),
+    MethodInfo::new(
+        "nodes::GetCapabilitiesQemuCpuFlags",
+        Method::Get,
+        "/nodes/{node}/capabilities/qemu/cpu-flags",
+        probe::<Vec<GetCapabilitiesQemuCpuFlagsItem>>,
+    )
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "nodes::GetCapabilitiesQemuMachines",
+        Method::Get,
+        "/nodes/{node}/capabilities/qemu/machines",
+        probe::<Vec<GetCapabilitiesQemuMachinesItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::GetCapabilitiesQemuMigration",
+        Method::Get,
+        "/nodes/{node}/capabilities/qemu/migration",
+        probe::<GetCapabilitiesQemuMigrationAnswer>,
+    )
+    .routed()
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "nodes::GetConfig",
+        Method::Get,
+        "/nodes/{node}/config",
+        probe::<GetConfigAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PutConfig",
+        Method::Put,
+        "/nodes/{node}/config",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetDns",
+        Method::Get,
+        "/nodes/{node}/dns",
+        probe::<GetDnsAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PutDns",
+        Method::Put,
+        "/nodes/{node}/dns",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::PostExecute",
+        Method::Post,
+        "/nodes/{node}/execute",
+        probe::<Vec<Object>>,
+    )
+    .protected()
+    .routed()
+    .root_only()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::GetHosts",
+        Method::Get,
+        "/nodes/{node}/hosts",
+        probe::<GetHostsAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostHosts",
+        Method::Post,
+        "/nodes/{node}/hosts",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetJournal",
+        Method::Get,
+        "/nodes/{node}/journal",
+        probe::<Vec<String>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::PostMigrateall",
+        Method::Post,
+        "/nodes/{node}/migrateall",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetNetstat",
+        Method::Get,
+        "/nodes/{node}/netstat",
+        probe::<Vec<GetNetstatItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::DeleteNetwork",
+        Method::Delete,
+        "/nodes/{node}/network",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetNetwork",
+        Method::Get,
+        "/nodes/{node}/network",
+        probe::<Vec<crate::NetworkInterface>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostNetwork",
+        Method::Post,
+        "/nodes/{node}/network",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::PutNetwork",
+        Method::Put,
+        "/nodes/{node}/network",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::DeleteNetworkByIface",
+        Method::Delete,
+        "/nodes/{node}/network/{iface}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetNetworkByIface",
+        Method::Get,
+        "/nodes/{node}/network/{iface}",
+        probe::<GetNetworkByIfaceAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PutNetworkByIface",
+        Method::Put,
+        "/nodes/{node}/network/{iface}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetQueryOciRepoTags",
+        Method::Get,
+        "/nodes/{node}/query-oci-repo-tags",
+        probe::<Vec<String>>,
+    )
+    .routed()
+    .since(ServerVersion::new(9, 1, 0))
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::GetQueryUrlMetadata",
+        Method::Get,
+        "/nodes/{node}/query-url-metadata",
+        probe::<GetQueryUrlMetadataAnswer>,
+    )
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::GetReport",
+        Method::Get,
+        "/nodes/{node}/report",
+        probe::<Option<String>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::GetRrd",
+        Method::Get,
+        "/nodes/{node}/rrd",
+        probe::<GetRrdAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "nodes::GetRrddata",
+        Method::Get,
+        "/nodes/{node}/rrddata",
+        probe::<Vec<crate::metrics::NodeSample>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "nodes::GetServices",
+        Method::Get,
+        "/nodes/{node}/services",
+        probe::<Vec<GetServicesItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "nodes::GetServicesByService",
+        Method::Get,
+        "/nodes/{node}/services/{service}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "nodes::PostServicesReload",
+        Method::Post,
+        "/nodes/{node}/services/{service}/reload",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::PostServicesRestart",
+        Method::Post,
+        "/nodes/{node}/services/{service}/restart",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::PostServicesStart",
+        Method::Post,
+        "/nodes/{node}/services/{service}/start",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetServicesState",
+        Method::Get,
+        "/nodes/{node}/services/{service}/state",
+        probe::<GetServicesItem>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostServicesStop",
+        Method::Post,
+        "/nodes/{node}/services/{service}/stop",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::PostSpiceshell",
+        Method::Post,
+        "/nodes/{node}/spiceshell",
+        probe::<PostSpiceshellAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostStartall",
+        Method::Post,
+        "/nodes/{node}/startall",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetStatus",
+        Method::Get,
+        "/nodes/{node}/status",
+        probe::<crate::NodeStatus>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostStatus",
+        Method::Post,
+        "/nodes/{node}/status",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::PostStopall",
+        Method::Post,
+        "/nodes/{node}/stopall",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::DeleteSubscription",
+        Method::Delete,
+        "/nodes/{node}/subscription",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetSubscription",
+        Method::Get,
+        "/nodes/{node}/subscription",
+        probe::<GetSubscriptionAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostSubscription",
+        Method::Post,
+        "/nodes/{node}/subscription",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::PutSubscription",
+        Method::Put,
+        "/nodes/{node}/subscription",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing)
+    .secrets(&["key"]),
+    MethodInfo::new(
+        "nodes::PostSuspendall",
+        Method::Post,
+        "/nodes/{node}/suspendall",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "nodes::GetSyslog",
+        Method::Get,
+        "/nodes/{node}/syslog",
+        probe::<Vec<GetSyslogItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "nodes::PostTermproxy",
+        Method::Post,
+        "/nodes/{node}/termproxy",
+        probe::<PostTermproxyAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "nodes::GetTime",
+        Method::Get,
+        "/nodes/{node}/time",
+        probe::<GetTimeAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PutTime",
+        Method::Put,
+        "/nodes/{node}/time",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "nodes::GetVersion",
+        Method::Get,
+        "/nodes/{node}/version",
+        probe::<GetVersionAnswer>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "nodes::PostVncshell",
+        Method::Post,
+        "/nodes/{node}/vncshell",
+        probe::<PostVncshellAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "nodes::GetVncwebsocket",
+        Method::Get,
+        "/nodes/{node}/vncwebsocket",
+        probe::<GetVncwebsocketAnswer>,
+    )
+    .secrets(&["vncticket"]),
+    MethodInfo::new(
+        "nodes::PostWakeonlan",
+        Method::Post,
+        "/nodes/{node}/wakeonlan",
+        probe::<Option<String>>,
+    )
+    .protected(),
 ];

@@ -6,11 +6,13 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
 /// `GET /cluster/notifications`.
+///
+/// Since 8.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -25,13 +27,15 @@ impl Get {
 }
 
 impl Call for Get {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `GET /cluster/notifications/endpoints`.
+///
+/// Since 8.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -50,7 +54,7 @@ impl GetEndpoints {
 }
 
 impl Call for GetEndpoints {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -87,6 +91,8 @@ impl GetEndpointsGotifyItem {
 
 /// `GET /cluster/notifications/endpoints/gotify`.
 ///
+/// Since 8.0.
+///
 /// Needs `[perm,/mapping/notifications,[Mapping.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -112,13 +118,15 @@ impl Call for GetEndpointsGotify {
 
 /// `POST /cluster/notifications/endpoints/gotify`.
 ///
+/// Since 8.0.
+///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostEndpointsGotify(Builder);
 
 impl PostEndpointsGotify {
-    /// The call with what it needs: `name`: format `pve-configid`; `server`; `token`.
+    /// The call with what it needs: `name`: format `pve-configid`; `server`; `token`. Secret.
     pub fn new(name: &str, server: &str, token: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/notifications/endpoints/gotify", &[])
@@ -133,7 +141,7 @@ impl PostEndpointsGotify {
         Self(self.0.text("comment", value))
     }
 
-    /// `disable`: default `0`.
+    /// `disable`: default `0`; since 8.1.
     pub fn disable(self, value: bool) -> Self {
         Self(self.0.flag("disable", value))
     }
@@ -147,6 +155,8 @@ impl Call for PostEndpointsGotify {
 }
 
 /// `DELETE /cluster/notifications/endpoints/gotify/{name}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -202,6 +212,8 @@ impl GetEndpointsGotifyByNameAnswer {
 
 /// `GET /cluster/notifications/endpoints/gotify/{name}`.
 ///
+/// Since 8.0.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -226,6 +238,8 @@ impl Call for GetEndpointsGotifyByName {
 }
 
 /// `PUT /cluster/notifications/endpoints/gotify/{name}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -257,7 +271,7 @@ impl PutEndpointsGotifyByName {
         Self(self.0.text("digest", value))
     }
 
-    /// `disable`: default `0`.
+    /// `disable`: default `0`; since 8.1.
     pub fn disable(self, value: bool) -> Self {
         Self(self.0.flag("disable", value))
     }
@@ -267,7 +281,7 @@ impl PutEndpointsGotifyByName {
         Self(self.0.text("server", value))
     }
 
-    /// `token`.
+    /// `token`. Secret.
     pub fn token(self, value: &str) -> Self {
         Self(self.0.text("token", value))
     }
@@ -326,6 +340,8 @@ impl GetEndpointsSendmailItem {
 
 /// `GET /cluster/notifications/endpoints/sendmail`.
 ///
+/// Since 8.0.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -350,6 +366,8 @@ impl Call for GetEndpointsSendmail {
 }
 
 /// `POST /cluster/notifications/endpoints/sendmail`.
+///
+/// Since 8.0.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -379,7 +397,7 @@ impl PostEndpointsSendmail {
         Self(self.0.text("comment", value))
     }
 
-    /// `disable`: default `0`.
+    /// `disable`: default `0`; since 8.1.
     pub fn disable(self, value: bool) -> Self {
         Self(self.0.flag("disable", value))
     }
@@ -408,6 +426,8 @@ impl Call for PostEndpointsSendmail {
 }
 
 /// `DELETE /cluster/notifications/endpoints/sendmail/{name}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -478,6 +498,8 @@ impl GetEndpointsSendmailByNameAnswer {
 
 /// `GET /cluster/notifications/endpoints/sendmail/{name}`.
 ///
+/// Since 8.0.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -502,6 +524,8 @@ impl Call for GetEndpointsSendmailByName {
 }
 
 /// `PUT /cluster/notifications/endpoints/sendmail/{name}`.
+///
+/// Since 8.0.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -538,7 +562,7 @@ impl PutEndpointsSendmailByName {
         Self(self.0.text("digest", value))
     }
 
-    /// `disable`: default `0`.
+    /// `disable`: default `0`; since 8.1.
     pub fn disable(self, value: bool) -> Self {
         Self(self.0.flag("disable", value))
     }
@@ -632,6 +656,8 @@ impl GetEndpointsSmtpItem {
 
 /// `GET /cluster/notifications/endpoints/smtp`.
 ///
+/// Since 8.1.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -656,6 +682,8 @@ impl Call for GetEndpointsSmtp {
 }
 
 /// `POST /cluster/notifications/endpoints/smtp`.
+///
+/// Since 8.1.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -703,7 +731,7 @@ impl PostEndpointsSmtp {
         Self(self.0.text("mode", value))
     }
 
-    /// `password`.
+    /// `password`. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -727,6 +755,8 @@ impl Call for PostEndpointsSmtp {
 }
 
 /// `DELETE /cluster/notifications/endpoints/smtp/{name}`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -817,6 +847,8 @@ impl GetEndpointsSmtpByNameAnswer {
 
 /// `GET /cluster/notifications/endpoints/smtp/{name}`.
 ///
+/// Since 8.1.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -841,6 +873,8 @@ impl Call for GetEndpointsSmtpByName {
 }
 
 /// `PUT /cluster/notifications/endpoints/smtp/{name}`.
+///
+/// Since 8.1.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -902,7 +936,7 @@ impl PutEndpointsSmtpByName {
         Self(self.0.text("mode", value))
     }
 
-    /// `password`.
+    /// `password`. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -930,7 +964,7 @@ impl Call for PutEndpointsSmtpByName {
     }
 }
 
-crate::api::object!(GetEndpointsWebhookItem);
+crate::api::object!(GetEndpointsWebhookItem, ["secret"]);
 
 impl GetEndpointsWebhookItem {
     /// `body`.
@@ -969,7 +1003,7 @@ impl GetEndpointsWebhookItem {
     }
 
     /// `secret`.
-    pub fn secret(&self) -> Option<Vec<String>> {
+    pub fn secret(&self) -> Option<Vec<secrecy::SecretString>> {
         self.0.get("secret")
     }
 
@@ -980,6 +1014,8 @@ impl GetEndpointsWebhookItem {
 }
 
 /// `GET /cluster/notifications/endpoints/webhook`.
+///
+/// Since 8.3.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Audit]]`.
 #[derive(Debug, Clone)]
@@ -1005,6 +1041,8 @@ impl Call for GetEndpointsWebhook {
 }
 
 /// `POST /cluster/notifications/endpoints/webhook`.
+///
+/// Since 8.3.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -1046,7 +1084,7 @@ impl PostEndpointsWebhook {
         Self(self.0.list("header", value))
     }
 
-    /// `secret`.
+    /// `secret`. Secret.
     pub fn secret(self, value: &[&str]) -> Self {
         Self(self.0.list("secret", value))
     }
@@ -1060,6 +1098,8 @@ impl Call for PostEndpointsWebhook {
 }
 
 /// `DELETE /cluster/notifications/endpoints/webhook/{name}`.
+///
+/// Since 8.3.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -1084,7 +1124,7 @@ impl Call for DeleteEndpointsWebhookByName {
     }
 }
 
-crate::api::object!(GetEndpointsWebhookByNameAnswer);
+crate::api::object!(GetEndpointsWebhookByNameAnswer, ["secret"]);
 
 impl GetEndpointsWebhookByNameAnswer {
     /// `body`.
@@ -1123,7 +1163,7 @@ impl GetEndpointsWebhookByNameAnswer {
     }
 
     /// `secret`.
-    pub fn secret(&self) -> Option<Vec<String>> {
+    pub fn secret(&self) -> Option<Vec<secrecy::SecretString>> {
         self.0.get("secret")
     }
 
@@ -1134,6 +1174,8 @@ impl GetEndpointsWebhookByNameAnswer {
 }
 
 /// `GET /cluster/notifications/endpoints/webhook/{name}`.
+///
+/// Since 8.3.
 ///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
@@ -1159,6 +1201,8 @@ impl Call for GetEndpointsWebhookByName {
 }
 
 /// `PUT /cluster/notifications/endpoints/webhook/{name}`.
+///
+/// Since 8.3.
 ///
 /// Needs `[and,[perm,/mapping/notifications,[Mapping.Modify]],[or,[perm,/,[Sys.Audit,Sys.Modify]],[perm,/,[Sys.AccessNetwork]]]]`.
 #[derive(Debug, Clone)]
@@ -1210,7 +1254,7 @@ impl PutEndpointsWebhookByName {
         Self(self.0.text("method", value))
     }
 
-    /// `secret`.
+    /// `secret`. Secret.
     pub fn secret(self, value: &[&str]) -> Self {
         Self(self.0.list("secret", value))
     }
@@ -1249,6 +1293,8 @@ impl GetMatcherFieldValuesItem {
 
 /// `GET /cluster/notifications/matcher-field-values`.
 ///
+/// Since 8.2.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1272,16 +1318,9 @@ impl Call for GetMatcherFieldValues {
     }
 }
 
-crate::api::object!(GetMatcherFieldsItem);
-
-impl GetMatcherFieldsItem {
-    /// `name`.
-    pub fn name(&self) -> Option<String> {
-        self.0.get("name")
-    }
-}
-
 /// `GET /cluster/notifications/matcher-fields`.
+///
+/// Since 8.2.
 ///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
@@ -1300,7 +1339,7 @@ impl GetMatcherFields {
 }
 
 impl Call for GetMatcherFields {
-    type Answer = Vec<GetMatcherFieldsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1362,6 +1401,8 @@ impl GetMatchersItem {
 
 /// `GET /cluster/notifications/matchers`.
 ///
+/// Since 8.1.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]],[perm,/mapping/notifications,[Mapping.Use]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1386,6 +1427,8 @@ impl Call for GetMatchers {
 }
 
 /// `POST /cluster/notifications/matchers`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -1447,6 +1490,8 @@ impl Call for PostMatchers {
 }
 
 /// `DELETE /cluster/notifications/matchers/{name}`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -1527,6 +1572,8 @@ impl GetMatchersByNameAnswer {
 
 /// `GET /cluster/notifications/matchers/{name}`.
 ///
+/// Since 8.1.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1551,6 +1598,8 @@ impl Call for GetMatchersByName {
 }
 
 /// `PUT /cluster/notifications/matchers/{name}`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/mapping/notifications,[Mapping.Modify]]`.
 #[derive(Debug, Clone)]
@@ -1656,6 +1705,8 @@ impl GetTargetsItem {
 
 /// `GET /cluster/notifications/targets`.
 ///
+/// Since 8.0.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]],[perm,/mapping/notifications,[Mapping.Use]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1681,7 +1732,11 @@ impl Call for GetTargets {
 
 /// `POST /cluster/notifications/targets/{name}/test`.
 ///
+/// Since 8.0.
+///
 /// Needs `[or,[perm,/mapping/notifications,[Mapping.Modify]],[perm,/mapping/notifications,[Mapping.Audit]],[perm,/mapping/notifications,[Mapping.Use]]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostTargetsTest(Builder);
@@ -1706,314 +1761,272 @@ impl Call for PostTargetsTest {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "notifications::Get",
-        method: Method::Get,
-        path: "/cluster/notifications",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpoints",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsGotify",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/gotify",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetEndpointsGotifyItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostEndpointsGotify",
-        method: Method::Post,
-        path: "/cluster/notifications/endpoints/gotify",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::DeleteEndpointsGotifyByName",
-        method: Method::Delete,
-        path: "/cluster/notifications/endpoints/gotify/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsGotifyByName",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/gotify/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetEndpointsGotifyByNameAnswer>,
-    },
-    MethodInfo {
-        name: "notifications::PutEndpointsGotifyByName",
-        method: Method::Put,
-        path: "/cluster/notifications/endpoints/gotify/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsSendmail",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/sendmail",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetEndpointsSendmailItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostEndpointsSendmail",
-        method: Method::Post,
-        path: "/cluster/notifications/endpoints/sendmail",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::DeleteEndpointsSendmailByName",
-        method: Method::Delete,
-        path: "/cluster/notifications/endpoints/sendmail/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsSendmailByName",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/sendmail/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetEndpointsSendmailByNameAnswer>,
-    },
-    MethodInfo {
-        name: "notifications::PutEndpointsSendmailByName",
-        method: Method::Put,
-        path: "/cluster/notifications/endpoints/sendmail/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsSmtp",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/smtp",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetEndpointsSmtpItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostEndpointsSmtp",
-        method: Method::Post,
-        path: "/cluster/notifications/endpoints/smtp",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::DeleteEndpointsSmtpByName",
-        method: Method::Delete,
-        path: "/cluster/notifications/endpoints/smtp/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsSmtpByName",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/smtp/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetEndpointsSmtpByNameAnswer>,
-    },
-    MethodInfo {
-        name: "notifications::PutEndpointsSmtpByName",
-        method: Method::Put,
-        path: "/cluster/notifications/endpoints/smtp/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsWebhook",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/webhook",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetEndpointsWebhookItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostEndpointsWebhook",
-        method: Method::Post,
-        path: "/cluster/notifications/endpoints/webhook",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::DeleteEndpointsWebhookByName",
-        method: Method::Delete,
-        path: "/cluster/notifications/endpoints/webhook/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetEndpointsWebhookByName",
-        method: Method::Get,
-        path: "/cluster/notifications/endpoints/webhook/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetEndpointsWebhookByNameAnswer>,
-    },
-    MethodInfo {
-        name: "notifications::PutEndpointsWebhookByName",
-        method: Method::Put,
-        path: "/cluster/notifications/endpoints/webhook/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetMatcherFieldValues",
-        method: Method::Get,
-        path: "/cluster/notifications/matcher-field-values",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMatcherFieldValuesItem>>,
-    },
-    MethodInfo {
-        name: "notifications::GetMatcherFields",
-        method: Method::Get,
-        path: "/cluster/notifications/matcher-fields",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMatcherFieldsItem>>,
-    },
-    MethodInfo {
-        name: "notifications::GetMatchers",
-        method: Method::Get,
-        path: "/cluster/notifications/matchers",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetMatchersItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostMatchers",
-        method: Method::Post,
-        path: "/cluster/notifications/matchers",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::DeleteMatchersByName",
-        method: Method::Delete,
-        path: "/cluster/notifications/matchers/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetMatchersByName",
-        method: Method::Get,
-        path: "/cluster/notifications/matchers/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetMatchersByNameAnswer>,
-    },
-    MethodInfo {
-        name: "notifications::PutMatchersByName",
-        method: Method::Put,
-        path: "/cluster/notifications/matchers/{name}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "notifications::GetTargets",
-        method: Method::Get,
-        path: "/cluster/notifications/targets",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetTargetsItem>>,
-    },
-    MethodInfo {
-        name: "notifications::PostTargetsTest",
-        method: Method::Post,
-        path: "/cluster/notifications/targets/{name}/test",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
+    MethodInfo::new(
+        "notifications::Get",
+        Method::Get,
+        "/cluster/notifications",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::GetEndpoints",
+        Method::Get,
+        "/cluster/notifications/endpoints",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::GetEndpointsGotify",
+        Method::Get,
+        "/cluster/notifications/endpoints/gotify",
+        probe::<Vec<GetEndpointsGotifyItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::PostEndpointsGotify",
+        Method::Post,
+        "/cluster/notifications/endpoints/gotify",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["token"]),
+    MethodInfo::new(
+        "notifications::DeleteEndpointsGotifyByName",
+        Method::Delete,
+        "/cluster/notifications/endpoints/gotify/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetEndpointsGotifyByName",
+        Method::Get,
+        "/cluster/notifications/endpoints/gotify/{name}",
+        probe::<GetEndpointsGotifyByNameAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::PutEndpointsGotifyByName",
+        Method::Put,
+        "/cluster/notifications/endpoints/gotify/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["token"]),
+    MethodInfo::new(
+        "notifications::GetEndpointsSendmail",
+        Method::Get,
+        "/cluster/notifications/endpoints/sendmail",
+        probe::<Vec<GetEndpointsSendmailItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::PostEndpointsSendmail",
+        Method::Post,
+        "/cluster/notifications/endpoints/sendmail",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::DeleteEndpointsSendmailByName",
+        Method::Delete,
+        "/cluster/notifications/endpoints/sendmail/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetEndpointsSendmailByName",
+        Method::Get,
+        "/cluster/notifications/endpoints/sendmail/{name}",
+        probe::<GetEndpointsSendmailByNameAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::PutEndpointsSendmailByName",
+        Method::Put,
+        "/cluster/notifications/endpoints/sendmail/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetEndpointsSmtp",
+        Method::Get,
+        "/cluster/notifications/endpoints/smtp",
+        probe::<Vec<GetEndpointsSmtpItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "notifications::PostEndpointsSmtp",
+        Method::Post,
+        "/cluster/notifications/endpoints/smtp",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "notifications::DeleteEndpointsSmtpByName",
+        Method::Delete,
+        "/cluster/notifications/endpoints/smtp/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetEndpointsSmtpByName",
+        Method::Get,
+        "/cluster/notifications/endpoints/smtp/{name}",
+        probe::<GetEndpointsSmtpByNameAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "notifications::PutEndpointsSmtpByName",
+        Method::Put,
+        "/cluster/notifications/endpoints/smtp/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "notifications::GetEndpointsWebhook",
+        Method::Get,
+        "/cluster/notifications/endpoints/webhook",
+        probe::<Vec<GetEndpointsWebhookItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "notifications::PostEndpointsWebhook",
+        Method::Post,
+        "/cluster/notifications/endpoints/webhook",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["secret"]),
+    MethodInfo::new(
+        "notifications::DeleteEndpointsWebhookByName",
+        Method::Delete,
+        "/cluster/notifications/endpoints/webhook/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetEndpointsWebhookByName",
+        Method::Get,
+        "/cluster/notifications/endpoints/webhook/{name}",
+        probe::<GetEndpointsWebhookByNameAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "notifications::PutEndpointsWebhookByName",
+        Method::Put,
+        "/cluster/notifications/endpoints/webhook/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["secret"]),
+    MethodInfo::new(
+        "notifications::GetMatcherFieldValues",
+        Method::Get,
+        "/cluster/notifications/matcher-field-values",
+        probe::<Vec<GetMatcherFieldValuesItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 2, 0)),
+    MethodInfo::new(
+        "notifications::GetMatcherFields",
+        Method::Get,
+        "/cluster/notifications/matcher-fields",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(8, 2, 0)),
+    MethodInfo::new(
+        "notifications::GetMatchers",
+        Method::Get,
+        "/cluster/notifications/matchers",
+        probe::<Vec<GetMatchersItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "notifications::PostMatchers",
+        Method::Post,
+        "/cluster/notifications/matchers",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::DeleteMatchersByName",
+        Method::Delete,
+        "/cluster/notifications/matchers/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetMatchersByName",
+        Method::Get,
+        "/cluster/notifications/matchers/{name}",
+        probe::<GetMatchersByNameAnswer>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0)),
+    MethodInfo::new(
+        "notifications::PutMatchersByName",
+        Method::Put,
+        "/cluster/notifications/matchers/{name}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "notifications::GetTargets",
+        Method::Get,
+        "/cluster/notifications/targets",
+        probe::<Vec<GetTargetsItem>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0)),
+    MethodInfo::new(
+        "notifications::PostTargetsTest",
+        Method::Post,
+        "/cluster/notifications/targets/{name}/test",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 0, 0))
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing),
 ];

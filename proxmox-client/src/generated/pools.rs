@@ -6,11 +6,13 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
 /// `DELETE /pools`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/pool/{poolid},[Pool.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -92,12 +94,12 @@ impl Get {
         Self(Builder::new(Method::Get, "/pools", &[]))
     }
 
-    /// `poolid`: format `pve-poolid`.
+    /// `poolid`: format `pve-poolid`; since 8.1.
     pub fn poolid(self, value: &str) -> Self {
         Self(self.0.text("poolid", value))
     }
 
-    /// `type`: `qemu`, `lxc`, `storage`.
+    /// `type`: `qemu`, `lxc`, `storage`; since 8.1.
     pub fn type_(self, value: &str) -> Self {
         Self(self.0.text("type", value))
     }
@@ -137,6 +139,8 @@ impl Call for Post {
 }
 
 /// `PUT /pools`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/pool/{poolid},[Pool.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -256,7 +260,7 @@ impl PutByPoolid {
         Self(Builder::new(Method::Put, "/pools/{poolid}", &[poolid]))
     }
 
-    /// `allow-move`: default `0`.
+    /// `allow-move`: default `0`; since 8.0.
     pub fn allow_move(self, value: bool) -> Self {
         Self(self.0.flag("allow-move", value))
     }
@@ -291,74 +295,38 @@ impl Call for PutByPoolid {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "pools::Delete",
-        method: Method::Delete,
-        path: "/pools",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "pools::Get",
-        method: Method::Get,
-        path: "/pools",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetItem>>,
-    },
-    MethodInfo {
-        name: "pools::Post",
-        method: Method::Post,
-        path: "/pools",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "pools::Put",
-        method: Method::Put,
-        path: "/pools",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "pools::DeleteByPoolid",
-        method: Method::Delete,
-        path: "/pools/{poolid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "pools::GetByPoolid",
-        method: Method::Get,
-        path: "/pools/{poolid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetByPoolidAnswer>,
-    },
-    MethodInfo {
-        name: "pools::PutByPoolid",
-        method: Method::Put,
-        path: "/pools/{poolid}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
+    MethodInfo::new("pools::Delete", Method::Delete, "/pools", probe::<Ack>)
+        .protected()
+        .since(ServerVersion::new(8, 1, 0))
+        .answers(Answers::Nothing),
+    MethodInfo::new("pools::Get", Method::Get, "/pools", probe::<Vec<GetItem>>),
+    MethodInfo::new("pools::Post", Method::Post, "/pools", probe::<Ack>)
+        .protected()
+        .answers(Answers::Nothing),
+    MethodInfo::new("pools::Put", Method::Put, "/pools", probe::<Ack>)
+        .protected()
+        .since(ServerVersion::new(8, 1, 0))
+        .answers(Answers::Nothing),
+    MethodInfo::new(
+        "pools::DeleteByPoolid",
+        Method::Delete,
+        "/pools/{poolid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "pools::GetByPoolid",
+        Method::Get,
+        "/pools/{poolid}",
+        probe::<GetByPoolidAnswer>,
+    ),
+    MethodInfo::new(
+        "pools::PutByPoolid",
+        Method::Put,
+        "/pools/{poolid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -54,7 +54,7 @@ impl Post {
         Self(self.0.flag("acpi", value))
     }
 
-    /// `affinity`: format `pve-cpuset`.
+    /// `affinity`: format `pve-cpuset`. Only for `root@pam`.
     pub fn affinity(self, value: &str) -> Self {
         Self(self.0.text("affinity", value))
     }
@@ -64,17 +64,17 @@ impl Post {
         Self(self.0.text("agent", value))
     }
 
-    /// `allow-ksm`: default `1`.
+    /// `allow-ksm`: default `1`; since 9.1.
     pub fn allow_ksm(self, value: bool) -> Self {
         Self(self.0.flag("allow-ksm", value))
     }
 
-    /// `amd-sev`: format `pve-qemu-sev-fmt`.
+    /// `amd-sev`: format `pve-qemu-sev-fmt`; since 8.3. Only for `root@pam`.
     pub fn amd_sev(self, value: &str) -> Self {
         Self(self.0.text("amd-sev", value))
     }
 
-    /// `arch`: `x86_64`, `aarch64`.
+    /// `arch`: `x86_64`, `aarch64`. Only for `root@pam`.
     pub fn arch(self, value: &str) -> Self {
         Self(self.0.text("arch", value))
     }
@@ -84,7 +84,7 @@ impl Post {
         Self(self.0.text("archive", value))
     }
 
-    /// `args`.
+    /// `args`. Only for `root@pam`.
     pub fn args(self, value: &str) -> Self {
         Self(self.0.text("args", value))
     }
@@ -134,7 +134,7 @@ impl Post {
         Self(self.0.text("cicustom", value))
     }
 
-    /// `cipassword`.
+    /// `cipassword`. Secret.
     pub fn cipassword(self, value: &str) -> Self {
         Self(self.0.text("cipassword", value))
     }
@@ -144,7 +144,7 @@ impl Post {
         Self(self.0.text("citype", value))
     }
 
-    /// `ciupgrade`: default `1`.
+    /// `ciupgrade`: default `1`; since 8.0.
     pub fn ciupgrade(self, value: bool) -> Self {
         Self(self.0.flag("ciupgrade", value))
     }
@@ -194,17 +194,17 @@ impl Post {
         Self(self.0.flag("freeze", value))
     }
 
-    /// `ha-managed`: default `0`.
+    /// `ha-managed`: default `0`; since 9.1.
     pub fn ha_managed(self, value: bool) -> Self {
         Self(self.0.flag("ha-managed", value))
     }
 
-    /// `hookscript`: format `pve-volume-id`.
+    /// `hookscript`: format `pve-volume-id`. Only for `root@pam`.
     pub fn hookscript(self, value: &str) -> Self {
         Self(self.0.text("hookscript", value))
     }
 
-    /// `hostpci[n]`: format `pve-qm-hostpci`.
+    /// `hostpci[n]`: format `pve-qm-hostpci`. Some values only for `root@pam`.
     pub fn hostpci(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("hostpci", index, 15, value))
     }
@@ -214,7 +214,7 @@ impl Post {
         Self(self.0.text("hotplug", value))
     }
 
-    /// `hugepages`: `any`, `2`, `1024`.
+    /// `hugepages`: `any`, `2`, `1024`. Only for `root@pam`.
     pub fn hugepages(self, value: &str) -> Self {
         Self(self.0.text("hugepages", value))
     }
@@ -224,12 +224,12 @@ impl Post {
         Self(self.0.indexed("ide", index, 3, value))
     }
 
-    /// `import-working-storage`: format `pve-storage-id`.
+    /// `import-working-storage`: format `pve-storage-id`; since 8.3.
     pub fn import_working_storage(self, value: &str) -> Self {
         Self(self.0.text("import-working-storage", value))
     }
 
-    /// `intel-tdx`: format `pve-qemu-tdx-fmt`.
+    /// `intel-tdx`: format `pve-qemu-tdx-fmt`; since 9.1. Only for `root@pam`.
     pub fn intel_tdx(self, value: &str) -> Self {
         Self(self.0.text("intel-tdx", value))
     }
@@ -239,12 +239,12 @@ impl Post {
         Self(self.0.indexed("ipconfig", index, 31, value))
     }
 
-    /// `ivshmem`: property string of `name`, `size`.
+    /// `ivshmem`: property string of `name`, `size`. Only for `root@pam`.
     pub fn ivshmem(self, value: &str) -> Self {
         Self(self.0.text("ivshmem", value))
     }
 
-    /// `keephugepages`: default `0`.
+    /// `keephugepages`: default `0`. Only for `root@pam`.
     pub fn keephugepages(self, value: bool) -> Self {
         Self(self.0.flag("keephugepages", value))
     }
@@ -269,7 +269,7 @@ impl Post {
         Self(self.0.flag("localtime", value))
     }
 
-    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`.
+    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`. Only for `root@pam`.
     pub fn lock(self, value: &str) -> Self {
         Self(self.0.text("lock", value))
     }
@@ -329,7 +329,7 @@ impl Post {
         Self(self.0.text("ostype", value))
     }
 
-    /// `parallel[n]`.
+    /// `parallel[n]`. Only for `root@pam`.
     pub fn parallel(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("parallel", index, 2, value))
     }
@@ -374,7 +374,7 @@ impl Post {
         Self(self.0.text("searchdomain", value))
     }
 
-    /// `serial[n]`.
+    /// `serial[n]`. Some values only for `root@pam`.
     pub fn serial(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("serial", index, 3, value))
     }
@@ -399,7 +399,7 @@ impl Post {
         Self(self.0.integer("sockets", value))
     }
 
-    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`.
+    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`. Only for `root@pam`.
     pub fn spice_enhancements(self, value: &str) -> Self {
         Self(self.0.text("spice_enhancements", value))
     }
@@ -464,7 +464,7 @@ impl Post {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`.
+    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -484,12 +484,12 @@ impl Post {
         Self(self.0.indexed("virtio", index, 15, value))
     }
 
-    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`.
+    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`; since 8.4.
     pub fn virtiofs(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("virtiofs", index, 9, value))
     }
 
-    /// `vmgenid`: default `1 (autogenerated)`.
+    /// `vmgenid`: default `1 (autogenerated)`. Only for `root@pam`.
     pub fn vmgenid(self, value: &str) -> Self {
         Self(self.0.text("vmgenid", value))
     }
@@ -539,7 +539,7 @@ impl DeleteByVmid {
         Self(self.0.flag("purge", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -549,15 +549,6 @@ impl Call for DeleteByVmid {
     type Answer = crate::Upid;
     fn into_request(self) -> Result<Request> {
         self.0.build()
-    }
-}
-
-crate::api::object!(GetByVmidItem);
-
-impl GetByVmidItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
     }
 }
 
@@ -580,7 +571,7 @@ impl GetByVmid {
 }
 
 impl Call for GetByVmid {
-    type Answer = Vec<GetByVmidItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -711,6 +702,8 @@ impl Call for GetCloudinit {
 /// `PUT /nodes/{node}/qemu/{vmid}/cloudinit`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Config.Cloudinit]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutCloudinit(Builder);
@@ -818,7 +811,7 @@ impl PostConfig {
         Self(self.0.flag("acpi", value))
     }
 
-    /// `affinity`: format `pve-cpuset`.
+    /// `affinity`: format `pve-cpuset`. Only for `root@pam`.
     pub fn affinity(self, value: &str) -> Self {
         Self(self.0.text("affinity", value))
     }
@@ -828,22 +821,22 @@ impl PostConfig {
         Self(self.0.text("agent", value))
     }
 
-    /// `allow-ksm`: default `1`.
+    /// `allow-ksm`: default `1`; since 9.1.
     pub fn allow_ksm(self, value: bool) -> Self {
         Self(self.0.flag("allow-ksm", value))
     }
 
-    /// `amd-sev`: format `pve-qemu-sev-fmt`.
+    /// `amd-sev`: format `pve-qemu-sev-fmt`; since 8.3. Only for `root@pam`.
     pub fn amd_sev(self, value: &str) -> Self {
         Self(self.0.text("amd-sev", value))
     }
 
-    /// `arch`: `x86_64`, `aarch64`.
+    /// `arch`: `x86_64`, `aarch64`. Only for `root@pam`.
     pub fn arch(self, value: &str) -> Self {
         Self(self.0.text("arch", value))
     }
 
-    /// `args`.
+    /// `args`. Only for `root@pam`.
     pub fn args(self, value: &str) -> Self {
         Self(self.0.text("args", value))
     }
@@ -893,7 +886,7 @@ impl PostConfig {
         Self(self.0.text("cicustom", value))
     }
 
-    /// `cipassword`.
+    /// `cipassword`. Secret.
     pub fn cipassword(self, value: &str) -> Self {
         Self(self.0.text("cipassword", value))
     }
@@ -903,7 +896,7 @@ impl PostConfig {
         Self(self.0.text("citype", value))
     }
 
-    /// `ciupgrade`: default `1`.
+    /// `ciupgrade`: default `1`; since 8.0.
     pub fn ciupgrade(self, value: bool) -> Self {
         Self(self.0.flag("ciupgrade", value))
     }
@@ -963,12 +956,12 @@ impl PostConfig {
         Self(self.0.flag("freeze", value))
     }
 
-    /// `hookscript`: format `pve-volume-id`.
+    /// `hookscript`: format `pve-volume-id`. Only for `root@pam`.
     pub fn hookscript(self, value: &str) -> Self {
         Self(self.0.text("hookscript", value))
     }
 
-    /// `hostpci[n]`: format `pve-qm-hostpci`.
+    /// `hostpci[n]`: format `pve-qm-hostpci`. Some values only for `root@pam`.
     pub fn hostpci(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("hostpci", index, 15, value))
     }
@@ -978,7 +971,7 @@ impl PostConfig {
         Self(self.0.text("hotplug", value))
     }
 
-    /// `hugepages`: `any`, `2`, `1024`.
+    /// `hugepages`: `any`, `2`, `1024`. Only for `root@pam`.
     pub fn hugepages(self, value: &str) -> Self {
         Self(self.0.text("hugepages", value))
     }
@@ -988,12 +981,12 @@ impl PostConfig {
         Self(self.0.indexed("ide", index, 3, value))
     }
 
-    /// `import-working-storage`: format `pve-storage-id`.
+    /// `import-working-storage`: format `pve-storage-id`; since 8.3.
     pub fn import_working_storage(self, value: &str) -> Self {
         Self(self.0.text("import-working-storage", value))
     }
 
-    /// `intel-tdx`: format `pve-qemu-tdx-fmt`.
+    /// `intel-tdx`: format `pve-qemu-tdx-fmt`; since 9.1. Only for `root@pam`.
     pub fn intel_tdx(self, value: &str) -> Self {
         Self(self.0.text("intel-tdx", value))
     }
@@ -1003,12 +996,12 @@ impl PostConfig {
         Self(self.0.indexed("ipconfig", index, 31, value))
     }
 
-    /// `ivshmem`: property string of `name`, `size`.
+    /// `ivshmem`: property string of `name`, `size`. Only for `root@pam`.
     pub fn ivshmem(self, value: &str) -> Self {
         Self(self.0.text("ivshmem", value))
     }
 
-    /// `keephugepages`: default `0`.
+    /// `keephugepages`: default `0`. Only for `root@pam`.
     pub fn keephugepages(self, value: bool) -> Self {
         Self(self.0.flag("keephugepages", value))
     }
@@ -1028,7 +1021,7 @@ impl PostConfig {
         Self(self.0.flag("localtime", value))
     }
 
-    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`.
+    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`. Only for `root@pam`.
     pub fn lock(self, value: &str) -> Self {
         Self(self.0.text("lock", value))
     }
@@ -1088,7 +1081,7 @@ impl PostConfig {
         Self(self.0.text("ostype", value))
     }
 
-    /// `parallel[n]`.
+    /// `parallel[n]`. Only for `root@pam`.
     pub fn parallel(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("parallel", index, 2, value))
     }
@@ -1133,7 +1126,7 @@ impl PostConfig {
         Self(self.0.text("searchdomain", value))
     }
 
-    /// `serial[n]`.
+    /// `serial[n]`. Some values only for `root@pam`.
     pub fn serial(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("serial", index, 3, value))
     }
@@ -1143,7 +1136,7 @@ impl PostConfig {
         Self(self.0.integer("shares", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -1163,7 +1156,7 @@ impl PostConfig {
         Self(self.0.integer("sockets", value))
     }
 
-    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`.
+    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`. Only for `root@pam`.
     pub fn spice_enhancements(self, value: &str) -> Self {
         Self(self.0.text("spice_enhancements", value))
     }
@@ -1213,7 +1206,7 @@ impl PostConfig {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`.
+    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -1233,12 +1226,12 @@ impl PostConfig {
         Self(self.0.indexed("virtio", index, 15, value))
     }
 
-    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`.
+    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`; since 8.4.
     pub fn virtiofs(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("virtiofs", index, 9, value))
     }
 
-    /// `vmgenid`: default `1 (autogenerated)`.
+    /// `vmgenid`: default `1 (autogenerated)`. Only for `root@pam`.
     pub fn vmgenid(self, value: &str) -> Self {
         Self(self.0.text("vmgenid", value))
     }
@@ -1264,6 +1257,8 @@ impl Call for PostConfig {
 /// `PUT /nodes/{node}/qemu/{vmid}/config`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Config.Disk,VM.Config.CDROM,VM.Config.CPU,VM.Config.Memory,VM.Config.Network,VM.Config.HWType,VM.Config.Options,VM.Config.Cloudinit],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutConfig(Builder);
@@ -1283,7 +1278,7 @@ impl PutConfig {
         Self(self.0.flag("acpi", value))
     }
 
-    /// `affinity`: format `pve-cpuset`.
+    /// `affinity`: format `pve-cpuset`. Only for `root@pam`.
     pub fn affinity(self, value: &str) -> Self {
         Self(self.0.text("affinity", value))
     }
@@ -1293,22 +1288,22 @@ impl PutConfig {
         Self(self.0.text("agent", value))
     }
 
-    /// `allow-ksm`: default `1`.
+    /// `allow-ksm`: default `1`; since 9.1.
     pub fn allow_ksm(self, value: bool) -> Self {
         Self(self.0.flag("allow-ksm", value))
     }
 
-    /// `amd-sev`: format `pve-qemu-sev-fmt`.
+    /// `amd-sev`: format `pve-qemu-sev-fmt`; since 8.3. Only for `root@pam`.
     pub fn amd_sev(self, value: &str) -> Self {
         Self(self.0.text("amd-sev", value))
     }
 
-    /// `arch`: `x86_64`, `aarch64`.
+    /// `arch`: `x86_64`, `aarch64`. Only for `root@pam`.
     pub fn arch(self, value: &str) -> Self {
         Self(self.0.text("arch", value))
     }
 
-    /// `args`.
+    /// `args`. Only for `root@pam`.
     pub fn args(self, value: &str) -> Self {
         Self(self.0.text("args", value))
     }
@@ -1353,7 +1348,7 @@ impl PutConfig {
         Self(self.0.text("cicustom", value))
     }
 
-    /// `cipassword`.
+    /// `cipassword`. Secret.
     pub fn cipassword(self, value: &str) -> Self {
         Self(self.0.text("cipassword", value))
     }
@@ -1363,7 +1358,7 @@ impl PutConfig {
         Self(self.0.text("citype", value))
     }
 
-    /// `ciupgrade`: default `1`.
+    /// `ciupgrade`: default `1`; since 8.0.
     pub fn ciupgrade(self, value: bool) -> Self {
         Self(self.0.flag("ciupgrade", value))
     }
@@ -1423,12 +1418,12 @@ impl PutConfig {
         Self(self.0.flag("freeze", value))
     }
 
-    /// `hookscript`: format `pve-volume-id`.
+    /// `hookscript`: format `pve-volume-id`. Only for `root@pam`.
     pub fn hookscript(self, value: &str) -> Self {
         Self(self.0.text("hookscript", value))
     }
 
-    /// `hostpci[n]`: format `pve-qm-hostpci`.
+    /// `hostpci[n]`: format `pve-qm-hostpci`. Some values only for `root@pam`.
     pub fn hostpci(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("hostpci", index, 15, value))
     }
@@ -1438,7 +1433,7 @@ impl PutConfig {
         Self(self.0.text("hotplug", value))
     }
 
-    /// `hugepages`: `any`, `2`, `1024`.
+    /// `hugepages`: `any`, `2`, `1024`. Only for `root@pam`.
     pub fn hugepages(self, value: &str) -> Self {
         Self(self.0.text("hugepages", value))
     }
@@ -1448,7 +1443,7 @@ impl PutConfig {
         Self(self.0.indexed("ide", index, 3, value))
     }
 
-    /// `intel-tdx`: format `pve-qemu-tdx-fmt`.
+    /// `intel-tdx`: format `pve-qemu-tdx-fmt`; since 9.1. Only for `root@pam`.
     pub fn intel_tdx(self, value: &str) -> Self {
         Self(self.0.text("intel-tdx", value))
     }
@@ -1458,12 +1453,12 @@ impl PutConfig {
         Self(self.0.indexed("ipconfig", index, 31, value))
     }
 
-    /// `ivshmem`: property string of `name`, `size`.
+    /// `ivshmem`: property string of `name`, `size`. Only for `root@pam`.
     pub fn ivshmem(self, value: &str) -> Self {
         Self(self.0.text("ivshmem", value))
     }
 
-    /// `keephugepages`: default `0`.
+    /// `keephugepages`: default `0`. Only for `root@pam`.
     pub fn keephugepages(self, value: bool) -> Self {
         Self(self.0.flag("keephugepages", value))
     }
@@ -1483,7 +1478,7 @@ impl PutConfig {
         Self(self.0.flag("localtime", value))
     }
 
-    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`.
+    /// `lock`: `backup`, `clone`, `create`, `migrate`, `rollback`, `snapshot`, `snapshot-delete`, `suspending`, `suspended`. Only for `root@pam`.
     pub fn lock(self, value: &str) -> Self {
         Self(self.0.text("lock", value))
     }
@@ -1543,7 +1538,7 @@ impl PutConfig {
         Self(self.0.text("ostype", value))
     }
 
-    /// `parallel[n]`.
+    /// `parallel[n]`. Only for `root@pam`.
     pub fn parallel(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("parallel", index, 2, value))
     }
@@ -1588,7 +1583,7 @@ impl PutConfig {
         Self(self.0.text("searchdomain", value))
     }
 
-    /// `serial[n]`.
+    /// `serial[n]`. Some values only for `root@pam`.
     pub fn serial(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("serial", index, 3, value))
     }
@@ -1598,7 +1593,7 @@ impl PutConfig {
         Self(self.0.integer("shares", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -1618,7 +1613,7 @@ impl PutConfig {
         Self(self.0.integer("sockets", value))
     }
 
-    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`.
+    /// `spice_enhancements`: property string of `foldersharing`, `videostreaming`. Only for `root@pam`.
     pub fn spice_enhancements(self, value: &str) -> Self {
         Self(self.0.text("spice_enhancements", value))
     }
@@ -1668,7 +1663,7 @@ impl PutConfig {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`.
+    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -1688,12 +1683,12 @@ impl PutConfig {
         Self(self.0.indexed("virtio", index, 15, value))
     }
 
-    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`.
+    /// `virtiofs[n]`: property string of `cache`, `direct-io`, `dirid`, `expose-acl`, `expose-xattr`; since 8.4.
     pub fn virtiofs(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("virtiofs", index, 9, value))
     }
 
-    /// `vmgenid`: default `1 (autogenerated)`.
+    /// `vmgenid`: default `1 (autogenerated)`. Only for `root@pam`.
     pub fn vmgenid(self, value: &str) -> Self {
         Self(self.0.text("vmgenid", value))
     }
@@ -1717,6 +1712,8 @@ impl Call for PutConfig {
 }
 
 /// `POST /nodes/{node}/qemu/{vmid}/dbus-vmstate`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Migrate]]`.
 #[derive(Debug, Clone)]
@@ -1949,17 +1946,17 @@ impl PostMigrate {
         Self(self.0.integer("bwlimit", value))
     }
 
-    /// `force`.
+    /// `force`. Only for `root@pam`.
     pub fn force(self, value: bool) -> Self {
         Self(self.0.flag("force", value))
     }
 
-    /// `migration_network`: format `CIDR`.
+    /// `migration_network`: format `CIDR`. Only for `root@pam`.
     pub fn migration_network(self, value: &str) -> Self {
         Self(self.0.text("migration_network", value))
     }
 
-    /// `migration_type`: `secure`, `insecure`.
+    /// `migration_type`: `secure`, `insecure`. Only for `root@pam`.
     pub fn migration_type(self, value: &str) -> Self {
         Self(self.0.text("migration_type", value))
     }
@@ -1974,7 +1971,7 @@ impl PostMigrate {
         Self(self.0.text("targetstorage", value))
     }
 
-    /// `with-conntrack-state`: default `0`.
+    /// `with-conntrack-state`: default `0`; since 9.0.
     pub fn with_conntrack_state(self, value: bool) -> Self {
         Self(self.0.flag("with-conntrack-state", value))
     }
@@ -2088,7 +2085,7 @@ impl Call for PostMoveDisk {
     }
 }
 
-crate::api::object!(PostMtunnelAnswer);
+crate::api::object!(PostMtunnelAnswer, ["ticket"]);
 
 impl PostMtunnelAnswer {
     /// `socket`.
@@ -2097,7 +2094,7 @@ impl PostMtunnelAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -2164,7 +2161,7 @@ impl GetMtunnelwebsocketAnswer {
 pub struct GetMtunnelwebsocket(Builder);
 
 impl GetMtunnelwebsocket {
-    /// The call with what it needs: `socket`; `ticket`.
+    /// The call with what it needs: `socket`; `ticket`. Secret.
     pub fn new(node: &str, vmid: i64, socket: &str, ticket: &str) -> Self {
         Self(
             Builder::new(
@@ -2218,7 +2215,7 @@ impl Call for GetPending {
 pub struct PostRemoteMigrate(Builder);
 
 impl PostRemoteMigrate {
-    /// The call with what it needs: `target-bridge`: format `bridge-pair-list`; `target-endpoint`: format `proxmox-remote`; `target-storage`: format `storage-pair-list`.
+    /// The call with what it needs: `target-bridge`: format `bridge-pair-list`; `target-endpoint`: format `proxmox-remote`. Secret; `target-storage`: format `storage-pair-list`.
     pub fn new(
         node: &str,
         vmid: i64,
@@ -2292,7 +2289,7 @@ impl PutResize {
         Self(self.0.text("digest", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2375,7 +2372,7 @@ impl GetRrddata {
 }
 
 impl Call for GetRrddata {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::metrics::GuestSample>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2401,7 +2398,7 @@ impl PutSendkey {
         )
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2526,7 +2523,7 @@ impl GetSnapshotBySnapname {
 }
 
 impl Call for GetSnapshotBySnapname {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2551,7 +2548,7 @@ impl GetSnapshotConfig {
 }
 
 impl Call for GetSnapshotConfig {
-    type Answer = Object;
+    type Answer = crate::QemuConfig;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2617,7 +2614,7 @@ impl Call for PostSnapshotRollback {
     }
 }
 
-crate::api::object!(PostSpiceproxyAnswer);
+crate::api::object!(PostSpiceproxyAnswer, ["password"]);
 
 impl PostSpiceproxyAnswer {
     /// `host`.
@@ -2626,7 +2623,7 @@ impl PostSpiceproxyAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -2695,7 +2692,7 @@ impl GetStatus {
 }
 
 impl Call for GetStatus {
-    type Answer = Vec<GetByVmidItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2773,7 +2770,7 @@ impl PostStatusReset {
         ))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2803,12 +2800,12 @@ impl PostStatusResume {
         ))
     }
 
-    /// `nocheck`.
+    /// `nocheck`. Only for `root@pam`.
     pub fn nocheck(self, value: bool) -> Self {
         Self(self.0.flag("nocheck", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2843,12 +2840,12 @@ impl PostStatusShutdown {
         Self(self.0.flag("forceStop", value))
     }
 
-    /// `keepActive`: default `0`.
+    /// `keepActive`: default `0`. Only for `root@pam`.
     pub fn keep_active(self, value: bool) -> Self {
         Self(self.0.flag("keepActive", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -2883,7 +2880,7 @@ impl PostStatusStart {
         ))
     }
 
-    /// `force-cpu`.
+    /// `force-cpu`. Only for `root@pam`.
     pub fn force_cpu(self, value: &str) -> Self {
         Self(self.0.text("force-cpu", value))
     }
@@ -2893,37 +2890,37 @@ impl PostStatusStart {
         Self(self.0.text("machine", value))
     }
 
-    /// `migratedfrom`: format `pve-node`.
+    /// `migratedfrom`: format `pve-node`. Only for `root@pam`.
     pub fn migratedfrom(self, value: &str) -> Self {
         Self(self.0.text("migratedfrom", value))
     }
 
-    /// `migration_network`: format `CIDR`.
+    /// `migration_network`: format `CIDR`. Only for `root@pam`.
     pub fn migration_network(self, value: &str) -> Self {
         Self(self.0.text("migration_network", value))
     }
 
-    /// `migration_type`: `secure`, `insecure`.
+    /// `migration_type`: `secure`, `insecure`. Only for `root@pam`.
     pub fn migration_type(self, value: &str) -> Self {
         Self(self.0.text("migration_type", value))
     }
 
-    /// `nets-host-mtu`.
+    /// `nets-host-mtu`: since 9.0. Only for `root@pam`.
     pub fn nets_host_mtu(self, value: &str) -> Self {
         Self(self.0.text("nets-host-mtu", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
 
-    /// `stateuri`: 128 bytes at most.
+    /// `stateuri`: 128 bytes at most. Only for `root@pam`.
     pub fn stateuri(self, value: &str) -> Self {
         Self(self.0.text("stateuri", value))
     }
 
-    /// `targetstorage`: format `storage-pair-list`.
+    /// `targetstorage`: format `storage-pair-list`. Only for `root@pam`.
     pub fn targetstorage(self, value: &str) -> Self {
         Self(self.0.text("targetstorage", value))
     }
@@ -2933,7 +2930,7 @@ impl PostStatusStart {
         Self(self.0.integer("timeout", value))
     }
 
-    /// `with-conntrack-state`: default `0`.
+    /// `with-conntrack-state`: default `0`; since 9.0. Only for `root@pam`.
     pub fn with_conntrack_state(self, value: bool) -> Self {
         Self(self.0.flag("with-conntrack-state", value))
     }
@@ -2963,22 +2960,22 @@ impl PostStatusStop {
         ))
     }
 
-    /// `keepActive`: default `0`.
+    /// `keepActive`: default `0`. Only for `root@pam`.
     pub fn keep_active(self, value: bool) -> Self {
         Self(self.0.flag("keepActive", value))
     }
 
-    /// `migratedfrom`: format `pve-node`.
+    /// `migratedfrom`: format `pve-node`. Only for `root@pam`.
     pub fn migratedfrom(self, value: &str) -> Self {
         Self(self.0.text("migratedfrom", value))
     }
 
-    /// `overrule-shutdown`: default `0`.
+    /// `overrule-shutdown`: default `0`; since 8.2.
     pub fn overrule_shutdown(self, value: bool) -> Self {
         Self(self.0.flag("overrule-shutdown", value))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -3013,7 +3010,7 @@ impl PostStatusSuspend {
         ))
     }
 
-    /// `skiplock`.
+    /// `skiplock`. Only for `root@pam`.
     pub fn skiplock(self, value: bool) -> Self {
         Self(self.0.flag("skiplock", value))
     }
@@ -3066,7 +3063,7 @@ impl Call for PostTemplate {
     }
 }
 
-crate::api::object!(PostTermproxyAnswer);
+crate::api::object!(PostTermproxyAnswer, ["ticket"]);
 
 impl PostTermproxyAnswer {
     /// `port`.
@@ -3075,7 +3072,7 @@ impl PostTermproxyAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -3123,6 +3120,8 @@ impl Call for PostTermproxy {
 /// `PUT /nodes/{node}/qemu/{vmid}/unlink`.
 ///
 /// Needs `[perm,/vms/{vmid},[VM.Config.Disk]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutUnlink(Builder);
@@ -3153,7 +3152,7 @@ impl Call for PutUnlink {
     }
 }
 
-crate::api::object!(PostVncproxyAnswer);
+crate::api::object!(PostVncproxyAnswer, ["password", "ticket"]);
 
 impl PostVncproxyAnswer {
     /// `cert`.
@@ -3162,7 +3161,7 @@ impl PostVncproxyAnswer {
     }
 
     /// `password`.
-    pub fn password(&self) -> Option<String> {
+    pub fn password(&self) -> Option<secrecy::SecretString> {
         self.0.get("password")
     }
 
@@ -3172,7 +3171,7 @@ impl PostVncproxyAnswer {
     }
 
     /// `ticket`.
-    pub fn ticket(&self) -> Option<String> {
+    pub fn ticket(&self) -> Option<secrecy::SecretString> {
         self.0.get("ticket")
     }
 
@@ -3239,7 +3238,7 @@ impl GetVncwebsocketAnswer {
 pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
-    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most.
+    /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
     pub fn new(node: &str, vmid: i64, port: i64, vncticket: &str) -> Self {
         Self(
             Builder::new(
@@ -3262,474 +3261,463 @@ impl Call for GetVncwebsocket {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "qemu::Get",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::QemuSummary>>,
-    },
-    MethodInfo {
-        name: "qemu::Post",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::DeleteByVmid",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::GetByVmid",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetByVmidItem>>,
-    },
-    MethodInfo {
-        name: "qemu::PostClone",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/clone",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::GetCloudinit",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/cloudinit",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetCloudinitItem>>,
-    },
-    MethodInfo {
-        name: "qemu::PutCloudinit",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/cloudinit",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::GetCloudinitDump",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/cloudinit/dump",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "qemu::GetConfig",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/config",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::QemuConfig>,
-    },
-    MethodInfo {
-        name: "qemu::PostConfig",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<crate::Upid>>,
-    },
-    MethodInfo {
-        name: "qemu::PutConfig",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::PostDbusVmstate",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/dbus-vmstate",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::GetFeature",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/feature",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetFeatureAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetMigrate",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetMigrateAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::PostMigrate",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostMonitor",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/monitor",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "qemu::PostMoveDisk",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/move_disk",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostMtunnel",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/mtunnel",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostMtunnelAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetMtunnelwebsocket",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/mtunnelwebsocket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetMtunnelwebsocketAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetPending",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/pending",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::PendingEntry>>,
-    },
-    MethodInfo {
-        name: "qemu::PostRemoteMigrate",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/remote_migrate",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PutResize",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/resize",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::GetRrd",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/rrd",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetRrdAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetRrddata",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/rrddata",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "qemu::PutSendkey",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/sendkey",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::GetSnapshot",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::Snapshot>>,
-    },
-    MethodInfo {
-        name: "qemu::PostSnapshot",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::DeleteSnapshotBySnapname",
-        method: Method::Delete,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::GetSnapshotBySnapname",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "qemu::GetSnapshotConfig",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "qemu::PutSnapshotConfig",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::PostSnapshotRollback",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostSpiceproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/spiceproxy",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<PostSpiceproxyAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/status",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetByVmidItem>>,
-    },
-    MethodInfo {
-        name: "qemu::GetStatusCurrent",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/status/current",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::QemuStatus>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusReboot",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/reboot",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusReset",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/reset",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusResume",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/resume",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusShutdown",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/shutdown",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusStart",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/start",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusStop",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/stop",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostStatusSuspend",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/status/suspend",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostTemplate",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/template",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "qemu::PostTermproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/termproxy",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostTermproxyAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::PutUnlink",
-        method: Method::Put,
-        path: "/nodes/{node}/qemu/{vmid}/unlink",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "qemu::PostVncproxy",
-        method: Method::Post,
-        path: "/nodes/{node}/qemu/{vmid}/vncproxy",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostVncproxyAnswer>,
-    },
-    MethodInfo {
-        name: "qemu::GetVncwebsocket",
-        method: Method::Get,
-        path: "/nodes/{node}/qemu/{vmid}/vncwebsocket",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVncwebsocketAnswer>,
-    },
+    MethodInfo::new(
+        "qemu::Get",
+        Method::Get,
+        "/nodes/{node}/qemu",
+        probe::<Vec<crate::QemuSummary>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::Post",
+        Method::Post,
+        "/nodes/{node}/qemu",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .secrets(&["cipassword"])
+    .root_parameters(&[
+        "affinity",
+        "amd-sev",
+        "arch",
+        "args",
+        "hookscript",
+        "hugepages",
+        "intel-tdx",
+        "ivshmem",
+        "keephugepages",
+        "lock",
+        "parallel[n]",
+        "spice_enhancements",
+        "vmgenid",
+    ]),
+    MethodInfo::new(
+        "qemu::DeleteByVmid",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "qemu::GetByVmid",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostClone",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/clone",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::GetCloudinit",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/cloudinit",
+        probe::<Vec<GetCloudinitItem>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::PutCloudinit",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/cloudinit",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "qemu::GetCloudinitDump",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/cloudinit/dump",
+        probe::<Option<String>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::GetConfig",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/config",
+        probe::<crate::QemuConfig>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostConfig",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/config",
+        probe::<Option<crate::Upid>>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::TaskOrNothing)
+    .secrets(&["cipassword"])
+    .root_parameters(&[
+        "affinity",
+        "amd-sev",
+        "arch",
+        "args",
+        "hookscript",
+        "hugepages",
+        "intel-tdx",
+        "ivshmem",
+        "keephugepages",
+        "lock",
+        "parallel[n]",
+        "skiplock",
+        "spice_enhancements",
+        "vmgenid",
+    ]),
+    MethodInfo::new(
+        "qemu::PutConfig",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/config",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing)
+    .secrets(&["cipassword"])
+    .root_parameters(&[
+        "affinity",
+        "amd-sev",
+        "arch",
+        "args",
+        "hookscript",
+        "hugepages",
+        "intel-tdx",
+        "ivshmem",
+        "keephugepages",
+        "lock",
+        "parallel[n]",
+        "skiplock",
+        "spice_enhancements",
+        "vmgenid",
+    ]),
+    MethodInfo::new(
+        "qemu::PostDbusVmstate",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/dbus-vmstate",
+        probe::<Ack>,
+    )
+    .routed()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "qemu::GetFeature",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/feature",
+        probe::<GetFeatureAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::GetMigrate",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/migrate",
+        probe::<GetMigrateAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostMigrate",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/migrate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["force", "migration_network", "migration_type"]),
+    MethodInfo::new(
+        "qemu::PostMonitor",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/monitor",
+        probe::<Option<String>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostMoveDisk",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/move_disk",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::PostMtunnel",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/mtunnel",
+        probe::<PostMtunnelAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "qemu::GetMtunnelwebsocket",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/mtunnelwebsocket",
+        probe::<GetMtunnelwebsocketAnswer>,
+    )
+    .secrets(&["ticket"]),
+    MethodInfo::new(
+        "qemu::GetPending",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/pending",
+        probe::<Vec<crate::PendingEntry>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostRemoteMigrate",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/remote_migrate",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .secrets(&["target-endpoint"]),
+    MethodInfo::new(
+        "qemu::PutResize",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/resize",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "qemu::GetRrd",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/rrd",
+        probe::<GetRrdAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "qemu::GetRrddata",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/rrddata",
+        probe::<Vec<crate::metrics::GuestSample>>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "qemu::PutSendkey",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/sendkey",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "qemu::GetSnapshot",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/snapshot",
+        probe::<Vec<crate::Snapshot>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostSnapshot",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/snapshot",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::DeleteSnapshotBySnapname",
+        Method::Delete,
+        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::GetSnapshotBySnapname",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "qemu::GetSnapshotConfig",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
+        probe::<crate::QemuConfig>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::PutSnapshotConfig",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "qemu::PostSnapshotRollback",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::PostSpiceproxy",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/spiceproxy",
+        probe::<PostSpiceproxyAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::GetStatus",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/status",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "qemu::GetStatusCurrent",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/status/current",
+        probe::<crate::QemuStatus>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "qemu::PostStatusReboot",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/reboot",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::PostStatusReset",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/reset",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "qemu::PostStatusResume",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/resume",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["nocheck", "skiplock"]),
+    MethodInfo::new(
+        "qemu::PostStatusShutdown",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/shutdown",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["keepActive", "skiplock"]),
+    MethodInfo::new(
+        "qemu::PostStatusStart",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/start",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&[
+        "force-cpu",
+        "migratedfrom",
+        "migration_network",
+        "migration_type",
+        "nets-host-mtu",
+        "skiplock",
+        "stateuri",
+        "targetstorage",
+        "with-conntrack-state",
+    ]),
+    MethodInfo::new(
+        "qemu::PostStatusStop",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/stop",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["keepActive", "migratedfrom", "skiplock"]),
+    MethodInfo::new(
+        "qemu::PostStatusSuspend",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/status/suspend",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task)
+    .root_parameters(&["skiplock"]),
+    MethodInfo::new(
+        "qemu::PostTemplate",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/template",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "qemu::PostTermproxy",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/termproxy",
+        probe::<PostTermproxyAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "qemu::PutUnlink",
+        Method::Put,
+        "/nodes/{node}/qemu/{vmid}/unlink",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "qemu::PostVncproxy",
+        Method::Post,
+        "/nodes/{node}/qemu/{vmid}/vncproxy",
+        probe::<PostVncproxyAnswer>,
+    )
+    .protected(),
+    MethodInfo::new(
+        "qemu::GetVncwebsocket",
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/vncwebsocket",
+        probe::<GetVncwebsocketAnswer>,
+    )
+    .secrets(&["vncticket"]),
 ];

@@ -6,68 +6,9 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
-
-crate::api::object!(GetClusterReplicationItem);
-
-impl GetClusterReplicationItem {
-    /// `comment`: 4096 bytes at most.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `disable`.
-    pub fn disable(&self) -> Option<bool> {
-        self.0.get("disable")
-    }
-
-    /// `guest`.
-    pub fn guest(&self) -> Option<i64> {
-        self.0.get("guest")
-    }
-
-    /// `id`: format `pve-replication-job-id`.
-    pub fn id(&self) -> Option<String> {
-        self.0.get("id")
-    }
-
-    /// `jobnum`.
-    pub fn jobnum(&self) -> Option<i64> {
-        self.0.get("jobnum")
-    }
-
-    /// `rate`: 1 or more.
-    pub fn rate(&self) -> Option<f64> {
-        self.0.get("rate")
-    }
-
-    /// `remove_job`: `local`, `full`.
-    pub fn remove_job(&self) -> Option<String> {
-        self.0.get("remove_job")
-    }
-
-    /// `schedule`: 128 bytes at most; format `pve-calendar-event`; default `*/15`.
-    pub fn schedule(&self) -> Option<String> {
-        self.0.get("schedule")
-    }
-
-    /// `source`: format `pve-node`.
-    pub fn source(&self) -> Option<String> {
-        self.0.get("source")
-    }
-
-    /// `target`: format `pve-node`.
-    pub fn target(&self) -> Option<String> {
-        self.0.get("target")
-    }
-
-    /// `type`: `local`.
-    pub fn type_(&self) -> Option<String> {
-        self.0.get("type")
-    }
-}
 
 /// `GET /cluster/replication`.
 ///
@@ -84,7 +25,7 @@ impl GetClusterReplication {
 }
 
 impl Call for GetClusterReplication {
-    type Answer = Vec<GetClusterReplicationItem>;
+    type Answer = Vec<crate::ReplicationJob>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -181,70 +122,6 @@ impl Call for DeleteById {
     }
 }
 
-crate::api::object!(GetClusterReplicationByIdAnswer);
-
-impl GetClusterReplicationByIdAnswer {
-    /// `comment`: 4096 bytes at most.
-    pub fn comment(&self) -> Option<String> {
-        self.0.get("comment")
-    }
-
-    /// `digest`: 64 bytes at most.
-    pub fn digest(&self) -> Option<String> {
-        self.0.get("digest")
-    }
-
-    /// `disable`.
-    pub fn disable(&self) -> Option<bool> {
-        self.0.get("disable")
-    }
-
-    /// `guest`.
-    pub fn guest(&self) -> Option<i64> {
-        self.0.get("guest")
-    }
-
-    /// `id`: format `pve-replication-job-id`.
-    pub fn id(&self) -> Option<String> {
-        self.0.get("id")
-    }
-
-    /// `jobnum`.
-    pub fn jobnum(&self) -> Option<i64> {
-        self.0.get("jobnum")
-    }
-
-    /// `rate`: 1 or more.
-    pub fn rate(&self) -> Option<f64> {
-        self.0.get("rate")
-    }
-
-    /// `remove_job`: `local`, `full`.
-    pub fn remove_job(&self) -> Option<String> {
-        self.0.get("remove_job")
-    }
-
-    /// `schedule`: 128 bytes at most; format `pve-calendar-event`; default `*/15`.
-    pub fn schedule(&self) -> Option<String> {
-        self.0.get("schedule")
-    }
-
-    /// `source`: format `pve-node`.
-    pub fn source(&self) -> Option<String> {
-        self.0.get("source")
-    }
-
-    /// `target`: format `pve-node`.
-    pub fn target(&self) -> Option<String> {
-        self.0.get("target")
-    }
-
-    /// `type`: `local`.
-    pub fn type_(&self) -> Option<String> {
-        self.0.get("type")
-    }
-}
-
 /// `GET /cluster/replication/{id}`.
 ///
 /// Any user.
@@ -264,7 +141,7 @@ impl GetClusterReplicationById {
 }
 
 impl Call for GetClusterReplicationById {
-    type Answer = GetClusterReplicationByIdAnswer;
+    type Answer = crate::ReplicationJob;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -335,15 +212,6 @@ impl Call for PutById {
     }
 }
 
-crate::api::object!(GetNodesReplicationItem);
-
-impl GetNodesReplicationItem {
-    /// `id`.
-    pub fn id(&self) -> Option<String> {
-        self.0.get("id")
-    }
-}
-
 /// `GET /nodes/{node}/replication`.
 ///
 /// Any user.
@@ -368,7 +236,7 @@ impl GetNodesReplication {
 }
 
 impl Call for GetNodesReplication {
-    type Answer = Vec<GetNodesReplicationItem>;
+    type Answer = Vec<crate::ReplicationStatus>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -393,7 +261,7 @@ impl GetNodesReplicationById {
 }
 
 impl Call for GetNodesReplicationById {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -492,7 +360,7 @@ impl GetStatus {
 }
 
 impl Call for GetStatus {
-    type Answer = Object;
+    type Answer = crate::ReplicationStatus;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -500,104 +368,79 @@ impl Call for GetStatus {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "replication::GetClusterReplication",
-        method: Method::Get,
-        path: "/cluster/replication",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetClusterReplicationItem>>,
-    },
-    MethodInfo {
-        name: "replication::Post",
-        method: Method::Post,
-        path: "/cluster/replication",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "replication::DeleteById",
-        method: Method::Delete,
-        path: "/cluster/replication/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "replication::GetClusterReplicationById",
-        method: Method::Get,
-        path: "/cluster/replication/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetClusterReplicationByIdAnswer>,
-    },
-    MethodInfo {
-        name: "replication::PutById",
-        method: Method::Put,
-        path: "/cluster/replication/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "replication::GetNodesReplication",
-        method: Method::Get,
-        path: "/nodes/{node}/replication",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetNodesReplicationItem>>,
-    },
-    MethodInfo {
-        name: "replication::GetNodesReplicationById",
-        method: Method::Get,
-        path: "/nodes/{node}/replication/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "replication::GetLog",
-        method: Method::Get,
-        path: "/nodes/{node}/replication/{id}/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetLogItem>>,
-    },
-    MethodInfo {
-        name: "replication::PostScheduleNow",
-        method: Method::Post,
-        path: "/nodes/{node}/replication/{id}/schedule_now",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "replication::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/replication/{id}/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
+    MethodInfo::new(
+        "replication::GetClusterReplication",
+        Method::Get,
+        "/cluster/replication",
+        probe::<Vec<crate::ReplicationJob>>,
+    ),
+    MethodInfo::new(
+        "replication::Post",
+        Method::Post,
+        "/cluster/replication",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "replication::DeleteById",
+        Method::Delete,
+        "/cluster/replication/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "replication::GetClusterReplicationById",
+        Method::Get,
+        "/cluster/replication/{id}",
+        probe::<crate::ReplicationJob>,
+    ),
+    MethodInfo::new(
+        "replication::PutById",
+        Method::Put,
+        "/cluster/replication/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "replication::GetNodesReplication",
+        Method::Get,
+        "/nodes/{node}/replication",
+        probe::<Vec<crate::ReplicationStatus>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "replication::GetNodesReplicationById",
+        Method::Get,
+        "/nodes/{node}/replication/{id}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "replication::GetLog",
+        Method::Get,
+        "/nodes/{node}/replication/{id}/log",
+        probe::<Vec<GetLogItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "replication::PostScheduleNow",
+        Method::Post,
+        "/nodes/{node}/replication/{id}/schedule_now",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "replication::GetStatus",
+        Method::Get,
+        "/nodes/{node}/replication/{id}/status",
+        probe::<crate::ReplicationStatus>,
+    )
+    .protected()
+    .routed(),
 ];

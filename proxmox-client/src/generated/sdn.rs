@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -53,12 +53,12 @@ impl Put {
         Self(Builder::new(Method::Put, "/cluster/sdn", &[]))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
 
-    /// `release-lock`: default `1`.
+    /// `release-lock`: default `1`; since 9.0.
     pub fn release_lock(self, value: bool) -> Self {
         Self(self.0.flag("release-lock", value))
     }
@@ -277,27 +277,27 @@ impl PostControllers {
         Self(self.0.integer("ebgp-multihop", value))
     }
 
-    /// `fabric`: format `pve-sdn-fabric-id`.
+    /// `fabric`: format `pve-sdn-fabric-id`; since 9.0.
     pub fn fabric(self, value: &str) -> Self {
         Self(self.0.text("fabric", value))
     }
 
-    /// `isis-domain`.
+    /// `isis-domain`: since 8.1.
     pub fn isis_domain(self, value: &str) -> Self {
         Self(self.0.text("isis-domain", value))
     }
 
-    /// `isis-ifaces`: format `pve-iface-list`.
+    /// `isis-ifaces`: format `pve-iface-list`; since 8.1.
     pub fn isis_ifaces(self, value: &str) -> Self {
         Self(self.0.text("isis-ifaces", value))
     }
 
-    /// `isis-net`: format `pve-sdn-isis-net`.
+    /// `isis-net`: format `pve-sdn-isis-net`; since 8.1.
     pub fn isis_net(self, value: &str) -> Self {
         Self(self.0.text("isis-net", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -342,7 +342,7 @@ impl DeleteControllersByController {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -437,27 +437,27 @@ impl PutControllersByController {
         Self(self.0.integer("ebgp-multihop", value))
     }
 
-    /// `fabric`: format `pve-sdn-fabric-id`.
+    /// `fabric`: format `pve-sdn-fabric-id`; since 9.0.
     pub fn fabric(self, value: &str) -> Self {
         Self(self.0.text("fabric", value))
     }
 
-    /// `isis-domain`.
+    /// `isis-domain`: since 8.1.
     pub fn isis_domain(self, value: &str) -> Self {
         Self(self.0.text("isis-domain", value))
     }
 
-    /// `isis-ifaces`: format `pve-iface-list`.
+    /// `isis-ifaces`: format `pve-iface-list`; since 8.1.
     pub fn isis_ifaces(self, value: &str) -> Self {
         Self(self.0.text("isis-ifaces", value))
     }
 
-    /// `isis-net`: format `pve-sdn-isis-net`.
+    /// `isis-net`: format `pve-sdn-isis-net`; since 8.1.
     pub fn isis_net(self, value: &str) -> Self {
         Self(self.0.text("isis-net", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -533,7 +533,7 @@ impl Call for GetDns {
 pub struct PostDns(Builder);
 
 impl PostDns {
-    /// The call with what it needs: `dns`: 2 bytes or more; `key`; `type`: `powerdns`; format `pve-configid`; `url`.
+    /// The call with what it needs: `dns`: 2 bytes or more; `key`. Secret; `type`: `powerdns`; format `pve-configid`; `url`.
     pub fn new(dns: &str, key: &str, type_: &str, url: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/dns", &[])
@@ -544,12 +544,12 @@ impl PostDns {
         )
     }
 
-    /// `fingerprint`.
+    /// `fingerprint`: since 8.4.
     pub fn fingerprint(self, value: &str) -> Self {
         Self(self.0.text("fingerprint", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -594,7 +594,7 @@ impl DeleteDnsByDns {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -604,6 +604,55 @@ impl Call for DeleteDnsByDns {
     type Answer = Ack;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetDnsByDnsAnswer, ["key"]);
+
+impl GetDnsByDnsAnswer {
+    /// `dns`: 2 bytes or more.
+    pub fn dns(&self) -> Option<String> {
+        self.0.get("dns")
+    }
+
+    /// `fingerprint`.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.0.get("fingerprint")
+    }
+
+    /// `key`.
+    pub fn key(&self) -> Option<secrecy::SecretString> {
+        self.0.get("key")
+    }
+
+    /// `reversemaskv6`.
+    pub fn reversemaskv6(&self) -> Option<i64> {
+        self.0.get("reversemaskv6")
+    }
+
+    /// `reversev6mask`.
+    pub fn reversev6mask(&self) -> Option<i64> {
+        self.0.get("reversev6mask")
+    }
+
+    /// `ttl`.
+    pub fn ttl(&self) -> Option<i64> {
+        self.0.get("ttl")
+    }
+
+    /// `type`: `powerdns`; format `pve-configid`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `url`.
+    pub fn url(&self) -> Option<String> {
+        self.0.get("url")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
     }
 }
 
@@ -622,7 +671,7 @@ impl GetDnsByDns {
 }
 
 impl Call for GetDnsByDns {
-    type Answer = Object;
+    type Answer = GetDnsByDnsAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -651,17 +700,17 @@ impl PutDnsByDns {
         Self(self.0.text("digest", value))
     }
 
-    /// `fingerprint`.
+    /// `fingerprint`: since 8.4.
     pub fn fingerprint(self, value: &str) -> Self {
         Self(self.0.text("fingerprint", value))
     }
 
-    /// `key`.
+    /// `key`. Secret.
     pub fn key(self, value: &str) -> Self {
         Self(self.0.text("key", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -705,6 +754,8 @@ impl GetDryRunAnswer {
 
 /// `GET /cluster/sdn/dry-run`.
 ///
+/// Since 9.1.
+///
 /// Needs `[perm,/nodes/{node},[Sys.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -724,16 +775,9 @@ impl Call for GetDryRun {
     }
 }
 
-crate::api::object!(GetFabricsItem);
-
-impl GetFabricsItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
-
 /// `GET /cluster/sdn/fabrics`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn/fabrics,[SDN.Audit]]`.
 #[derive(Debug, Clone)]
@@ -748,13 +792,13 @@ impl GetFabrics {
 }
 
 impl Call for GetFabrics {
-    type Answer = Vec<GetFabricsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
-crate::api::object!(GetFabricsAllAnswerFabrics);
+crate::api::object!(GetFabricsAllAnswerFabrics, ["lock-token"]);
 
 impl GetFabricsAllAnswerFabrics {
     /// `area`.
@@ -793,7 +837,7 @@ impl GetFabricsAllAnswerFabrics {
     }
 
     /// `lock-token`.
-    pub fn lock_token(&self) -> Option<String> {
+    pub fn lock_token(&self) -> Option<secrecy::SecretString> {
         self.0.get("lock-token")
     }
 
@@ -803,7 +847,7 @@ impl GetFabricsAllAnswerFabrics {
     }
 }
 
-crate::api::object!(GetFabricsAllAnswerNodes);
+crate::api::object!(GetFabricsAllAnswerNodes, ["lock-token"]);
 
 impl GetFabricsAllAnswerNodes {
     /// `digest`: 64 bytes at most.
@@ -832,7 +876,7 @@ impl GetFabricsAllAnswerNodes {
     }
 
     /// `lock-token`.
-    pub fn lock_token(&self) -> Option<String> {
+    pub fn lock_token(&self) -> Option<secrecy::SecretString> {
         self.0.get("lock-token")
     }
 
@@ -847,7 +891,7 @@ impl GetFabricsAllAnswerNodes {
     }
 }
 
-crate::api::object!(GetFabricsAllAnswer);
+crate::api::object!(GetFabricsAllAnswer, ["lock-token"]);
 
 impl GetFabricsAllAnswer {
     /// `fabrics`.
@@ -862,6 +906,8 @@ impl GetFabricsAllAnswer {
 }
 
 /// `GET /cluster/sdn/fabrics/all`.
+///
+/// Since 9.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -893,6 +939,8 @@ impl Call for GetFabricsAll {
 }
 
 /// `GET /cluster/sdn/fabrics/fabric`.
+///
+/// Since 9.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -928,6 +976,8 @@ impl Call for GetFabricsFabric {
 }
 
 /// `POST /cluster/sdn/fabrics/fabric`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn/fabrics,[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -974,7 +1024,7 @@ impl PostFabricsFabric {
         Self(self.0.text("ip_prefix", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -988,6 +1038,8 @@ impl Call for PostFabricsFabric {
 }
 
 /// `DELETE /cluster/sdn/fabrics/fabric/{id}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn/fabrics/{id},[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -1014,6 +1066,8 @@ impl Call for DeleteFabricsFabricById {
 
 /// `GET /cluster/sdn/fabrics/fabric/{id}`.
 ///
+/// Since 9.0.
+///
 /// Needs `[perm,/sdn/fabrics/{id},[SDN.Audit,SDN.Allocate],any,1]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1038,6 +1092,8 @@ impl Call for GetFabricsFabricById {
 }
 
 /// `PUT /cluster/sdn/fabrics/fabric/{id}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn/fabrics/{id},[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -1084,7 +1140,7 @@ impl PutFabricsFabricById {
         Self(self.0.text("ip_prefix", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1098,6 +1154,8 @@ impl Call for PutFabricsFabricById {
 }
 
 /// `GET /cluster/sdn/fabrics/node`.
+///
+/// Since 9.0.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -1129,6 +1187,8 @@ impl Call for GetFabricsNode {
 }
 
 /// `GET /cluster/sdn/fabrics/node/{fabric_id}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn/fabrics/{fabric_id},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
@@ -1165,6 +1225,8 @@ impl Call for GetFabricsNodeByFabricId {
 
 /// `POST /cluster/sdn/fabrics/node/{fabric_id}`.
 ///
+/// Since 9.0.
+///
 /// Needs `[and,[perm,/sdn/fabrics/{fabric_id},[SDN.Allocate]],[perm,/nodes/{node_id},[Sys.Modify]]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1200,7 +1262,7 @@ impl PostFabricsNodeByFabricId {
         Self(self.0.text("ip6", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1214,6 +1276,8 @@ impl Call for PostFabricsNodeByFabricId {
 }
 
 /// `DELETE /cluster/sdn/fabrics/node/{fabric_id}/{node_id}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[and,[perm,/sdn/fabrics/{fabric_id},[SDN.Allocate]],[perm,/nodes/{node_id},[Sys.Modify]]]`.
 #[derive(Debug, Clone)]
@@ -1240,6 +1304,8 @@ impl Call for DeleteFabricsNodeByNodeId {
 
 /// `GET /cluster/sdn/fabrics/node/{fabric_id}/{node_id}`.
 ///
+/// Since 9.0.
+///
 /// Needs `[and,[perm,/sdn/fabrics/{fabric_id},[SDN.Audit,SDN.Allocate],any,1],[perm,/nodes/{node_id},[Sys.Audit,Sys.Modify],any,1]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -1264,6 +1330,8 @@ impl Call for GetFabricsNodeByNodeId {
 }
 
 /// `PUT /cluster/sdn/fabrics/node/{fabric_id}/{node_id}`.
+///
+/// Since 9.0.
 ///
 /// Needs `[and,[perm,/sdn/fabrics/{fabric_id},[SDN.Allocate]],[perm,/nodes/{node_id},[Sys.Modify]]]`.
 #[derive(Debug, Clone)]
@@ -1304,7 +1372,7 @@ impl PutFabricsNodeByNodeId {
         Self(self.0.text("ip6", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1374,12 +1442,12 @@ impl PostIpams {
         )
     }
 
-    /// `fingerprint`.
+    /// `fingerprint`: since 8.4.
     pub fn fingerprint(self, value: &str) -> Self {
         Self(self.0.text("fingerprint", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1389,7 +1457,7 @@ impl PostIpams {
         Self(self.0.integer("section", value))
     }
 
-    /// `token`.
+    /// `token`. Secret.
     pub fn token(self, value: &str) -> Self {
         Self(self.0.text("token", value))
     }
@@ -1424,7 +1492,7 @@ impl DeleteIpamsByIpam {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1434,6 +1502,45 @@ impl Call for DeleteIpamsByIpam {
     type Answer = Ack;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetIpamsByIpamAnswer, ["token"]);
+
+impl GetIpamsByIpamAnswer {
+    /// `fingerprint`.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.0.get("fingerprint")
+    }
+
+    /// `ipam`: 2 bytes or more.
+    pub fn ipam(&self) -> Option<String> {
+        self.0.get("ipam")
+    }
+
+    /// `section`.
+    pub fn section(&self) -> Option<i64> {
+        self.0.get("section")
+    }
+
+    /// `token`.
+    pub fn token(&self) -> Option<secrecy::SecretString> {
+        self.0.get("token")
+    }
+
+    /// `type`: `netbox`, `phpipam`, `pve`; format `pve-configid`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `url`.
+    pub fn url(&self) -> Option<String> {
+        self.0.get("url")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
     }
 }
 
@@ -1456,7 +1563,7 @@ impl GetIpamsByIpam {
 }
 
 impl Call for GetIpamsByIpam {
-    type Answer = Object;
+    type Answer = GetIpamsByIpamAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1489,12 +1596,12 @@ impl PutIpamsByIpam {
         Self(self.0.text("digest", value))
     }
 
-    /// `fingerprint`.
+    /// `fingerprint`: since 8.4.
     pub fn fingerprint(self, value: &str) -> Self {
         Self(self.0.text("fingerprint", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1504,7 +1611,7 @@ impl PutIpamsByIpam {
         Self(self.0.integer("section", value))
     }
 
-    /// `token`.
+    /// `token`. Secret.
     pub fn token(self, value: &str) -> Self {
         Self(self.0.text("token", value))
     }
@@ -1524,7 +1631,11 @@ impl Call for PutIpamsByIpam {
 
 /// `GET /cluster/sdn/ipams/{ipam}/status`.
 ///
+/// Since 8.1.
+///
 /// Any user.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetIpamsStatus(Builder);
@@ -1541,13 +1652,15 @@ impl GetIpamsStatus {
 }
 
 impl Call for GetIpamsStatus {
-    type Answer = Vec<serde_json::Value>;
+    type Answer = Vec<crate::sdn::IpamAddress>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `DELETE /cluster/sdn/lock`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn,[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -1565,7 +1678,7 @@ impl DeleteLock {
         Self(self.0.flag("force", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1579,6 +1692,8 @@ impl Call for DeleteLock {
 }
 
 /// `POST /cluster/sdn/lock`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn,[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -1598,13 +1713,15 @@ impl PostLock {
 }
 
 impl Call for PostLock {
-    type Answer = Option<String>;
+    type Answer = secrecy::SecretString;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /cluster/sdn/rollback`.
+///
+/// Since 9.0.
 ///
 /// Needs `[perm,/sdn,[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -1617,7 +1734,7 @@ impl PostRollback {
         Self(Builder::new(Method::Post, "/cluster/sdn/rollback", &[]))
     }
 
-    /// `lock-token`.
+    /// `lock-token`. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1771,12 +1888,12 @@ impl PostVnets {
         Self(self.0.text("alias", value))
     }
 
-    /// `isolate-ports`.
+    /// `isolate-ports`: since 8.3.
     pub fn isolate_ports(self, value: bool) -> Self {
         Self(self.0.flag("isolate-ports", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1821,7 +1938,7 @@ impl DeleteVnetsByVnet {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1901,12 +2018,12 @@ impl PutVnetsByVnet {
         Self(self.0.text("digest", value))
     }
 
-    /// `isolate-ports`.
+    /// `isolate-ports`: since 8.3.
     pub fn isolate_ports(self, value: bool) -> Self {
         Self(self.0.flag("isolate-ports", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -1935,6 +2052,10 @@ impl Call for PutVnetsByVnet {
 }
 
 /// `GET /cluster/sdn/vnets/{vnet}/firewall`.
+///
+/// Since 8.3.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetVnetsFirewall(Builder);
@@ -1951,7 +2072,7 @@ impl GetVnetsFirewall {
 }
 
 impl Call for GetVnetsFirewall {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1978,6 +2099,8 @@ impl GetVnetsFirewallOptionsAnswer {
 
 /// `GET /cluster/sdn/vnets/{vnet}/firewall/options`.
 ///
+/// Since 8.3.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2002,6 +2125,8 @@ impl Call for GetVnetsFirewallOptions {
 }
 
 /// `PUT /cluster/sdn/vnets/{vnet}/firewall/options`.
+///
+/// Since 8.3.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -2132,6 +2257,8 @@ impl GetVnetsFirewallRulesItem {
 
 /// `GET /cluster/sdn/vnets/{vnet}/firewall/rules`.
 ///
+/// Since 8.3.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2156,6 +2283,8 @@ impl Call for GetVnetsFirewallRules {
 }
 
 /// `POST /cluster/sdn/vnets/{vnet}/firewall/rules`.
+///
+/// Since 8.3.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -2251,6 +2380,8 @@ impl Call for PostVnetsFirewallRules {
 
 /// `DELETE /cluster/sdn/vnets/{vnet}/firewall/rules/{pos}`.
 ///
+/// Since 8.3.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2281,6 +2412,8 @@ impl Call for DeleteVnetsFirewallRulesByPos {
 
 /// `GET /cluster/sdn/vnets/{vnet}/firewall/rules/{pos}`.
 ///
+/// Since 8.3.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2305,6 +2438,8 @@ impl Call for GetVnetsFirewallRulesByPos {
 }
 
 /// `PUT /cluster/sdn/vnets/{vnet}/firewall/rules/{pos}`.
+///
+/// Since 8.3.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -2411,6 +2546,8 @@ impl Call for PutVnetsFirewallRulesByPos {
 
 /// `DELETE /cluster/sdn/vnets/{vnet}/ips`.
 ///
+/// Since 8.1.
+///
 /// Needs `[perm,/sdn/zones/{zone}/{vnet},[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2441,6 +2578,8 @@ impl Call for DeleteVnetsIps {
 
 /// `POST /cluster/sdn/vnets/{vnet}/ips`.
 ///
+/// Since 8.1.
+///
 /// Needs `[perm,/sdn/zones/{zone}/{vnet},[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -2470,6 +2609,8 @@ impl Call for PostVnetsIps {
 }
 
 /// `PUT /cluster/sdn/vnets/{vnet}/ips`.
+///
+/// Since 8.1.
 ///
 /// Needs `[perm,/sdn/zones/{zone}/{vnet},[SDN.Allocate]]`.
 #[derive(Debug, Clone)]
@@ -2533,7 +2674,7 @@ impl GetVnetsSubnets {
 }
 
 impl Call for GetVnetsSubnets {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::sdn::SubnetInfo>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2556,12 +2697,12 @@ impl PostVnetsSubnets {
         )
     }
 
-    /// `dhcp-dns-server`: format `ip`.
+    /// `dhcp-dns-server`: format `ip`; since 8.1.
     pub fn dhcp_dns_server(self, value: &str) -> Self {
         Self(self.0.text("dhcp-dns-server", value))
     }
 
-    /// `dhcp-range`.
+    /// `dhcp-range`: since 8.1.
     pub fn dhcp_range(self, value: &[&str]) -> Self {
         Self(self.0.list("dhcp-range", value))
     }
@@ -2576,7 +2717,7 @@ impl PostVnetsSubnets {
         Self(self.0.text("gateway", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -2611,7 +2752,7 @@ impl DeleteVnetsSubnetsBySubnet {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -2621,6 +2762,55 @@ impl Call for DeleteVnetsSubnetsBySubnet {
     type Answer = Ack;
     fn into_request(self) -> Result<Request> {
         self.0.build()
+    }
+}
+
+crate::api::object!(GetVnetsSubnetsBySubnetAnswer);
+
+impl GetVnetsSubnetsBySubnetAnswer {
+    /// `dhcp-dns-server`: format `ip`.
+    pub fn dhcp_dns_server(&self) -> Option<String> {
+        self.0.get("dhcp-dns-server")
+    }
+
+    /// `dhcp-range`.
+    pub fn dhcp_range(&self) -> Option<Vec<String>> {
+        self.0.get("dhcp-range")
+    }
+
+    /// `dnszoneprefix`: format `dns-name`.
+    pub fn dnszoneprefix(&self) -> Option<String> {
+        self.0.get("dnszoneprefix")
+    }
+
+    /// `gateway`: format `ip`.
+    pub fn gateway(&self) -> Option<String> {
+        self.0.get("gateway")
+    }
+
+    /// `snat`.
+    pub fn snat(&self) -> Option<bool> {
+        self.0.get("snat")
+    }
+
+    /// `subnet`: format `pve-sdn-subnet-id`.
+    pub fn subnet(&self) -> Option<String> {
+        self.0.get("subnet")
+    }
+
+    /// `type`: `subnet`.
+    pub fn type_(&self) -> Option<String> {
+        self.0.get("type")
+    }
+
+    /// `vnet`.
+    pub fn vnet(&self) -> Option<String> {
+        self.0.get("vnet")
+    }
+
+    /// `digest`.
+    pub fn digest(&self) -> Option<String> {
+        self.0.get("digest")
     }
 }
 
@@ -2653,7 +2843,7 @@ impl GetVnetsSubnetsBySubnet {
 }
 
 impl Call for GetVnetsSubnetsBySubnet {
-    type Answer = Object;
+    type Answer = GetVnetsSubnetsBySubnetAnswer;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -2681,12 +2871,12 @@ impl PutVnetsSubnetsBySubnet {
         Self(self.0.text("delete", value))
     }
 
-    /// `dhcp-dns-server`: format `ip`.
+    /// `dhcp-dns-server`: format `ip`; since 8.1.
     pub fn dhcp_dns_server(self, value: &str) -> Self {
         Self(self.0.text("dhcp-dns-server", value))
     }
 
-    /// `dhcp-range`.
+    /// `dhcp-range`: since 8.1.
     pub fn dhcp_range(self, value: &[&str]) -> Self {
         Self(self.0.list("dhcp-range", value))
     }
@@ -2706,7 +2896,7 @@ impl PutVnetsSubnetsBySubnet {
         Self(self.0.text("gateway", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -3050,7 +3240,7 @@ impl PostZones {
         Self(self.0.text("controller", value))
     }
 
-    /// `dhcp`: `dnsmasq`.
+    /// `dhcp`: `dnsmasq`; since 8.1.
     pub fn dhcp(self, value: &str) -> Self {
         Self(self.0.text("dhcp", value))
     }
@@ -3090,7 +3280,7 @@ impl PostZones {
         Self(self.0.text("exitnodes-primary", value))
     }
 
-    /// `fabric`: format `pve-sdn-fabric-id`.
+    /// `fabric`: format `pve-sdn-fabric-id`; since 9.0.
     pub fn fabric(self, value: &str) -> Self {
         Self(self.0.text("fabric", value))
     }
@@ -3100,7 +3290,7 @@ impl PostZones {
         Self(self.0.text("ipam", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -3150,7 +3340,7 @@ impl PostZones {
         Self(self.0.integer("vrf-vxlan", value))
     }
 
-    /// `vxlan-port`: 1 to 65536; default `4789`.
+    /// `vxlan-port`: 1 to 65536; default `4789`; since 8.0.
     pub fn vxlan_port(self, value: i64) -> Self {
         Self(self.0.integer("vxlan-port", value))
     }
@@ -3180,7 +3370,7 @@ impl DeleteZonesByZone {
         ))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -3270,7 +3460,7 @@ impl PutZonesByZone {
         Self(self.0.text("delete", value))
     }
 
-    /// `dhcp`: `dnsmasq`.
+    /// `dhcp`: `dnsmasq`; since 8.1.
     pub fn dhcp(self, value: &str) -> Self {
         Self(self.0.text("dhcp", value))
     }
@@ -3315,7 +3505,7 @@ impl PutZonesByZone {
         Self(self.0.text("exitnodes-primary", value))
     }
 
-    /// `fabric`: format `pve-sdn-fabric-id`.
+    /// `fabric`: format `pve-sdn-fabric-id`; since 9.0.
     pub fn fabric(self, value: &str) -> Self {
         Self(self.0.text("fabric", value))
     }
@@ -3325,7 +3515,7 @@ impl PutZonesByZone {
         Self(self.0.text("ipam", value))
     }
 
-    /// `lock-token`.
+    /// `lock-token`: since 9.0. Secret.
     pub fn lock_token(self, value: &str) -> Self {
         Self(self.0.text("lock-token", value))
     }
@@ -3375,7 +3565,7 @@ impl PutZonesByZone {
         Self(self.0.integer("vrf-vxlan", value))
     }
 
-    /// `vxlan-port`: 1 to 65536; default `4789`.
+    /// `vxlan-port`: 1 to 65536; default `4789`; since 8.0.
     pub fn vxlan_port(self, value: i64) -> Self {
         Self(self.0.integer("vxlan-port", value))
     }
@@ -3403,13 +3593,15 @@ impl GetNodesSdn {
 }
 
 impl Call for GetNodesSdn {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `GET /nodes/{node}/sdn/fabrics/{fabric}`.
+///
+/// Since 9.1.
 ///
 /// Needs `[perm,/sdn/fabrics/{fabric},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
@@ -3428,7 +3620,7 @@ impl GetFabricsByFabric {
 }
 
 impl Call for GetFabricsByFabric {
-    type Answer = Vec<GetFabricsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3454,6 +3646,8 @@ impl GetFabricsInterfacesItem {
 }
 
 /// `GET /nodes/{node}/sdn/fabrics/{fabric}/interfaces`.
+///
+/// Since 9.1.
 ///
 /// Needs `[perm,/sdn/fabrics/{fabric},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
@@ -3499,6 +3693,8 @@ impl GetFabricsNeighborsItem {
 
 /// `GET /nodes/{node}/sdn/fabrics/{fabric}/neighbors`.
 ///
+/// Since 9.1.
+///
 /// Needs `[perm,/sdn/fabrics/{fabric},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -3538,6 +3734,8 @@ impl GetFabricsRoutesItem {
 
 /// `GET /nodes/{node}/sdn/fabrics/{fabric}/routes`.
 ///
+/// Since 9.1.
+///
 /// Needs `[perm,/sdn/fabrics/{fabric},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -3563,6 +3761,8 @@ impl Call for GetFabricsRoutes {
 
 /// `GET /nodes/{node}/sdn/vnets/{vnet}`.
 ///
+/// Since 9.1.
+///
 /// Any user.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -3580,7 +3780,7 @@ impl GetNodesSdnVnetsByVnet {
 }
 
 impl Call for GetNodesSdnVnetsByVnet {
-    type Answer = Vec<GetFabricsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3606,6 +3806,8 @@ impl GetVnetsMacVrfItem {
 }
 
 /// `GET /nodes/{node}/sdn/vnets/{vnet}/mac-vrf`.
+///
+/// Since 9.1.
 ///
 /// Any user.
 #[derive(Debug, Clone)]
@@ -3688,7 +3890,7 @@ impl GetNodesSdnZonesByZone {
 }
 
 impl Call for GetNodesSdnZonesByZone {
-    type Answer = Vec<GetFabricsItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -3743,6 +3945,8 @@ impl GetZonesBridgesItem {
 }
 
 /// `GET /nodes/{node}/sdn/zones/{zone}/bridges`.
+///
+/// Since 9.1.
 ///
 /// Needs `[perm,/sdn/zones/{zone},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
@@ -3837,6 +4041,8 @@ impl GetZonesIpVrfItem {
 
 /// `GET /nodes/{node}/sdn/zones/{zone}/ip-vrf`.
 ///
+/// Since 9.1.
+///
 /// Needs `[perm,/sdn/zones/{zone},[SDN.Audit]]`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -3862,734 +4068,595 @@ impl Call for GetZonesIpVrf {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "sdn::GetClusterSdn",
-        method: Method::Get,
-        path: "/cluster/sdn",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetClusterSdnItem>>,
-    },
-    MethodInfo {
-        name: "sdn::Put",
-        method: Method::Put,
-        path: "/cluster/sdn",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "sdn::GetControllers",
-        method: Method::Get,
-        path: "/cluster/sdn/controllers",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetControllersItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostControllers",
-        method: Method::Post,
-        path: "/cluster/sdn/controllers",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteControllersByController",
-        method: Method::Delete,
-        path: "/cluster/sdn/controllers/{controller}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetControllersByController",
-        method: Method::Get,
-        path: "/cluster/sdn/controllers/{controller}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetControllersItem>,
-    },
-    MethodInfo {
-        name: "sdn::PutControllersByController",
-        method: Method::Put,
-        path: "/cluster/sdn/controllers/{controller}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetDns",
-        method: Method::Get,
-        path: "/cluster/sdn/dns",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetDnsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostDns",
-        method: Method::Post,
-        path: "/cluster/sdn/dns",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteDnsByDns",
-        method: Method::Delete,
-        path: "/cluster/sdn/dns/{dns}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetDnsByDns",
-        method: Method::Get,
-        path: "/cluster/sdn/dns/{dns}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "sdn::PutDnsByDns",
-        method: Method::Put,
-        path: "/cluster/sdn/dns/{dns}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetDryRun",
-        method: Method::Get,
-        path: "/cluster/sdn/dry-run",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetDryRunAnswer>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabrics",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsAll",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/all",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetFabricsAllAnswer>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsFabric",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/fabric",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsAllAnswerFabrics>>,
-    },
-    MethodInfo {
-        name: "sdn::PostFabricsFabric",
-        method: Method::Post,
-        path: "/cluster/sdn/fabrics/fabric",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteFabricsFabricById",
-        method: Method::Delete,
-        path: "/cluster/sdn/fabrics/fabric/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsFabricById",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/fabric/{id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetFabricsAllAnswerFabrics>,
-    },
-    MethodInfo {
-        name: "sdn::PutFabricsFabricById",
-        method: Method::Put,
-        path: "/cluster/sdn/fabrics/fabric/{id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsNode",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/node",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsAllAnswerNodes>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsNodeByFabricId",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/node/{fabric_id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsAllAnswerNodes>>,
-    },
-    MethodInfo {
-        name: "sdn::PostFabricsNodeByFabricId",
-        method: Method::Post,
-        path: "/cluster/sdn/fabrics/node/{fabric_id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteFabricsNodeByNodeId",
-        method: Method::Delete,
-        path: "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsNodeByNodeId",
-        method: Method::Get,
-        path: "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetFabricsAllAnswerNodes>,
-    },
-    MethodInfo {
-        name: "sdn::PutFabricsNodeByNodeId",
-        method: Method::Put,
-        path: "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetIpams",
-        method: Method::Get,
-        path: "/cluster/sdn/ipams",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetIpamsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostIpams",
-        method: Method::Post,
-        path: "/cluster/sdn/ipams",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteIpamsByIpam",
-        method: Method::Delete,
-        path: "/cluster/sdn/ipams/{ipam}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetIpamsByIpam",
-        method: Method::Get,
-        path: "/cluster/sdn/ipams/{ipam}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "sdn::PutIpamsByIpam",
-        method: Method::Put,
-        path: "/cluster/sdn/ipams/{ipam}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetIpamsStatus",
-        method: Method::Get,
-        path: "/cluster/sdn/ipams/{ipam}/status",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<serde_json::Value>>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteLock",
-        method: Method::Delete,
-        path: "/cluster/sdn/lock",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::PostLock",
-        method: Method::Post,
-        path: "/cluster/sdn/lock",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "sdn::PostRollback",
-        method: Method::Post,
-        path: "/cluster/sdn/rollback",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnets",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetVnetsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostVnets",
-        method: Method::Post,
-        path: "/cluster/sdn/vnets",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteVnetsByVnet",
-        method: Method::Delete,
-        path: "/cluster/sdn/vnets/{vnet}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetClusterSdnVnetsByVnet",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVnetsItem>,
-    },
-    MethodInfo {
-        name: "sdn::PutVnetsByVnet",
-        method: Method::Put,
-        path: "/cluster/sdn/vnets/{vnet}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsFirewall",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/firewall",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsFirewallOptions",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/options",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVnetsFirewallOptionsAnswer>,
-    },
-    MethodInfo {
-        name: "sdn::PutVnetsFirewallOptions",
-        method: Method::Put,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/options",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsFirewallRules",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/rules",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetVnetsFirewallRulesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostVnetsFirewallRules",
-        method: Method::Post,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/rules",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteVnetsFirewallRulesByPos",
-        method: Method::Delete,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsFirewallRulesByPos",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetVnetsFirewallRulesItem>,
-    },
-    MethodInfo {
-        name: "sdn::PutVnetsFirewallRulesByPos",
-        method: Method::Put,
-        path: "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteVnetsIps",
-        method: Method::Delete,
-        path: "/cluster/sdn/vnets/{vnet}/ips",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::PostVnetsIps",
-        method: Method::Post,
-        path: "/cluster/sdn/vnets/{vnet}/ips",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::PutVnetsIps",
-        method: Method::Put,
-        path: "/cluster/sdn/vnets/{vnet}/ips",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsSubnets",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/subnets",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "sdn::PostVnetsSubnets",
-        method: Method::Post,
-        path: "/cluster/sdn/vnets/{vnet}/subnets",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteVnetsSubnetsBySubnet",
-        method: Method::Delete,
-        path: "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsSubnetsBySubnet",
-        method: Method::Get,
-        path: "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "sdn::PutVnetsSubnetsBySubnet",
-        method: Method::Put,
-        path: "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetClusterSdnZones",
-        method: Method::Get,
-        path: "/cluster/sdn/zones",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetClusterSdnZonesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::PostZones",
-        method: Method::Post,
-        path: "/cluster/sdn/zones",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::DeleteZonesByZone",
-        method: Method::Delete,
-        path: "/cluster/sdn/zones/{zone}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetClusterSdnZonesByZone",
-        method: Method::Get,
-        path: "/cluster/sdn/zones/{zone}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<GetClusterSdnZonesItem>,
-    },
-    MethodInfo {
-        name: "sdn::PutZonesByZone",
-        method: Method::Put,
-        path: "/cluster/sdn/zones/{zone}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "sdn::GetNodesSdn",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsByFabric",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/fabrics/{fabric}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsInterfaces",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/fabrics/{fabric}/interfaces",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsInterfacesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsNeighbors",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/fabrics/{fabric}/neighbors",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsNeighborsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetFabricsRoutes",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/fabrics/{fabric}/routes",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsRoutesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetNodesSdnVnetsByVnet",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/vnets/{vnet}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetVnetsMacVrf",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/vnets/{vnet}/mac-vrf",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetVnetsMacVrfItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetNodesSdnZones",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/zones",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetNodesSdnZonesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetNodesSdnZonesByZone",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/zones/{zone}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFabricsItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetZonesBridges",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/zones/{zone}/bridges",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetZonesBridgesItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetZonesContent",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/zones/{zone}/content",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetZonesContentItem>>,
-    },
-    MethodInfo {
-        name: "sdn::GetZonesIpVrf",
-        method: Method::Get,
-        path: "/nodes/{node}/sdn/zones/{zone}/ip-vrf",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetZonesIpVrfItem>>,
-    },
+    MethodInfo::new(
+        "sdn::GetClusterSdn",
+        Method::Get,
+        "/cluster/sdn",
+        probe::<Vec<GetClusterSdnItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::Put",
+        Method::Put,
+        "/cluster/sdn",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .answers(Answers::Task)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetControllers",
+        Method::Get,
+        "/cluster/sdn/controllers",
+        probe::<Vec<GetControllersItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostControllers",
+        Method::Post,
+        "/cluster/sdn/controllers",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteControllersByController",
+        Method::Delete,
+        "/cluster/sdn/controllers/{controller}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetControllersByController",
+        Method::Get,
+        "/cluster/sdn/controllers/{controller}",
+        probe::<GetControllersItem>,
+    ),
+    MethodInfo::new(
+        "sdn::PutControllersByController",
+        Method::Put,
+        "/cluster/sdn/controllers/{controller}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetDns",
+        Method::Get,
+        "/cluster/sdn/dns",
+        probe::<Vec<GetDnsItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostDns",
+        Method::Post,
+        "/cluster/sdn/dns",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["key", "lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteDnsByDns",
+        Method::Delete,
+        "/cluster/sdn/dns/{dns}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetDnsByDns",
+        Method::Get,
+        "/cluster/sdn/dns/{dns}",
+        probe::<GetDnsByDnsAnswer>,
+    ),
+    MethodInfo::new(
+        "sdn::PutDnsByDns",
+        Method::Put,
+        "/cluster/sdn/dns/{dns}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["key", "lock-token"]),
+    MethodInfo::new(
+        "sdn::GetDryRun",
+        Method::Get,
+        "/cluster/sdn/dry-run",
+        probe::<GetDryRunAnswer>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetFabrics",
+        Method::Get,
+        "/cluster/sdn/fabrics",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsAll",
+        Method::Get,
+        "/cluster/sdn/fabrics/all",
+        probe::<GetFabricsAllAnswer>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsFabric",
+        Method::Get,
+        "/cluster/sdn/fabrics/fabric",
+        probe::<Vec<GetFabricsAllAnswerFabrics>>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::PostFabricsFabric",
+        Method::Post,
+        "/cluster/sdn/fabrics/fabric",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteFabricsFabricById",
+        Method::Delete,
+        "/cluster/sdn/fabrics/fabric/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::GetFabricsFabricById",
+        Method::Get,
+        "/cluster/sdn/fabrics/fabric/{id}",
+        probe::<GetFabricsAllAnswerFabrics>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::PutFabricsFabricById",
+        Method::Put,
+        "/cluster/sdn/fabrics/fabric/{id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetFabricsNode",
+        Method::Get,
+        "/cluster/sdn/fabrics/node",
+        probe::<Vec<GetFabricsAllAnswerNodes>>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsNodeByFabricId",
+        Method::Get,
+        "/cluster/sdn/fabrics/node/{fabric_id}",
+        probe::<Vec<GetFabricsAllAnswerNodes>>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::PostFabricsNodeByFabricId",
+        Method::Post,
+        "/cluster/sdn/fabrics/node/{fabric_id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteFabricsNodeByNodeId",
+        Method::Delete,
+        "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::GetFabricsNodeByNodeId",
+        Method::Get,
+        "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
+        probe::<GetFabricsAllAnswerNodes>,
+    )
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::PutFabricsNodeByNodeId",
+        Method::Put,
+        "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetIpams",
+        Method::Get,
+        "/cluster/sdn/ipams",
+        probe::<Vec<GetIpamsItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostIpams",
+        Method::Post,
+        "/cluster/sdn/ipams",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token", "token"]),
+    MethodInfo::new(
+        "sdn::DeleteIpamsByIpam",
+        Method::Delete,
+        "/cluster/sdn/ipams/{ipam}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetIpamsByIpam",
+        Method::Get,
+        "/cluster/sdn/ipams/{ipam}",
+        probe::<GetIpamsByIpamAnswer>,
+    ),
+    MethodInfo::new(
+        "sdn::PutIpamsByIpam",
+        Method::Put,
+        "/cluster/sdn/ipams/{ipam}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token", "token"]),
+    MethodInfo::new(
+        "sdn::GetIpamsStatus",
+        Method::Get,
+        "/cluster/sdn/ipams/{ipam}/status",
+        probe::<Vec<crate::sdn::IpamAddress>>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "sdn::DeleteLock",
+        Method::Delete,
+        "/cluster/sdn/lock",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::PostLock",
+        Method::Post,
+        "/cluster/sdn/lock",
+        probe::<secrecy::SecretString>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0)),
+    MethodInfo::new(
+        "sdn::PostRollback",
+        Method::Post,
+        "/cluster/sdn/rollback",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(9, 0, 0))
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetVnets",
+        Method::Get,
+        "/cluster/sdn/vnets",
+        probe::<Vec<GetVnetsItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostVnets",
+        Method::Post,
+        "/cluster/sdn/vnets",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteVnetsByVnet",
+        Method::Delete,
+        "/cluster/sdn/vnets/{vnet}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetClusterSdnVnetsByVnet",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}",
+        probe::<GetVnetsItem>,
+    ),
+    MethodInfo::new(
+        "sdn::PutVnetsByVnet",
+        Method::Put,
+        "/cluster/sdn/vnets/{vnet}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetVnetsFirewall",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/firewall",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .root_only()
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "sdn::GetVnetsFirewallOptions",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/firewall/options",
+        probe::<GetVnetsFirewallOptionsAnswer>,
+    )
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "sdn::PutVnetsFirewallOptions",
+        Method::Put,
+        "/cluster/sdn/vnets/{vnet}/firewall/options",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::GetVnetsFirewallRules",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/firewall/rules",
+        probe::<Vec<GetVnetsFirewallRulesItem>>,
+    )
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "sdn::PostVnetsFirewallRules",
+        Method::Post,
+        "/cluster/sdn/vnets/{vnet}/firewall/rules",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::DeleteVnetsFirewallRulesByPos",
+        Method::Delete,
+        "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::GetVnetsFirewallRulesByPos",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
+        probe::<GetVnetsFirewallRulesItem>,
+    )
+    .since(ServerVersion::new(8, 3, 0)),
+    MethodInfo::new(
+        "sdn::PutVnetsFirewallRulesByPos",
+        Method::Put,
+        "/cluster/sdn/vnets/{vnet}/firewall/rules/{pos}",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 3, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::DeleteVnetsIps",
+        Method::Delete,
+        "/cluster/sdn/vnets/{vnet}/ips",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::PostVnetsIps",
+        Method::Post,
+        "/cluster/sdn/vnets/{vnet}/ips",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::PutVnetsIps",
+        Method::Put,
+        "/cluster/sdn/vnets/{vnet}/ips",
+        probe::<Ack>,
+    )
+    .protected()
+    .since(ServerVersion::new(8, 1, 0))
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "sdn::GetVnetsSubnets",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/subnets",
+        probe::<Vec<crate::sdn::SubnetInfo>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostVnetsSubnets",
+        Method::Post,
+        "/cluster/sdn/vnets/{vnet}/subnets",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteVnetsSubnetsBySubnet",
+        Method::Delete,
+        "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetVnetsSubnetsBySubnet",
+        Method::Get,
+        "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
+        probe::<GetVnetsSubnetsBySubnetAnswer>,
+    ),
+    MethodInfo::new(
+        "sdn::PutVnetsSubnetsBySubnet",
+        Method::Put,
+        "/cluster/sdn/vnets/{vnet}/subnets/{subnet}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetClusterSdnZones",
+        Method::Get,
+        "/cluster/sdn/zones",
+        probe::<Vec<GetClusterSdnZonesItem>>,
+    ),
+    MethodInfo::new(
+        "sdn::PostZones",
+        Method::Post,
+        "/cluster/sdn/zones",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::DeleteZonesByZone",
+        Method::Delete,
+        "/cluster/sdn/zones/{zone}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetClusterSdnZonesByZone",
+        Method::Get,
+        "/cluster/sdn/zones/{zone}",
+        probe::<GetClusterSdnZonesItem>,
+    ),
+    MethodInfo::new(
+        "sdn::PutZonesByZone",
+        Method::Put,
+        "/cluster/sdn/zones/{zone}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing)
+    .secrets(&["lock-token"]),
+    MethodInfo::new(
+        "sdn::GetNodesSdn",
+        Method::Get,
+        "/nodes/{node}/sdn",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "sdn::GetFabricsByFabric",
+        Method::Get,
+        "/nodes/{node}/sdn/fabrics/{fabric}",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsInterfaces",
+        Method::Get,
+        "/nodes/{node}/sdn/fabrics/{fabric}/interfaces",
+        probe::<Vec<GetFabricsInterfacesItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsNeighbors",
+        Method::Get,
+        "/nodes/{node}/sdn/fabrics/{fabric}/neighbors",
+        probe::<Vec<GetFabricsNeighborsItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetFabricsRoutes",
+        Method::Get,
+        "/nodes/{node}/sdn/fabrics/{fabric}/routes",
+        probe::<Vec<GetFabricsRoutesItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetNodesSdnVnetsByVnet",
+        Method::Get,
+        "/nodes/{node}/sdn/vnets/{vnet}",
+        probe::<Vec<crate::api::Below>>,
+    )
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetVnetsMacVrf",
+        Method::Get,
+        "/nodes/{node}/sdn/vnets/{vnet}/mac-vrf",
+        probe::<Vec<GetVnetsMacVrfItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetNodesSdnZones",
+        Method::Get,
+        "/nodes/{node}/sdn/zones",
+        probe::<Vec<GetNodesSdnZonesItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "sdn::GetNodesSdnZonesByZone",
+        Method::Get,
+        "/nodes/{node}/sdn/zones/{zone}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "sdn::GetZonesBridges",
+        Method::Get,
+        "/nodes/{node}/sdn/zones/{zone}/bridges",
+        probe::<Vec<GetZonesBridgesItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
+    MethodInfo::new(
+        "sdn::GetZonesContent",
+        Method::Get,
+        "/nodes/{node}/sdn/zones/{zone}/content",
+        probe::<Vec<GetZonesContentItem>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "sdn::GetZonesIpVrf",
+        Method::Get,
+        "/nodes/{node}/sdn/zones/{zone}/ip-vrf",
+        probe::<Vec<GetZonesIpVrfItem>>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0)),
 ];

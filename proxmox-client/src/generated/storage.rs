@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, Pace, ServerVersion, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -57,6 +57,8 @@ impl GetScanCifsItem {
 /// `GET /nodes/{node}/scan/cifs`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanCifs(Builder);
@@ -72,7 +74,7 @@ impl GetScanCifs {
         Self(self.0.text("domain", value))
     }
 
-    /// `password`.
+    /// `password`. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -107,6 +109,8 @@ impl GetScanIscsiItem {
 /// `GET /nodes/{node}/scan/iscsi`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanIscsi(Builder);
@@ -137,6 +141,8 @@ impl GetScanLvmItem {
 /// `GET /nodes/{node}/scan/lvm`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanLvm(Builder);
@@ -167,6 +173,8 @@ impl GetScanLvmthinItem {
 /// `GET /nodes/{node}/scan/lvmthin`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanLvmthin(Builder);
@@ -202,6 +210,8 @@ impl GetScanNfsItem {
 /// `GET /nodes/{node}/scan/nfs`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanNfs(Builder);
@@ -237,12 +247,14 @@ impl GetScanPbsItem {
 /// `GET /nodes/{node}/scan/pbs`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanPbs(Builder);
 
 impl GetScanPbs {
-    /// The call with what it needs: `password`; `server`: format `pve-storage-server`; `username`.
+    /// The call with what it needs: `password`. Secret; `server`: format `pve-storage-server`; `username`.
     pub fn new(node: &str, password: &str, server: &str, username: &str) -> Self {
         Self(
             Builder::new(Method::Get, "/nodes/{node}/scan/pbs", &[node])
@@ -282,6 +294,8 @@ impl GetScanZfsItem {
 /// `GET /nodes/{node}/scan/zfs`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetScanZfs(Builder);
@@ -346,15 +360,6 @@ impl Call for GetNodesStorage {
     }
 }
 
-crate::api::object!(GetNodesStorageByStorageItem);
-
-impl GetNodesStorageByStorageItem {
-    /// `subdir`.
-    pub fn subdir(&self) -> Option<String> {
-        self.0.get("subdir")
-    }
-}
-
 /// `GET /nodes/{node}/storage/{storage}`.
 ///
 /// Needs `[perm,/storage/{storage},[Datastore.Audit,Datastore.AllocateSpace],any,1]`.
@@ -374,7 +379,7 @@ impl GetNodesStorageByStorage {
 }
 
 impl Call for GetNodesStorageByStorage {
-    type Answer = Vec<GetNodesStorageByStorageItem>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -383,6 +388,8 @@ impl Call for GetNodesStorageByStorage {
 /// `GET /nodes/{node}/storage/{storage}/content`.
 ///
 /// Needs `[perm,/storage/{storage},[Datastore.Audit,Datastore.AllocateSpace],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetContent(Builder);
@@ -418,6 +425,8 @@ impl Call for GetContent {
 /// `POST /nodes/{node}/storage/{storage}/content`.
 ///
 /// Needs `[perm,/storage/{storage},[Datastore.AllocateSpace]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostContent(Builder);
@@ -480,40 +489,6 @@ impl Call for DeleteContentByVolume {
     }
 }
 
-crate::api::object!(GetContentByVolumeAnswer);
-
-impl GetContentByVolumeAnswer {
-    /// `format`.
-    pub fn format(&self) -> Option<String> {
-        self.0.get("format")
-    }
-
-    /// `notes`.
-    pub fn notes(&self) -> Option<String> {
-        self.0.get("notes")
-    }
-
-    /// `path`.
-    pub fn path(&self) -> Option<String> {
-        self.0.get("path")
-    }
-
-    /// `protected`.
-    pub fn protected(&self) -> Option<bool> {
-        self.0.get("protected")
-    }
-
-    /// `size`.
-    pub fn size(&self) -> Option<i64> {
-        self.0.get("size")
-    }
-
-    /// `used`.
-    pub fn used(&self) -> Option<i64> {
-        self.0.get("used")
-    }
-}
-
 /// `GET /nodes/{node}/storage/{storage}/content/{volume}`.
 ///
 /// Any user.
@@ -533,13 +508,15 @@ impl GetContentByVolume {
 }
 
 impl Call for GetContentByVolume {
-    type Answer = GetContentByVolumeAnswer;
+    type Answer = crate::VolumeInfo;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
 }
 
 /// `POST /nodes/{node}/storage/{storage}/content/{volume}`.
+///
+/// Only for `root@pam`, not for its tokens.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostContentByVolume(Builder);
@@ -637,7 +614,7 @@ impl PostDownloadUrl {
         Self(self.0.text("checksum-algorithm", value))
     }
 
-    /// `compression`.
+    /// `compression`: since 8.0.
     pub fn compression(self, value: &str) -> Self {
         Self(self.0.text("compression", value))
     }
@@ -658,6 +635,8 @@ impl Call for PostDownloadUrl {
 /// `GET /nodes/{node}/storage/{storage}/file-restore/download`.
 ///
 /// Any user.
+///
+/// Carries a file: it has no deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetFileRestoreDownload(Builder);
@@ -676,7 +655,7 @@ impl GetFileRestoreDownload {
         )
     }
 
-    /// `tar`: default `0`.
+    /// `tar`: default `0`; since 8.1.
     pub fn tar(self, value: bool) -> Self {
         Self(self.0.flag("tar", value))
     }
@@ -726,6 +705,8 @@ impl GetFileRestoreListItem {
 /// `GET /nodes/{node}/storage/{storage}/file-restore/list`.
 ///
 /// Any user.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetFileRestoreList(Builder);
@@ -848,7 +829,11 @@ impl GetImportMetadataAnswer {
 
 /// `GET /nodes/{node}/storage/{storage}/import-metadata`.
 ///
+/// Since 8.1.
+///
 /// Any user.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetImportMetadata(Builder);
@@ -875,6 +860,8 @@ impl Call for GetImportMetadata {
 }
 
 /// `POST /nodes/{node}/storage/{storage}/oci-registry-pull`.
+///
+/// Since 9.1.
 ///
 /// Needs `[and,[perm,/storage/{storage},[Datastore.AllocateTemplate]],[perm,/nodes/{node},[Sys.AccessNetwork]]]`.
 #[derive(Debug, Clone)]
@@ -979,6 +966,8 @@ impl GetPrunebackupsItem {
 /// `GET /nodes/{node}/storage/{storage}/prunebackups`.
 ///
 /// Needs `[perm,/storage/{storage},[Datastore.Audit,Datastore.AllocateSpace],any,1]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GetPrunebackups(Builder);
@@ -1086,7 +1075,7 @@ impl GetRrddata {
 }
 
 impl Call for GetRrddata {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::metrics::StorageSample>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1164,6 +1153,8 @@ impl Call for GetStatus {
 /// `POST /nodes/{node}/storage/{storage}/upload`.
 ///
 /// Needs `[perm,/storage/{storage},[Datastore.AllocateTemplate]]`.
+///
+/// Carries a file: it has no deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PostUpload(Builder);
@@ -1240,16 +1231,16 @@ impl Call for GetStorage {
     }
 }
 
-crate::api::object!(PostAnswerConfig);
+crate::api::object!(PostAnswerConfig, ["encryption-key"]);
 
 impl PostAnswerConfig {
     /// `encryption-key`.
-    pub fn encryption_key(&self) -> Option<String> {
+    pub fn encryption_key(&self) -> Option<secrecy::SecretString> {
         self.0.get("encryption-key")
     }
 }
 
-crate::api::object!(PostAnswer);
+crate::api::object!(PostAnswer, ["encryption-key"]);
 
 impl PostAnswer {
     /// `config`.
@@ -1271,6 +1262,8 @@ impl PostAnswer {
 /// `POST /storage`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Post(Builder);
@@ -1325,12 +1318,12 @@ impl Post {
         Self(self.0.text("content-dirs", value))
     }
 
-    /// `create-base-path`: default `yes`.
+    /// `create-base-path`: default `yes`; since 8.0.
     pub fn create_base_path(self, value: bool) -> Self {
         Self(self.0.flag("create-base-path", value))
     }
 
-    /// `create-subdirs`: default `yes`.
+    /// `create-subdirs`: default `yes`; since 8.0.
     pub fn create_subdirs(self, value: bool) -> Self {
         Self(self.0.flag("create-subdirs", value))
     }
@@ -1355,7 +1348,7 @@ impl Post {
         Self(self.0.text("domain", value))
     }
 
-    /// `encryption-key`.
+    /// `encryption-key`. Secret.
     pub fn encryption_key(self, value: &str) -> Self {
         Self(self.0.text("encryption-key", value))
     }
@@ -1395,7 +1388,7 @@ impl Post {
         Self(self.0.text("iscsiprovider", value))
     }
 
-    /// `keyring`.
+    /// `keyring`. Secret.
     pub fn keyring(self, value: &str) -> Self {
         Self(self.0.text("keyring", value))
     }
@@ -1460,7 +1453,7 @@ impl Post {
         Self(self.0.text("options", value))
     }
 
-    /// `password`: 256 bytes at most.
+    /// `password`: 256 bytes at most. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -1500,7 +1493,7 @@ impl Post {
         Self(self.0.flag("saferemove", value))
     }
 
-    /// `saferemove-stepsize`: `1`, `2`, `4`, `8`, `16`, `32`; default `32`.
+    /// `saferemove-stepsize`: `1`, `2`, `4`, `8`, `16`, `32`; default `32`; since 9.1.
     pub fn saferemove_stepsize(self, value: i64) -> Self {
         Self(self.0.integer("saferemove-stepsize", value))
     }
@@ -1525,7 +1518,7 @@ impl Post {
         Self(self.0.flag("shared", value))
     }
 
-    /// `skip-cert-verification`: default `false`.
+    /// `skip-cert-verification`: default `false`; since 8.1.
     pub fn skip_cert_verification(self, value: bool) -> Self {
         Self(self.0.flag("skip-cert-verification", value))
     }
@@ -1535,7 +1528,7 @@ impl Post {
         Self(self.0.text("smbversion", value))
     }
 
-    /// `snapshot-as-volume-chain`: default `0`.
+    /// `snapshot-as-volume-chain`: default `0`; since 9.0.
     pub fn snapshot_as_volume_chain(self, value: bool) -> Self {
         Self(self.0.flag("snapshot-as-volume-chain", value))
     }
@@ -1575,7 +1568,7 @@ impl Post {
         Self(self.0.text("vgname", value))
     }
 
-    /// `zfs-base-path`: format `pve-storage-path`.
+    /// `zfs-base-path`: format `pve-storage-path`; since 9.0.
     pub fn zfs_base_path(self, value: &str) -> Self {
         Self(self.0.text("zfs-base-path", value))
     }
@@ -1628,7 +1621,7 @@ impl GetStorageByStorage {
 }
 
 impl Call for GetStorageByStorage {
-    type Answer = Object;
+    type Answer = crate::StorageDefinition;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -1637,6 +1630,8 @@ impl Call for GetStorageByStorage {
 /// `PUT /storage/{storage}`.
 ///
 /// Needs `[perm,/storage,[Datastore.Allocate]]`.
+///
+/// Works before it answers: slow calls have their own deadline.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PutByStorage(Builder);
@@ -1677,12 +1672,12 @@ impl PutByStorage {
         Self(self.0.text("content-dirs", value))
     }
 
-    /// `create-base-path`: default `yes`.
+    /// `create-base-path`: default `yes`; since 8.0.
     pub fn create_base_path(self, value: bool) -> Self {
         Self(self.0.flag("create-base-path", value))
     }
 
-    /// `create-subdirs`: default `yes`.
+    /// `create-subdirs`: default `yes`; since 8.0.
     pub fn create_subdirs(self, value: bool) -> Self {
         Self(self.0.flag("create-subdirs", value))
     }
@@ -1712,7 +1707,7 @@ impl PutByStorage {
         Self(self.0.text("domain", value))
     }
 
-    /// `encryption-key`.
+    /// `encryption-key`. Secret.
     pub fn encryption_key(self, value: &str) -> Self {
         Self(self.0.text("encryption-key", value))
     }
@@ -1742,7 +1737,7 @@ impl PutByStorage {
         Self(self.0.text("is_mountpoint", value))
     }
 
-    /// `keyring`.
+    /// `keyring`. Secret.
     pub fn keyring(self, value: &str) -> Self {
         Self(self.0.text("keyring", value))
     }
@@ -1807,7 +1802,7 @@ impl PutByStorage {
         Self(self.0.text("options", value))
     }
 
-    /// `password`: 256 bytes at most.
+    /// `password`: 256 bytes at most. Secret.
     pub fn password(self, value: &str) -> Self {
         Self(self.0.text("password", value))
     }
@@ -1837,7 +1832,7 @@ impl PutByStorage {
         Self(self.0.flag("saferemove", value))
     }
 
-    /// `saferemove-stepsize`: `1`, `2`, `4`, `8`, `16`, `32`; default `32`.
+    /// `saferemove-stepsize`: `1`, `2`, `4`, `8`, `16`, `32`; default `32`; since 9.1.
     pub fn saferemove_stepsize(self, value: i64) -> Self {
         Self(self.0.integer("saferemove-stepsize", value))
     }
@@ -1857,7 +1852,7 @@ impl PutByStorage {
         Self(self.0.flag("shared", value))
     }
 
-    /// `skip-cert-verification`: default `false`.
+    /// `skip-cert-verification`: default `false`; since 8.1.
     pub fn skip_cert_verification(self, value: bool) -> Self {
         Self(self.0.flag("skip-cert-verification", value))
     }
@@ -1867,7 +1862,7 @@ impl PutByStorage {
         Self(self.0.text("smbversion", value))
     }
 
-    /// `snapshot-as-volume-chain`: default `0`.
+    /// `snapshot-as-volume-chain`: default `0`; since 9.0.
     pub fn snapshot_as_volume_chain(self, value: bool) -> Self {
         Self(self.0.flag("snapshot-as-volume-chain", value))
     }
@@ -1892,7 +1887,7 @@ impl PutByStorage {
         Self(self.0.text("username", value))
     }
 
-    /// `zfs-base-path`: format `pve-storage-path`.
+    /// `zfs-base-path`: format `pve-storage-path`; since 9.0.
     pub fn zfs_base_path(self, value: &str) -> Self {
         Self(self.0.text("zfs-base-path", value))
     }
@@ -1907,334 +1902,288 @@ impl Call for PutByStorage {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "storage::GetScan",
-        method: Method::Get,
-        path: "/nodes/{node}/scan",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanCifs",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/cifs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanCifsItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanIscsi",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/iscsi",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanIscsiItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanLvm",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/lvm",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanLvmItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanLvmthin",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/lvmthin",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanLvmthinItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanNfs",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/nfs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanNfsItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanPbs",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/pbs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanPbsItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetScanZfs",
-        method: Method::Get,
-        path: "/nodes/{node}/scan/zfs",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetScanZfsItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetNodesStorage",
-        method: Method::Get,
-        path: "/nodes/{node}/storage",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::StorageStatus>>,
-    },
-    MethodInfo {
-        name: "storage::GetNodesStorageByStorage",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetNodesStorageByStorageItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetContent",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/content",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::Volume>>,
-    },
-    MethodInfo {
-        name: "storage::PostContent",
-        method: Method::Post,
-        path: "/nodes/{node}/storage/{storage}/content",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<String>>,
-    },
-    MethodInfo {
-        name: "storage::DeleteContentByVolume",
-        method: Method::Delete,
-        path: "/nodes/{node}/storage/{storage}/content/{volume}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Option<crate::Upid>>,
-    },
-    MethodInfo {
-        name: "storage::GetContentByVolume",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/content/{volume}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetContentByVolumeAnswer>,
-    },
-    MethodInfo {
-        name: "storage::PostContentByVolume",
-        method: Method::Post,
-        path: "/nodes/{node}/storage/{storage}/content/{volume}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "storage::PutContentByVolume",
-        method: Method::Put,
-        path: "/nodes/{node}/storage/{storage}/content/{volume}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "storage::PostDownloadUrl",
-        method: Method::Post,
-        path: "/nodes/{node}/storage/{storage}/download-url",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "storage::GetFileRestoreDownload",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/file-restore/download",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<serde_json::Value>,
-    },
-    MethodInfo {
-        name: "storage::GetFileRestoreList",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/file-restore/list",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetFileRestoreListItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetIdentity",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/identity",
-        protected: true,
-        routed: true,
-        token: true,
-        since: Some("9.2"),
-        probe: probe::<GetIdentityAnswer>,
-    },
-    MethodInfo {
-        name: "storage::GetImportMetadata",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/import-metadata",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetImportMetadataAnswer>,
-    },
-    MethodInfo {
-        name: "storage::PostOciRegistryPull",
-        method: Method::Post,
-        path: "/nodes/{node}/storage/{storage}/oci-registry-pull",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "storage::DeletePrunebackups",
-        method: Method::Delete,
-        path: "/nodes/{node}/storage/{storage}/prunebackups",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "storage::GetPrunebackups",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/prunebackups",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetPrunebackupsItem>>,
-    },
-    MethodInfo {
-        name: "storage::GetRrd",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/rrd",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetRrdAnswer>,
-    },
-    MethodInfo {
-        name: "storage::GetRrddata",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/rrddata",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "storage::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/storage/{storage}/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<GetStatusAnswer>,
-    },
-    MethodInfo {
-        name: "storage::PostUpload",
-        method: Method::Post,
-        path: "/nodes/{node}/storage/{storage}/upload",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<crate::Upid>,
-    },
-    MethodInfo {
-        name: "storage::GetStorage",
-        method: Method::Get,
-        path: "/storage",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<GetStorageItem>>,
-    },
-    MethodInfo {
-        name: "storage::Post",
-        method: Method::Post,
-        path: "/storage",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostAnswer>,
-    },
-    MethodInfo {
-        name: "storage::DeleteByStorage",
-        method: Method::Delete,
-        path: "/storage/{storage}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "storage::GetStorageByStorage",
-        method: Method::Get,
-        path: "/storage/{storage}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Object>,
-    },
-    MethodInfo {
-        name: "storage::PutByStorage",
-        method: Method::Put,
-        path: "/storage/{storage}",
-        protected: true,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<PostAnswer>,
-    },
+    MethodInfo::new(
+        "storage::GetScan",
+        Method::Get,
+        "/nodes/{node}/scan",
+        probe::<Vec<GetScanItem>>,
+    ),
+    MethodInfo::new(
+        "storage::GetScanCifs",
+        Method::Get,
+        "/nodes/{node}/scan/cifs",
+        probe::<Vec<GetScanCifsItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "storage::GetScanIscsi",
+        Method::Get,
+        "/nodes/{node}/scan/iscsi",
+        probe::<Vec<GetScanIscsiItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetScanLvm",
+        Method::Get,
+        "/nodes/{node}/scan/lvm",
+        probe::<Vec<GetScanLvmItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetScanLvmthin",
+        Method::Get,
+        "/nodes/{node}/scan/lvmthin",
+        probe::<Vec<GetScanLvmthinItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetScanNfs",
+        Method::Get,
+        "/nodes/{node}/scan/nfs",
+        probe::<Vec<GetScanNfsItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetScanPbs",
+        Method::Get,
+        "/nodes/{node}/scan/pbs",
+        probe::<Vec<GetScanPbsItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow)
+    .secrets(&["password"]),
+    MethodInfo::new(
+        "storage::GetScanZfs",
+        Method::Get,
+        "/nodes/{node}/scan/zfs",
+        probe::<Vec<GetScanZfsItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetNodesStorage",
+        Method::Get,
+        "/nodes/{node}/storage",
+        probe::<Vec<crate::StorageStatus>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "storage::GetNodesStorageByStorage",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "storage::GetContent",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/content",
+        probe::<Vec<crate::Volume>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::PostContent",
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/content",
+        probe::<Option<String>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::DeleteContentByVolume",
+        Method::Delete,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        probe::<Option<crate::Upid>>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::TaskOrNothing),
+    MethodInfo::new(
+        "storage::GetContentByVolume",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        probe::<crate::VolumeInfo>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "storage::PostContentByVolume",
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .root_only()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "storage::PutContentByVolume",
+        Method::Put,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "storage::PostDownloadUrl",
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/download-url",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "storage::GetFileRestoreDownload",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/file-restore/download",
+        probe::<serde_json::Value>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Transfer),
+    MethodInfo::new(
+        "storage::GetFileRestoreList",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/file-restore/list",
+        probe::<Vec<GetFileRestoreListItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetIdentity",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/identity",
+        probe::<GetIdentityAnswer>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 2, 0)),
+    MethodInfo::new(
+        "storage::GetImportMetadata",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/import-metadata",
+        probe::<GetImportMetadataAnswer>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(8, 1, 0))
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::PostOciRegistryPull",
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/oci-registry-pull",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .since(ServerVersion::new(9, 1, 0))
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "storage::DeletePrunebackups",
+        Method::Delete,
+        "/nodes/{node}/storage/{storage}/prunebackups",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "storage::GetPrunebackups",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/prunebackups",
+        probe::<Vec<GetPrunebackupsItem>>,
+    )
+    .protected()
+    .routed()
+    .pace(Pace::Slow),
+    MethodInfo::new(
+        "storage::GetRrd",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/rrd",
+        probe::<GetRrdAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "storage::GetRrddata",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/rrddata",
+        probe::<Vec<crate::metrics::StorageSample>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "storage::GetStatus",
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/status",
+        probe::<GetStatusAnswer>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "storage::PostUpload",
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/upload",
+        probe::<crate::Upid>,
+    )
+    .protected()
+    .pace(Pace::Transfer)
+    .answers(Answers::Task),
+    MethodInfo::new(
+        "storage::GetStorage",
+        Method::Get,
+        "/storage",
+        probe::<Vec<GetStorageItem>>,
+    ),
+    MethodInfo::new(
+        "storage::Post",
+        Method::Post,
+        "/storage",
+        probe::<PostAnswer>,
+    )
+    .protected()
+    .pace(Pace::Slow)
+    .secrets(&["encryption-key", "keyring", "password"]),
+    MethodInfo::new(
+        "storage::DeleteByStorage",
+        Method::Delete,
+        "/storage/{storage}",
+        probe::<Ack>,
+    )
+    .protected()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "storage::GetStorageByStorage",
+        Method::Get,
+        "/storage/{storage}",
+        probe::<crate::StorageDefinition>,
+    ),
+    MethodInfo::new(
+        "storage::PutByStorage",
+        Method::Put,
+        "/storage/{storage}",
+        probe::<PostAnswer>,
+    )
+    .protected()
+    .pace(Pace::Slow)
+    .secrets(&["encryption-key", "keyring", "password"]),
 ];

@@ -6,7 +6,7 @@
     reason = "a call without parameters is no default of anything"
 )]
 
-use crate::api::{Ack, Builder, Call, MethodInfo, Object, probe};
+use crate::api::{Ack, Answers, Builder, Call, MethodInfo, probe};
 use crate::error::Result;
 use crate::wire::{Method, Request};
 
@@ -125,7 +125,7 @@ impl GetByUpid {
 }
 
 impl Call for GetByUpid {
-    type Answer = Vec<Object>;
+    type Answer = Vec<crate::api::Below>;
     fn into_request(self) -> Result<Request> {
         self.0.build()
     }
@@ -198,54 +198,42 @@ impl Call for GetStatus {
 
 /// The methods of this area.
 pub(crate) const METHODS: &[MethodInfo] = &[
-    MethodInfo {
-        name: "tasks::Get",
-        method: Method::Get,
-        path: "/nodes/{node}/tasks",
-        protected: false,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::task::TaskEntry>>,
-    },
-    MethodInfo {
-        name: "tasks::DeleteByUpid",
-        method: Method::Delete,
-        path: "/nodes/{node}/tasks/{upid}",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Ack>,
-    },
-    MethodInfo {
-        name: "tasks::GetByUpid",
-        method: Method::Get,
-        path: "/nodes/{node}/tasks/{upid}",
-        protected: false,
-        routed: false,
-        token: true,
-        since: None,
-        probe: probe::<Vec<Object>>,
-    },
-    MethodInfo {
-        name: "tasks::GetLog",
-        method: Method::Get,
-        path: "/nodes/{node}/tasks/{upid}/log",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<Vec<crate::task::LogLine>>,
-    },
-    MethodInfo {
-        name: "tasks::GetStatus",
-        method: Method::Get,
-        path: "/nodes/{node}/tasks/{upid}/status",
-        protected: true,
-        routed: true,
-        token: true,
-        since: None,
-        probe: probe::<crate::task::TaskStatus>,
-    },
+    MethodInfo::new(
+        "tasks::Get",
+        Method::Get,
+        "/nodes/{node}/tasks",
+        probe::<Vec<crate::task::TaskEntry>>,
+    )
+    .routed(),
+    MethodInfo::new(
+        "tasks::DeleteByUpid",
+        Method::Delete,
+        "/nodes/{node}/tasks/{upid}",
+        probe::<Ack>,
+    )
+    .protected()
+    .routed()
+    .answers(Answers::Nothing),
+    MethodInfo::new(
+        "tasks::GetByUpid",
+        Method::Get,
+        "/nodes/{node}/tasks/{upid}",
+        probe::<Vec<crate::api::Below>>,
+    ),
+    MethodInfo::new(
+        "tasks::GetLog",
+        Method::Get,
+        "/nodes/{node}/tasks/{upid}/log",
+        probe::<Vec<crate::task::LogLine>>,
+    )
+    .protected()
+    .routed(),
+    MethodInfo::new(
+        "tasks::GetStatus",
+        Method::Get,
+        "/nodes/{node}/tasks/{upid}/status",
+        probe::<crate::task::TaskStatus>,
+    )
+    .protected()
+    .routed(),
 ];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use secrecy::zeroize::Zeroize as _;
 use serde_json::{Map, Value};
 
 use super::form::{escape, escape_into};
@@ -38,7 +39,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// Named parameters in order; `Debug` shows the names only, since values may be secret.
+/// Named parameters in order; `Debug` shows the names only, since values may be secret; they are wiped when it is dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
 
@@ -100,6 +101,13 @@ impl Params {
             escape_into(value, &mut out);
         }
         out
+    }
+}
+
+/// Values may be secret, so they do not stay in memory.
+impl Drop for Params {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
     }
 }
 

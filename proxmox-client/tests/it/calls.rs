@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use proxmox_client::api::{self, Call, MethodInfo, cluster, qemu, storage, tasks};
+use proxmox_client::api::{self, Answers, Call, MethodInfo, cluster, qemu, storage, tasks};
 use proxmox_client::wire::{Answer, Method};
-use proxmox_client::{Error, Kind};
+use proxmox_client::{Error, Kind, Pace, ServerVersion};
 use serde_json::json;
 
 #[test]
 fn every_method_of_both_versions_is_there_once() {
-    let (old, new): (Vec<&MethodInfo>, Vec<&MethodInfo>) =
-        api::methods().partition(|info| info.since.is_none());
+    let in_9_1 = |info: &&MethodInfo| info.is_in(ServerVersion::new(9, 1, 9));
+    let (old, new): (Vec<&MethodInfo>, Vec<&MethodInfo>) = api::methods().partition(in_9_1);
     assert_eq!(old.len(), 649);
-    assert!(new.iter().all(|info| info.since == Some("9.2")));
+    let newest = Some(ServerVersion::new(9, 2, 0));
+    assert!(new.iter().all(|info| info.since == newest));
     let names: BTreeSet<&str> = api::methods().map(|info| info.name).collect();
     assert_eq!(names.len(), old.len() + new.len());
     let paths: BTreeSet<_> = api::methods()
@@ -84,6 +85,24 @@ fn answers_keep_what_they_do_not_name() {
     assert_eq!(info.probe(&answer).unwrap(), data);
     let broken = Answer::new(200, "OK", json!({ "data": 7 }).to_string());
     assert_eq!(info.probe(&broken).unwrap_err().kind(), Kind::Decode);
+}
+
+#[test]
+fn methods_tell_what_the_schema_does_not() {
+    let info = |method, path| api::find(method, path).unwrap();
+    let start = info(Method::Post, "/nodes/pve1/qemu/100/status/start");
+    assert_eq!(start.answers, Answers::Task);
+    assert!(start.root_parameters.contains(&"skiplock") && !start.root_only);
+    let config = info(Method::Post, "/nodes/pve1/qemu/100/config");
+    assert_eq!(config.answers, Answers::TaskOrNothing);
+    assert_eq!(config.secrets, ["cipassword"]);
+    let scan = info(Method::Get, "/nodes/pve1/scan/nfs");
+    assert_eq!((scan.pace, scan.answers), (Pace::Slow, Answers::Data));
+    let run = info(Method::Post, "/nodes/pve1/execute");
+    assert!(run.root_only);
+    let rules = info(Method::Get, "/cluster/ha/rules");
+    assert_eq!(rules.since, Some(ServerVersion::new(9, 0, 0)));
+    assert_eq!(info(Method::Get, "/cluster/ha/groups").since, None);
 }
 
 #[cfg(feature = "simulator")]

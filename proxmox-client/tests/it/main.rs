@@ -80,6 +80,8 @@ mod replication;
 mod rights;
 #[cfg(feature = "simulator")]
 mod sdn;
+#[cfg(feature = "api")]
+mod secrets;
 #[cfg(feature = "simulator")]
 mod services;
 #[cfg(feature = "simulator")]
@@ -94,3 +96,5 @@ mod transport;
 mod upkeep;
 #[cfg(feature = "simulator")]
 mod upload;
+#[cfg(feature = "simulator")]
+mod versions;

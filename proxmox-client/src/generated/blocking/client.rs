@@ -322,6 +322,21 @@ impl Client {
         self.runtime.run(self.inner.recent_tasks())
     }
 
+    /// The server's version, asked for once. From then on calls of this client and its clones are held against it
+    /// before they are sent, as `ClientBuilder::check_version` says.
+    ///
+    /// The blocking form of [`Client::learn_version`](crate::Client::learn_version).
+    pub fn learn_version(&self) -> crate::Result<crate::ServerVersion> {
+        self.runtime.run(self.inner.learn_version())
+    }
+
+    /// The server's version, where this client was told or learned it.
+    ///
+    /// The blocking form of [`Client::known_version`](crate::Client::known_version).
+    pub fn known_version(&self) -> Option<crate::ServerVersion> {
+        self.inner.known_version()
+    }
+
     /// Guest ids of a range, such as `8100..=8199`.
     ///
     /// The blocking form of [`Client::vmid_pool`](crate::Client::vmid_pool).

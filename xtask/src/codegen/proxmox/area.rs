@@ -131,8 +131,9 @@ pub(super) fn snake(text: &str) -> String {
         }
     }
     let out = out.trim_matches('_').to_owned();
-    const RESERVED: [&str; 10] = [
-        "type", "match", "move", "ref", "use", "in", "new", "macro", "final", "where",
+    const RESERVED: [&str; 14] = [
+        "type", "match", "move", "ref", "use", "in", "new", "macro", "final", "where", "abstract",
+        "static", "enum", "fn",
     ];
     if RESERVED.contains(&out.as_str()) || out.starts_with(|c: char| c.is_ascii_digit()) {
         format!("{out}_")

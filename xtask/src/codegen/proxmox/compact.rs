@@ -9,12 +9,12 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 
-use super::overlay;
+use super::overlay::{self, Overlay};
 
 /// Where the two descriptions come from.
 const PROVENANCE: &str = "Names, types, ranges, formats, privileges and routing of the Proxmox VE 9.1.3 API as pve-docs \
 publishes it (commit e5010dcea566a205770572cfbc5fe0af220d5077), and what pve-manager 9.2.11 adds \
-(commit 14a22df35955d97dfc1af21e117dc894a29df0c9). No prose. Made by `cargo xtask codegen proxmox`.";
+(commit 14a22df35955d97dfc1af21e117dc894a29df0c9); releases before by what pve-docs published for them. No prose. Made by `cargo xtask codegen proxmox`.";
 
 /// What is prose, or serves the web interface.
 const DROPPED: [&str; 9] = [
@@ -94,7 +94,49 @@ fn method(path: &str, verb: &str, info: &Value) -> Method {
             .into_iter()
             .map(|(name, schema)| (name, compact(&schema)))
             .collect(),
-        returns: compact(&info["returns"]),
+        returns: named_by_links(&info["returns"], compact(&info["returns"])),
+    }
+}
+
+/// An index tells what lies below it by a member that only its links name: `{name}`.
+fn named_by_links(full: &Value, mut returns: Value) -> Value {
+    let links = full["links"].as_array().into_iter().flatten();
+    let names = links.filter_map(|link| {
+        let href = link["href"].as_str()?;
+        href.strip_prefix('{')?.strip_suffix('}')
+    });
+    let undescribed = returns["items"]["properties"]
+        .as_object()
+        .is_none_or(Map::is_empty);
+    if returns["type"] == "array" && undescribed {
+        for name in names {
+            returns["items"]["properties"][name] = json!({ "type": "string" });
+        }
+    }
+    returns
+}
+
+/// An answer with the members that only a newer version describes; older ones may send them all the same.
+fn described(known: &mut Value, newer: &Value) {
+    let (known, newer) = match known["type"] == "array" && newer["type"] == "array" {
+        true => (&mut known["items"], &newer["items"]),
+        false => (known, newer),
+    };
+    if known["type"] == "array" && known.get("items").is_none() {
+        *known = newer.clone();
+        return;
+    }
+    let Some(newer) = newer["properties"].as_object() else {
+        return;
+    };
+    let undescribed = known["properties"].as_object().is_none_or(Map::is_empty);
+    if undescribed && known["type"] != "object" {
+        return;
+    }
+    for (name, schema) in newer {
+        if known["properties"].get(name).is_none() {
+            known["properties"][name] = schema.clone();
+        }
     }
 }
 
@@ -151,6 +193,7 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
                 reference.push(method);
             }
             Some(known) => {
+                described(&mut known.returns, &method.returns);
                 for (name, mut schema) in method.params {
                     match known.params.entry(name) {
                         Entry::Vacant(entry) => {
@@ -175,8 +218,23 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
     reference
 }
 
+/// Marks what the reference has and earlier releases had not.
+pub(super) fn mark(methods: &mut [Method], overlay: &Overlay) {
+    for method in methods {
+        let call = format!("{} {}", method.verb, method.path);
+        if let Some(release) = overlay.since(&call) {
+            method.info.insert("since".to_owned(), release.into());
+        }
+        for (name, schema) in &mut method.params {
+            if let Some(release) = overlay.since_parameter(&call, name) {
+                schema["since"] = release.into();
+            }
+        }
+    }
+}
+
 /// As text: equal schemas stand once, each on a line of its own.
-pub(super) fn print(methods: &[Method]) -> anyhow::Result<String> {
+pub(super) fn print(methods: &[Method], overlay: &Overlay) -> anyhow::Result<String> {
     let mut formats: Map<String, Value> =
         serde_json::from_str(overlay::FORMATS).context("the named formats are not JSON")?;
     // What the dump names for `cdrom` is what it spells out for the drives of that kind.
@@ -208,7 +266,7 @@ pub(super) fn print(methods: &[Method]) -> anyhow::Result<String> {
     Ok(format!(
         "{{\"about\": {},\n\"bounds\": {},\n\"formats\": {{\n{}\n}},\n\"shapes\": [\n{}\n],\n\"methods\": [\n{}\n]}}\n",
         Value::from(PROVENANCE),
-        overlay::bounds(),
+        overlay.bounds(),
         formats.join(",\n"),
         shapes.lines.join(",\n"),
         lines.join(",\n")
@@ -277,6 +335,57 @@ mod tests {
         assert_eq!(merged[0].params["b"], json!({ "since": "9" }));
         assert_eq!(merged[0].params["a"], json!({}));
         assert_eq!(merged[1].info["since"], "9");
+    }
+
+    #[test]
+    fn an_index_is_described_by_its_links() {
+        let returns = json!({
+            "type": "array", "items": { "type": "object", "properties": {} },
+            "links": [{ "href": "{name}", "rel": "child" }],
+        });
+        let found = named_by_links(&returns, compact(&returns));
+        let name = json!({ "name": { "type": "string" } });
+        assert_eq!(found["items"]["properties"], name);
+        let described = json!({
+            "type": "array", "items": { "properties": { "id": {} } }, "links": [{ "href": "{name}" }],
+        });
+        let found = named_by_links(&described, compact(&described));
+        assert_eq!(found["items"]["properties"], json!({ "id": {} }));
+    }
+
+    #[test]
+    fn answers_gain_members_that_a_newer_version_describes() {
+        let method = |returns: Value| Method {
+            path: "/x".to_owned(),
+            verb: "GET".to_owned(),
+            info: Map::new(),
+            params: BTreeMap::new(),
+            returns,
+        };
+        let list = |members: Value| json!({ "type": "array", "items": { "type": "object", "properties": members } });
+        let merged = merge(
+            vec![method(list(json!({ "a": { "type": "string" } })))],
+            vec![method(list(json!({ "a": {}, "b": {} })))],
+            "9",
+        );
+        let expected = list(json!({ "a": { "type": "string" }, "b": {} }));
+        assert_eq!(merged[0].returns, expected);
+        let merged = merge(
+            vec![method(json!({ "type": "object" }))],
+            vec![method(
+                json!({ "type": "object", "properties": { "b": {} } }),
+            )],
+            "9",
+        );
+        assert_eq!(merged[0].returns["properties"], json!({ "b": {} }));
+        let merged = merge(
+            vec![method(json!({ "type": "null" }))],
+            vec![method(
+                json!({ "type": "object", "properties": { "b": {} } }),
+            )],
+            "9",
+        );
+        assert_eq!(merged[0].returns, json!({ "type": "null" }));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use serde_json::{Map, Value};
 
-use super::{area, overlay, rust};
+use super::overlay::Overlay;
+use super::{area, describe};
 
 /// A format: where the schema has it, the table's name, and the view that is made.
 struct Entry {
@@ -284,7 +285,7 @@ fn view(
         writeln!(
             out,
             "        /// {}\n        {key:?} {rust} / with_{with}: {ty},",
-            rust::describe_member(key, shape)
+            describe::describe_member(key, shape)
         )?;
     }
     out.push_str("    }\n}\n");
@@ -292,9 +293,9 @@ fn view(
 }
 
 /// The highest number of a parameter, as an expression.
-pub(super) fn last(key: &str) -> (String, String) {
+pub(super) fn last(overlay: &Overlay, key: &str) -> (String, String) {
     match key.strip_suffix("[n]") {
-        Some(stem) => (stem.to_owned(), format!("Some({})", overlay::bound(stem))),
+        Some(stem) => (stem.to_owned(), format!("Some({})", overlay.bound(stem))),
         None => (key.to_owned(), "None".to_owned()),
     }
 }

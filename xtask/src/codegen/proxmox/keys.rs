@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 
 use super::formats;
+use super::overlay::Overlay;
 
 /// Parameters of a change that are not configuration.
 const NOT_CONFIG: [&str; 12] = [
@@ -36,7 +37,12 @@ const OF_FILES: [(&str, &str); 8] = [
 ];
 
 /// The table of one kind of guest.
-pub(super) fn print(schema: &Value, name: &str, path: &str) -> anyhow::Result<String> {
+pub(super) fn print(
+    schema: &Value,
+    overlay: &Overlay,
+    name: &str,
+    path: &str,
+) -> anyhow::Result<String> {
     let methods = schema["methods"].as_array().context("no methods")?;
     let method = methods
         .iter()
@@ -55,20 +61,20 @@ pub(super) fn print(schema: &Value, name: &str, path: &str) -> anyhow::Result<St
             Some(table) => format!("Kind::Property({table})"),
             None => formats::kind(shape),
         };
-        line(&mut out, key, &kind)?;
+        line(&mut out, overlay, key, &kind)?;
     }
     for (key, kind) in OF_FILES
         .iter()
         .filter(|(key, _)| !params.contains_key(*key))
     {
-        line(&mut out, key, kind)?;
+        line(&mut out, overlay, key, kind)?;
     }
     out.push_str("];\n");
     Ok(out)
 }
 
-fn line(out: &mut String, key: &str, kind: &str) -> anyhow::Result<()> {
-    let (stem, last) = formats::last(key);
+fn line(out: &mut String, overlay: &Overlay, key: &str, kind: &str) -> anyhow::Result<()> {
+    let (stem, last) = formats::last(overlay, key);
     writeln!(out, "Key::new({stem:?}, {last}, {kind}),")?;
     Ok(())
 }
