@@ -72,7 +72,7 @@ impl World {
     ) -> Handled {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        let found = schema::find(call);
+        let found = schema::find(call, self.served_release());
         let known_node = |node: &str| self.nodes.contains_key(node);
         // What may be asked before a login.
         if let ("POST", ["access", "ticket"] | ["access", "openid", "auth-url" | "login"])

@@ -21,6 +21,8 @@ use super::rights::Rights;
 pub(super) use check::parts;
 use table::{Method, TABLE};
 
+pub(super) use table::Release;
+
 /// Refusals by the place that they are about.
 type Errors = BTreeMap<String, String>;
 
@@ -30,17 +32,19 @@ pub(super) struct Found<'a> {
     call: &'a Call,
     method: &'static Method,
     of_path: Vec<(&'static str, String)>,
+    release: Release,
 }
 
-/// Looks the path up.
-pub(super) fn find(call: &Call) -> Result<Found<'_>, Reply> {
+/// Looks the path up in the interface of a release.
+pub(super) fn find(call: &Call, release: Release) -> Result<Found<'_>, Reply> {
     match TABLE.find(&call.method, &call.segments) {
-        Some((method, of_path)) => Ok(Found {
+        Some((method, of_path)) if method.since.is_none_or(|since| since <= release) => Ok(Found {
             call,
             method,
             of_path,
+            release,
         }),
-        None => Err(Reply::refusal(
+        _ => Err(Reply::refusal(
             501,
             format!("Method '{} {}' not implemented", call.method, call.path),
         )),
@@ -71,7 +75,7 @@ impl Found<'_> {
             return Ok(call);
         }
         join_lists(self.method, &mut call.params);
-        let errors = check::parameters(self.method, &all(&call, &self.of_path));
+        let errors = check::parameters(self.method, self.release, &all(&call, &self.of_path));
         if errors.is_empty() {
             return Ok(call);
         }

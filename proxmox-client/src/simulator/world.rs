@@ -18,6 +18,7 @@ use super::route::{
     Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
     Realms, Replication, Sdn, UsbSpec,
 };
+use super::schema::Release;
 use super::section::Sections;
 use super::surroundings::Surroundings;
 use super::task::SimTask;
@@ -522,7 +523,8 @@ impl World {
         world
     }
 
-    /// The server's version, such as `8.4.5`. Default `9.1.9`, the one that the model was measured on. Of other versions
+    /// The server's version, such as `8.4.5`. Default `9.1.9`, the one that the model was measured on. Calls and parameters
+    /// that a later release brought, 9.2 among them, are refused as an old server does; beyond these, of other versions
     /// only what they say and whether they have HA groups or rules is modelled.
     #[must_use]
     pub fn with_version(mut self, version: &str) -> Self {
@@ -530,11 +532,11 @@ impl World {
         self
     }
 
-    pub(super) fn major_version(&self) -> u32 {
-        let major = self.version.split('.').next();
-        major
-            .and_then(|number| number.parse().ok())
-            .unwrap_or_default()
+    /// The release that its version belongs to.
+    pub(super) fn served_release(&self) -> Release {
+        let mut numbers = self.version.split(['.', '-', '~']);
+        let mut next = || numbers.next().and_then(|number| number.parse().ok());
+        (next().unwrap_or_default(), next().unwrap_or_default())
     }
 
     /// Adds a node.

@@ -121,7 +121,7 @@ fn sample(stretches: &[Stretch], figure: usize, from: u64, until: u64, max: bool
 impl World {
     /// `rrddata` of a node, or of a guest or storage on it.
     pub(super) fn history(&mut self, node: &str, rest: &[&str], call: &Call) -> Outcome {
-        let old = self.major_version() < 9;
+        let old = self.served_release() < (9, 0);
         let timeframe = call.text("timeframe").unwrap_or_default();
         let (Some((step, count)), true) = (grid(&timeframe, old), call.method == "GET") else {
             return Err(not_simulated(call));

@@ -160,7 +160,7 @@ fn with_name(name: &'static str, params: &[Param], required: &[&str]) -> Vec<Par
 impl World {
     /// Groups were turned into rules, or never were.
     fn has_rules(&self) -> bool {
-        self.major_version() >= 9 && self.ha.groups.0.is_empty()
+        self.served_release() >= (9, 0) && self.ha.groups.0.is_empty()
     }
 
     pub(super) fn read_ha(&self, rest: &[&str], call: &Call) -> Outcome {
@@ -228,13 +228,6 @@ impl World {
     }
 
     fn read_ha_rules(&self, rest: &[&str], call: &Call) -> Outcome {
-        // Earlier servers have no such path.
-        if self.major_version() < 9 {
-            return Err(Reply::refusal(
-                501,
-                format!("Method 'GET {}' not implemented", call.path),
-            ));
-        }
         let rules = self.all_rules();
         match rest {
             [] => {
@@ -321,13 +314,7 @@ impl World {
                 self.request_motion(sid, how, call)
             }
             (_, ["groups", rest @ ..]) => self.write_ha_group(method, rest, call),
-            (_, ["rules", rest @ ..]) if self.major_version() >= 9 => {
-                self.write_ha_rule(method, rest, call)
-            }
-            (method, ["rules", ..]) => Err(Reply::refusal(
-                501,
-                format!("Method '{method} {}' not implemented", call.path),
-            )),
+            (_, ["rules", rest @ ..]) => self.write_ha_rule(method, rest, call),
             _ => Err(not_simulated(call)),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::table::{Method, TABLE};
+use super::table::{Method, Release, TABLE, release_of};
 use super::{Errors, format, pattern, property};
 
 const MISSING: &str = "property is missing and it is not optional";
@@ -10,7 +10,7 @@ const UNKNOWN: &str =
     "property is not defined in schema and the schema does not allow additional properties";
 
 /// Everything that is wrong with a call's parameters.
-pub(super) fn parameters(method: &Method, given: &Map<String, Value>) -> Errors {
+pub(super) fn parameters(method: &Method, release: Release, given: &Map<String, Value>) -> Errors {
     let mut errors = Errors::new();
     for (name, shape) in method
         .plain()
@@ -19,7 +19,8 @@ pub(super) fn parameters(method: &Method, given: &Map<String, Value>) -> Errors 
         value(None, shape, name, kind_of(shape, given), &mut errors);
     }
     for (name, given_value) in given {
-        match method.shape(name) {
+        let came_later = |shape: &&Value| release_of(shape).is_some_and(|since| since > release);
+        match method.shape(name).filter(|shape| !came_later(shape)) {
             None => tell(&mut errors, name, UNKNOWN),
             Some(shape) => {
                 let promoted;

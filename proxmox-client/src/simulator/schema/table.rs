@@ -12,9 +12,19 @@ const TEXT: &str = include_str!("../../../schema/api.json");
 /// All methods.
 pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(TEXT));
 
+/// Major and minor number of a version.
+pub(in crate::simulator) type Release = (u32, u32);
+
+/// The release that brought a method or a parameter; none if it was there before all that are told apart.
+pub(super) fn release_of(described: &Value) -> Option<Release> {
+    let (major, minor) = described["since"].as_str()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// A method of the interface.
 #[derive(Debug, Default)]
 pub(super) struct Method {
+    pub(super) since: Option<Release>,
     /// Whether tokens may call it.
     pub(super) token: bool,
     /// Whether it is handed on to the node that the path names.
@@ -198,6 +208,7 @@ impl Folder {
 fn method(line: Value) -> Method {
     let params = line["params"].as_object().into_iter().flatten();
     Method {
+        since: release_of(&line),
         token: line["token"] != false,
         routed: line["routed"] == true,
         permission: Permission::read(&line),

@@ -23,7 +23,11 @@ fn call(verb: &str, path: &str, params: Value) -> Call {
 }
 
 fn admit(call: &Call) -> Result<Call, Reply> {
-    let found = find(call)?;
+    admit_in(call, (9, 2))
+}
+
+fn admit_in(call: &Call, release: Release) -> Result<Call, Reply> {
+    let found = find(call, release)?;
     found.refuse_conflict()?;
     found.admit(|node| node == "pve1")
 }
@@ -34,6 +38,26 @@ fn errors(verb: &str, path: &str, params: Value) -> Value {
         Ok(_) => Value::Null,
         Err(refusal) => serde_json::from_slice::<Value>(&refusal.body).unwrap()["errors"].clone(),
     }
+}
+
+#[test]
+fn a_release_knows_what_it_or_an_earlier_one_brought() {
+    let rules = call("GET", "/cluster/ha/rules", json!({}));
+    let refusal = admit_in(&rules, (8, 4)).unwrap_err();
+    assert_eq!(
+        (refusal.status, refusal.reason.as_str()),
+        (501, "Method 'GET /cluster/ha/rules' not implemented")
+    );
+    assert!(admit_in(&rules, (9, 0)).is_ok());
+    let shared = json!({ "virtiofs0": "dirid=shared" });
+    let change = call("PUT", "/nodes/pve1/qemu/100/config", shared);
+    let refusal = admit_in(&change, (8, 3)).unwrap_err();
+    let body: Value = serde_json::from_slice(&refusal.body).unwrap();
+    assert_eq!(
+        body["errors"]["virtiofs0"],
+        "property is not defined in schema and the schema does not allow additional properties"
+    );
+    assert!(admit_in(&change, (8, 4)).is_ok());
 }
 
 #[test]
@@ -126,7 +150,7 @@ fn an_unknown_path_and_an_unknown_verb_are_told_alike() {
         ("PUT", "/version"),
         ("GET", "/nodes/pve1/nosuch"),
     ] {
-        let refusal = find(&call(verb, path, json!({}))).unwrap_err();
+        let refusal = find(&call(verb, path, json!({})), (9, 1)).unwrap_err();
         assert_eq!(refusal.status, 501);
         assert_eq!(
             refusal.reason,
@@ -400,7 +424,7 @@ fn tokens_are_kept_from_what_asks_for_a_ticket() {
         "/access/password",
         json!({ "userid": "a@pve", "password": "12345678" }),
     );
-    let refusal = find(&call).unwrap().refuse_token().unwrap_err();
+    let refusal = find(&call, (9, 1)).unwrap().refuse_token().unwrap_err();
     assert_eq!(refusal.status, 403);
     assert_eq!(
         refusal.reason,
