@@ -639,8 +639,11 @@ impl World {
             let reply = result.unwrap_or_else(|refusal| refusal);
             match self.engine.nested.remove(&id) {
                 Some(outer) => self.answer_of(outer, reply),
-                // Nobody asked for what the manager does by itself.
-                None if matches!(operation, Operation::HaRound { .. }) => {}
+                // Nobody asked for what the cluster does by itself.
+                None if matches!(
+                    operation,
+                    Operation::HaRound { .. } | Operation::JobRound { .. }
+                ) => {}
                 None => {
                     self.engine.answers.insert(id, reply);
                 }

@@ -117,6 +117,10 @@ pub(super) enum Operation {
     HaRound {
         sid: String,
     },
+    /// A minute at which backup jobs may be due, in seconds since 1970.
+    JobRound {
+        at: u64,
+    },
     /// Moves a disk to another storage.
     MoveDisk(Box<Move>),
     /// Gives a disk to another guest.
@@ -446,6 +450,7 @@ impl World {
             Operation::Serve(_)
             | Operation::Prune { .. }
             | Operation::HaRound { .. }
+            | Operation::JobRound { .. }
             | Operation::ClaimId { .. }
             | Operation::ClaimClone { .. }
             | Operation::ClaimRestore { .. }
@@ -467,6 +472,7 @@ impl World {
         match operation {
             Operation::Serve(_) => {}
             Operation::HaRound { sid } => self.ha_round(sid),
+            Operation::JobRound { at } => self.job_round(*at),
             Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
             Operation::Dump(_) => {}
             Operation::Restore(work) => self.restore(job, work)?,
@@ -506,11 +512,7 @@ impl World {
             Operation::Told { line } => self.log(job, line.clone()),
             Operation::ReloadNetworks { caller } => self.reload_networks(job, caller),
             Operation::ReloadNetwork { node } => self.reload_network(node),
-            Operation::Service { node, service, on } => {
-                if let Some(node) = self.nodes.get_mut(node) {
-                    node.services.insert(service.clone(), *on);
-                }
-            }
+            Operation::Service { node, service, on } => self.turn_service(node, service, *on),
             Operation::Start { vmid } => self.start(job, *vmid)?,
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,

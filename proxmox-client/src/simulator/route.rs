@@ -39,6 +39,7 @@ use super::world::World;
 
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
+pub(super) use backup::Scheduler;
 pub(super) use firewall::Firewall;
 pub(super) use ha::Ha;
 pub(super) use mapping::Mappings;

@@ -4,7 +4,6 @@
 //! written from the real server's answers alone.
 
 mod address;
-mod calendar;
 mod check;
 mod format;
 mod pattern;

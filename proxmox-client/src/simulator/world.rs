@@ -16,7 +16,7 @@ use super::guest::{Guest, Power, Species};
 use super::rights::Grant;
 use super::route::{
     Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
-    Realms, Replication, Sdn, UsbSpec,
+    Realms, Replication, Scheduler, Sdn, UsbSpec,
 };
 use super::schema::Release;
 use super::section::Sections;
@@ -98,6 +98,8 @@ pub struct World {
     pub(super) ha: Ha,
     #[serde(default)]
     pub(super) backup_jobs: Sections,
+    #[serde(default)]
+    pub(super) scheduler: Scheduler,
     #[serde(default)]
     pub(super) replication: Replication,
     #[serde(default)]
@@ -501,6 +503,7 @@ impl World {
             version: tested_version(),
             ha: Ha::default(),
             backup_jobs: Sections::default(),
+            scheduler: Scheduler::default(),
             replication: Replication::default(),
             around: Surroundings::default(),
             chronicle: Chronicle::default(),
@@ -686,6 +689,7 @@ impl World {
         self.options.clone_from(&other.options);
         self.ha.clone_from(&other.ha);
         self.backup_jobs.clone_from(&other.backup_jobs);
+        self.arm_scheduler();
         self.replication.clone_from(&other.replication);
         self
     }

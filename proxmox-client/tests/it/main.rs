@@ -9,6 +9,8 @@
 mod agent;
 #[cfg(feature = "simulator")]
 mod backup;
+#[cfg(feature = "simulator")]
+mod backup_jobs;
 #[cfg(all(feature = "simulator", feature = "blocking"))]
 mod blocking;
 #[cfg(feature = "api")]

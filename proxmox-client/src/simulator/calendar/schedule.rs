@@ -111,16 +111,27 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let whole = WORDS.iter().find(|(word, _)| *word == text.trim());
-        let event = whole.map_or(text.trim(), |(_, event)| *event);
         let wrong = |at: &str, what: &str| {
             format!(
-                "invalid calendar event '{text}' - unable to parse calendar event at '{at}' - Context(\"{what}\")\n"
+                "invalid calendar event '{text}' - unable to parse calendar event at '{at}' - Context(\"{what}\")\n\n"
             )
         };
-        let mut words: Vec<&str> = event.split_whitespace().collect();
+        let mut words: Vec<&str> = text.split_whitespace().collect();
+        // The node's zone is that already.
+        if words.len() > 1 && words.last() == Some(&"UTC") {
+            words.pop();
+        }
         if words.is_empty() {
-            return Err(wrong("", "empty"));
+            return Err("invalid calendar event '' - value is empty\n".to_owned());
+        }
+        let whole = |word: &&str| {
+            WORDS
+                .iter()
+                .find(|(name, _)| word.eq_ignore_ascii_case(name))
+        };
+        if let Some((_, event)) = words.first().and_then(whole) {
+            let event = event.split_whitespace();
+            words.splice(..1, event);
         }
         let mut schedule = Self {
             weekdays: Vec::new(),
@@ -141,12 +152,10 @@ impl FromStr for Schedule {
         }
         if let Some(word) = words.first().copied() {
             words.remove(0);
-            schedule
-                .time(word)
-                .ok_or_else(|| wrong(word, "time spec"))?;
+            schedule.time(word).ok_or_else(|| wrong(word, "time"))?;
         }
         match words.first() {
-            Some(word) => Err(wrong(word, "end of event")),
+            Some(word) => Err(wrong(word, "end")),
             None => Ok(schedule),
         }
     }
@@ -241,6 +250,10 @@ mod tests {
             ("weekly", 96 * HOUR),
             ("minutely", 60),
             ("0:0:30", 30),
+            ("Daily UTC", 24 * HOUR),
+            ("Monday 1:00 UTC", 97 * HOUR),
+            ("mon,wed 0/6:00", 96 * HOUR),
+            ("2026-12-24 18:00", 357 * 24 * HOUR + 18 * HOUR),
         ] {
             assert_eq!(next(text), Some(expected), "{text}");
         }
@@ -252,10 +265,26 @@ mod tests {
         let why = "not a schedule".parse::<Schedule>().unwrap_err();
         assert_eq!(
             why,
-            "invalid calendar event 'not a schedule' - unable to parse calendar event at 'not' - Context(\"weekday\")\n"
+            "invalid calendar event 'not a schedule' - unable to parse calendar event at 'not' - Context(\"weekday\")\n\n"
+        );
+        assert_eq!(
+            "".parse::<Schedule>().unwrap_err(),
+            "invalid calendar event '' - value is empty\n"
         );
         for text in [
-            "", "25:00", "12:61", "fri..mon", "1:2:3:4", "13-01", "12:00 x", "*/0", "5..2:0",
+            "25:00",
+            "12:61",
+            "fri..mon",
+            "1:2:3:4",
+            "13-01",
+            "12:00 x",
+            "*/0",
+            "5..2:0",
+            "*-13-1",
+            "x",
+            "1:00 2:00",
+            "mon-fri",
+            "daily 5:00",
         ] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }

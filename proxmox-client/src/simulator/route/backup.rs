@@ -2,6 +2,7 @@
 
 mod dump;
 mod restore;
+mod scheduler;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ use crate::simulator::retention::Keep;
 use crate::simulator::section::{Param, Shape, check, settings};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
+
+pub(in super::super) use scheduler::Scheduler;
 
 const MANY: i64 = i64::MAX;
 
@@ -66,7 +69,7 @@ const OPTIONS: [Param; 32] = [
 /// Options that only a job has.
 const JOB: [Param; 5] = [
     Param::new("id", Shape::Text),
-    Param::new("schedule", Shape::Format(schedule)),
+    Param::new("schedule", Shape::Text),
     Param::new("enabled", Shape::Flag),
     Param::new("repeat-missed", Shape::Flag),
     Param::new("comment", Shape::Text),
@@ -78,10 +81,6 @@ fn vmid_list(text: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err("value does not look like a valid VM ID".to_owned()),
     }
-}
-
-fn schedule(text: &str) -> Result<(), String> {
-    text.parse::<Schedule>().map(|_| ())
 }
 
 /// The storage of fleecing images must be named where fleecing is on.
@@ -341,6 +340,12 @@ impl World {
     }
 
     pub(super) fn write_backup_job(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
+        let done = self.change_backup_job(method, rest, call);
+        self.arm_scheduler();
+        done
+    }
+
+    fn change_backup_job(&mut self, method: &str, rest: &[&str], call: &Call) -> Outcome {
         let params: Vec<Param> = OPTIONS.iter().chain(&JOB).copied().collect();
         match (method, rest) {
             ("POST", []) => {

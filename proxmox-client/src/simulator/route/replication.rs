@@ -35,7 +35,7 @@ const SETTINGS: [Param; 9] = [
     Param::new("disable", Shape::Flag),
     Param::new("rate", Shape::Number(1.0)),
     Param::new("remove_job", Shape::OneOf(&["local", "full"])),
-    Param::new("schedule", Shape::Format(schedule)),
+    Param::new("schedule", Shape::Text),
     Param::new("source", Shape::Text),
     Param::new("digest", Shape::Text),
     Param::new("delete", Shape::Text),
@@ -51,10 +51,6 @@ const OPTIONS: [Opt; 7] = [
     Opt::optional("remove_job"),
     Opt::optional("source"),
 ];
-
-fn schedule(text: &str) -> Result<(), String> {
-    text.parse::<Schedule>().map(|_| ())
-}
 
 fn parts_of(id: &str) -> Option<(u32, u32)> {
     let (vmid, number) = id.split_once('-')?;

@@ -45,7 +45,8 @@ const MISSING: [&str; 3] = ["pve-lxc-syscalld", "syslog", "systemd-timesyncd"];
 const ESSENTIAL: [&str; 3] = ["pveproxy", "pvedaemon", "pve-cluster"];
 
 impl World {
-    fn runs(&self, node: &str, service: &str) -> bool {
+    /// Whether a service of a node runs.
+    pub(super) fn runs(&self, node: &str, service: &str) -> bool {
         // The cluster's engine has nothing to do on a single node.
         let idle = service == "corosync" && self.nodes.len() < 2;
         let state = self.nodes.get(node);
@@ -53,6 +54,17 @@ impl World {
         known
             .copied()
             .unwrap_or(!idle && !MISSING.contains(&service))
+    }
+
+    /// A service was started or stopped.
+    pub(in super::super) fn turn_service(&mut self, node: &str, service: &str, on: bool) {
+        let Some(state) = self.nodes.get_mut(node) else {
+            return;
+        };
+        state.services.insert(service.to_owned(), on);
+        if service == "pvescheduler" && on {
+            self.scheduler_begins(node);
+        }
     }
 
     fn service_entry(&self, node: &str, service: &str) -> Value {

@@ -9,6 +9,7 @@ use super::address::{
 };
 use super::check::parts;
 use super::pattern::{EMAIL, EMAIL_USER, NAME, PATTERNS, matches, whole};
+use crate::simulator::calendar::Schedule;
 use crate::simulator::rights::is_privilege;
 
 const CONNECTION_HELPERS: &[&str] = &[
@@ -190,7 +191,7 @@ pub(super) fn check(name: &str, text: &str) -> Result<(), String> {
                 &format!("unknown helper {helper}"),
             )
         }),
-        "pve-calendar-event" => super::calendar::check(text),
+        "pve-calendar-event" => text.parse::<Schedule>().map(|_| ()),
         _ => Ok(()),
     }
 }

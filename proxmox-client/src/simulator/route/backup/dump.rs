@@ -73,20 +73,21 @@ impl World {
         }
         let mut options = settings(call, &params, &["node"]);
         verify(&mut options, true)?;
-        self.start_dump(node, &options, caller)
+        let task = self.start_dump(node, &options, caller);
+        Ok(Reply::data(task.unwrap_or_else(|| "OK".to_owned())))
     }
 
-    /// Starts the task, if there is anything to do on the node.
+    /// Starts the task, if there is anything to do on the node, and gives its identifier.
     pub(in super::super) fn start_dump(
         &mut self,
         node: &str,
         options: &Map<String, Value>,
         caller: &Caller,
-    ) -> Outcome {
+    ) -> Option<String> {
         let vmids = self.chosen(options, Some(node));
         let all = options.get("all") == Some(&1.into());
         if vmids.is_empty() && !all {
-            return Ok(Reply::data("OK"));
+            return None;
         }
         let id = match vmids.as_slice() {
             [one] => one.to_string(),
@@ -120,7 +121,8 @@ impl World {
         };
         let operation = Operation::Dump(Box::new(dump));
         let steps = vec![lock, Step::Check(0), Step::Finish];
-        Ok(self.start_task(node, "vzdump", &id, caller, operation, steps))
+        self.start_task(node, "vzdump", &id, caller, operation, steps);
+        self.tasks.last().map(|task| task.upid.clone())
     }
 
     fn dump_defaults(&self, call: &Call) -> Outcome {
