@@ -13,7 +13,7 @@ use proxmox_client::ssh::{
     HostKey, NewHostKey, SnippetPut, Snippets, Ssh, SshKey, SshTarget, Sudo,
 };
 use proxmox_client::{Kind, Removed};
-use server::{Agent, Server, Setup};
+use server::{Agent, PASSWORD, Server, Setup};
 
 /// A server, or the words that it is absent.
 macro_rules! server_or_skip {
@@ -21,7 +21,7 @@ macro_rules! server_or_skip {
         match Server::start($setup) {
             Some(server) => server,
             None => {
-                println!("did not run: no sshd, ssh-agent or ssh-keygen");
+                println!("did not run: no sshd, ssh-agent or ssh-keygen, or no right to mount");
                 return;
             }
         }
@@ -259,6 +259,24 @@ async fn an_agent_logs_in() {
         .connect()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_password_logs_in_whichever_way_the_server_asks_for_it() {
+    for way in [
+        "PasswordAuthentication yes",
+        "KbdInteractiveAuthentication yes",
+    ] {
+        let server = server_or_skip!(Setup::default().with(way).with_passwords());
+        let target = pinned(&server).with_password(PASSWORD);
+        let created = snippets(&server, target).put("a", "x").await.unwrap();
+        assert!(matches!(created, SnippetPut::Created(_)), "{way}");
+        assert_eq!(server.logins(), 1, "{way}");
+        let wrong = pinned(&server).with_password("an open secre");
+        let refused = snippets(&server, wrong).put("a", "y").await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Authentication, "{way}: {refused}");
+        assert!(!refused.to_string().contains("an open secre"), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -11,12 +11,25 @@ use std::time::{Duration, Instant};
 /// What the key `locked` is encrypted with.
 pub(crate) const PASSPHRASE: &str = "correct horse";
 
+/// What logs in at a server that knows passwords.
+pub(crate) const PASSWORD: &str = "an open secret";
+/// As crypt(5) keeps it.
+const CRYPTED: &str =
+    "$6$lab$GhB9NT0/3VKOugnCT4yI9XbUcOVwczX9abJql0GiEAZNPYI1Z07Z6CqrMcyA5xpoyFwqelbsFNkGdtIfJiedN/";
+
+/// Runs `$2…` where the passwords and the rules of PAM are those of the folder `$1`; nobody else sees them.
+const WITH_PASSWORDS: &str = r#"mount --bind "$1/shadow" /etc/shadow
+mount --bind "$1/pam" /etc/pam.d/sshd
+shift
+exec "$@""#;
+
 /// How the server differs from the usual one.
 pub(crate) struct Setup {
     sftp: Option<&'static str>,
     lines: Vec<&'static str>,
     sudo: Option<&'static str>,
     every_kind: bool,
+    passwords: bool,
 }
 
 impl Default for Setup {
@@ -26,6 +39,7 @@ impl Default for Setup {
             lines: Vec::new(),
             sudo: None,
             every_kind: false,
+            passwords: false,
         }
     }
 }
@@ -39,6 +53,12 @@ impl Setup {
     /// Also keys that take long to be made: `host_rsa`, `rsa`, `ecdsa`.
     pub(crate) fn with_every_kind_of_key(mut self) -> Self {
         self.every_kind = true;
+        self
+    }
+
+    /// The user's password is [`PASSWORD`]; only root can have it so without changing the machine.
+    pub(crate) fn with_passwords(mut self) -> Self {
+        self.passwords = true;
         self
     }
 
@@ -92,8 +112,16 @@ fn make_key(path: &Path, kind: &str, passphrase: &str) {
     assert!(made.unwrap().success(), "ssh-keygen");
 }
 
+/// What runs the program that is added to it in a mount namespace of its own (unshare(1)).
+fn with_passwords(folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", WITH_PASSWORDS, "sh"]);
+    command.arg(folder);
+    command
+}
+
 impl Server {
-    /// None if a program of OpenSSH is absent.
+    /// None if a program of OpenSSH is absent, or passwords are wanted and mounts are not allowed.
     pub(crate) fn start(setup: Setup) -> Option<Self> {
         let sshd = program("sshd")?;
         program("ssh-agent").and(program("ssh-keygen"))?;
@@ -135,19 +163,34 @@ impl Server {
         drop(listener);
         fs::write(at("config"), config(folder.path(), port, &setup)).unwrap();
         let log = fs::File::create(at("log")).unwrap();
-        let child = Command::new(sshd)
+        let user = Command::new("id").arg("-un").output().unwrap().stdout;
+        let user = String::from_utf8(user).unwrap().trim().to_owned();
+        let mut command = match setup.passwords {
+            false => Command::new(sshd),
+            true => {
+                let shadow = format!("{user}:{CRYPTED}:19000:0:99999:7:::\n");
+                fs::write(at("shadow"), shadow).unwrap();
+                let rules = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n";
+                fs::write(at("pam"), rules).unwrap();
+                let possible = with_passwords(folder.path()).arg("true").output();
+                possible.ok().filter(|output| output.status.success())?;
+                let mut command = with_passwords(folder.path());
+                command.arg(sshd);
+                command
+            }
+        };
+        let child = command
             .args(["-D", "-e", "-f"])
             .arg(at("config"))
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let mut server = Self {
             child,
             folder,
             port,
-            user: String::from_utf8(user).unwrap().trim().to_owned(),
+            user,
         };
         server.wait();
         Some(server)
@@ -215,18 +258,17 @@ fn parent_of(process: &Path) -> Option<u32> {
 
 fn config(folder: &Path, port: u16, setup: &Setup) -> String {
     let at = folder.display();
+    let pam = if setup.passwords { "yes" } else { "no" };
     let mut text = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nPidFile none\n\
-         AuthorizedKeysFile {at}/authorized\nStrictModes no\nUsePAM no\nMaxStartups 100\n\
-         PermitRootLogin yes\nKbdInteractiveAuthentication no\n\
+         AuthorizedKeysFile {at}/authorized\nStrictModes no\nUsePAM {pam}\nMaxStartups 100\n\
+         PermitRootLogin yes\n\
          SetEnv PATH={at}/bin:/usr/local/bin:/usr/bin:/bin HOME={at}\n"
     );
-    if !setup
-        .lines
-        .iter()
-        .any(|line| line.starts_with("PasswordAuthentication"))
-    {
-        text.push_str("PasswordAuthentication no\n");
+    for way in ["PasswordAuthentication", "KbdInteractiveAuthentication"] {
+        if !setup.lines.iter().any(|line| line.starts_with(way)) {
+            text.push_str(&format!("{way} no\n"));
+        }
     }
     if setup.every_kind {
         text.push_str(&format!("HostKey {at}/host_rsa\n"));
