@@ -165,7 +165,9 @@ impl Access {
             .await
     }
 
-    /// Which of these rights the caller lacks; each path is asked for. The module's page has an example.
+    /// Which of these rights the caller lacks; each path is asked for.
+    ///
+    /// Example: see [the module](crate::rights).
     pub async fn missing(&self, needs: &Needs) -> Result<Vec<MissingRight>> {
         let mut missing = Vec::new();
         for (path, privileges) in needs.iter() {

@@ -450,6 +450,14 @@ impl Sdn {
     }
 
     /// What applying would change on a node. Since 9.1.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
+    /// let change = client.sdn().dry_run("pve1").await?;
+    /// println!("{}", change.interfaces.unwrap_or_default());
+    /// # Ok(()) }
+    /// ```
     pub async fn dry_run(&self, node: &str) -> Result<DryRun> {
         crate::node::check_name(node)?;
         let request = Request::new(Method::Get, "/cluster/sdn/dry-run", &[]).with("node", node);
