@@ -8,6 +8,7 @@ mod backup;
 pub(crate) mod check;
 pub(crate) mod container;
 mod disk;
+pub(crate) mod format;
 #[path = "generated/formats.rs"]
 pub(crate) mod formats;
 mod guest;
@@ -15,6 +16,9 @@ mod network;
 pub(crate) mod table;
 
 use std::fmt;
+
+use secrecy::zeroize::Zeroize as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::{Error, Result};
 use crate::scalar::parse_bool;
@@ -66,10 +70,37 @@ impl Format {
 /// assert_eq!(tagged.to_string(), format!("{text},tag=20"));
 /// # Ok::<(), proxmox_client::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct PropertyString {
     /// `None` stands for a bare value.
     parts: Vec<(Option<String>, String)>,
+}
+
+/// Keys whose values are secret, in whichever format.
+const SECRET: [&str; 4] = ["apitoken", "key", "password", "secret"];
+
+fn is_secret(key: Option<&str>) -> bool {
+    key.is_some_and(|key| SECRET.contains(&key))
+}
+
+impl fmt::Debug for PropertyString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts().map(|(key, value)| match is_secret(key) {
+            true => (key, "[REDACTED]"),
+            false => (key, value),
+        });
+        f.debug_list().entries(parts).finish()
+    }
+}
+
+/// Secrets do not stay in memory.
+impl Drop for PropertyString {
+    fn drop(&mut self) {
+        let parts = self.parts.iter_mut();
+        parts
+            .filter(|(key, _)| is_secret(key.as_deref()))
+            .for_each(|(_, value)| value.zeroize());
+    }
 }
 
 impl PropertyString {
@@ -227,6 +258,15 @@ impl PropertyValue for bool {
     }
     fn write(&self) -> String {
         u8::from(*self).to_string()
+    }
+}
+
+impl PropertyValue for SecretString {
+    fn read(text: &str) -> Option<Self> {
+        Some(Self::from(text))
+    }
+    fn write(&self) -> String {
+        self.expose_secret().to_owned()
     }
 }
 

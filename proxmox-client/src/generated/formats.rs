@@ -91,7 +91,7 @@ pub(crate) static BOOT: Format = Format {
 
 pub(crate) static BOOT_KEYS: &[Sub] = &[
     Sub::new("legacy", Kind::Pattern("[acdn]{1,4}")).bare(),
-    Sub::new("order", Kind::Text),
+    Sub::new("order", Kind::Named("pve-qm-bootdev-list")),
 ];
 
 pub(crate) static CUSTOM_CLOUD_INIT: Format = Format {
@@ -102,10 +102,10 @@ pub(crate) static CUSTOM_CLOUD_INIT: Format = Format {
 };
 
 pub(crate) static CUSTOM_CLOUD_INIT_KEYS: &[Sub] = &[
-    Sub::new("meta", Kind::Text),
-    Sub::new("network", Kind::Text),
-    Sub::new("user", Kind::Text),
-    Sub::new("vendor", Kind::Text),
+    Sub::new("meta", Kind::Named("pve-volume-id")),
+    Sub::new("network", Kind::Named("pve-volume-id")),
+    Sub::new("user", Kind::Named("pve-volume-id")),
+    Sub::new("vendor", Kind::Named("pve-volume-id")),
 ];
 
 property! {
@@ -139,7 +139,7 @@ pub(crate) static CPU_KEYS: &[Sub] = &[
     Sub::new("hidden", Kind::Flag),
     Sub::new("hv-vendor-id", Kind::Pattern("(?:[a-zA-Z0-9]{1,12})")),
     Sub::new("level", Kind::Integer(Some(0), Some(4294967295))),
-    Sub::new("phys-bits", Kind::Text),
+    Sub::new("phys-bits", Kind::Named("pve-phys-bits")),
     Sub::new("reported-model", Kind::Text),
 ];
 
@@ -183,12 +183,14 @@ pub(crate) static DRIVE_KEYS: &[Sub] = &[
     ),
     Sub::new("detect_zeroes", Kind::Flag),
     Sub::new("discard", Kind::Enum(&["ignore", "on"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("iops", Kind::Integer(None, None)),
     Sub::new("iops_max", Kind::Integer(None, None)),
     Sub::new("iops_max_length", Kind::Integer(Some(1), None)),
@@ -208,16 +210,16 @@ pub(crate) static DRIVE_KEYS: &[Sub] = &[
     Sub::new("mbps_wr", Kind::Number(None, None)),
     Sub::new("mbps_wr_max", Kind::Number(None, None)),
     Sub::new("media", Kind::Enum(&["cdrom", "disk"])),
-    Sub::new("model", Kind::Text),
+    Sub::new("model", Kind::Named("urlencoded")),
     Sub::new("product", Kind::Pattern("[A-Za-z0-9\\-_\\s]{0,16}")),
     Sub::new("queues", Kind::Integer(Some(2), None)),
     Sub::new("replicate", Kind::Flag),
     Sub::new("rerror", Kind::Enum(&["ignore", "report", "stop"])),
     Sub::new("ro", Kind::Flag),
     Sub::new("scsiblock", Kind::Flag),
-    Sub::new("serial", Kind::Text),
+    Sub::new("serial", Kind::Named("urlencoded")),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("snapshot", Kind::Flag),
     Sub::new("ssd", Kind::Flag),
     Sub::new("vendor", Kind::Pattern("[A-Za-z0-9\\-_\\s]{0,8}")),
@@ -238,15 +240,17 @@ pub(crate) static EFI_DISK: Format = Format {
 
 pub(crate) static EFI_DISK_KEYS: &[Sub] = &[
     Sub::new("efitype", Kind::Enum(&["2m", "4m"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("ms-cert", Kind::Enum(&["2011", "2023", "2023w", "2023k"])),
     Sub::new("pre-enrolled-keys", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::alias("volume", "file"),
 ];
 
@@ -262,7 +266,7 @@ Sub::new("device-id", Kind::Pattern("(?:^0x[0-9a-fA-F]{4}$)")),
 Sub::new("driver", Kind::Enum(&["vfio", "keep"])),
 Sub::new("host", Kind::Pattern("(?:(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\\.[a-f0-9])?)(;(?:(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\\.[a-f0-9])?))*")).bare(),
 Sub::new("legacy-igd", Kind::Flag),
-Sub::new("mapping", Kind::Text),
+Sub::new("mapping", Kind::Named("pve-configid")),
 Sub::new("mdev", Kind::Pattern("[^/\\.:]+")),
 Sub::new("pcie", Kind::Flag),
 Sub::new("rombar", Kind::Flag),
@@ -322,12 +326,14 @@ pub(crate) static IDE_KEYS: &[Sub] = &[
     ),
     Sub::new("detect_zeroes", Kind::Flag),
     Sub::new("discard", Kind::Enum(&["ignore", "on"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("iops", Kind::Integer(None, None)),
     Sub::new("iops_max", Kind::Integer(None, None)),
     Sub::new("iops_max_length", Kind::Integer(Some(1), None)),
@@ -346,12 +352,12 @@ pub(crate) static IDE_KEYS: &[Sub] = &[
     Sub::new("mbps_wr", Kind::Number(None, None)),
     Sub::new("mbps_wr_max", Kind::Number(None, None)),
     Sub::new("media", Kind::Enum(&["cdrom", "disk"])),
-    Sub::new("model", Kind::Text),
+    Sub::new("model", Kind::Named("urlencoded")),
     Sub::new("replicate", Kind::Flag),
     Sub::new("rerror", Kind::Enum(&["ignore", "report", "stop"])),
-    Sub::new("serial", Kind::Text),
+    Sub::new("serial", Kind::Named("urlencoded")),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("snapshot", Kind::Flag),
     Sub::new("ssd", Kind::Flag),
     Sub::alias("volume", "file"),
@@ -398,10 +404,10 @@ pub(crate) static IP_CONFIG: Format = Format {
 };
 
 pub(crate) static IP_CONFIG_KEYS: &[Sub] = &[
-    Sub::new("gw", Kind::Text),
-    Sub::new("gw6", Kind::Text),
-    Sub::new("ip", Kind::Text),
-    Sub::new("ip6", Kind::Text),
+    Sub::new("gw", Kind::Named("ipv4")).requires("ip"),
+    Sub::new("gw6", Kind::Named("ipv6")).requires("ip6"),
+    Sub::new("ip", Kind::Named("pve-ipv4-config")),
+    Sub::new("ip6", Kind::Named("pve-ipv6-config")),
 ];
 
 pub(crate) static SHARED_MEMORY: Format = Format {
@@ -477,7 +483,7 @@ property! {
 }
 
 pub(crate) static NIC_KEYS: &[Sub] = &[
-    Sub::new("bridge", Kind::Text),
+    Sub::new("bridge", Kind::Named("pve-bridge-id")),
     Sub::alias("e1000", "macaddr").naming(),
     Sub::alias("e1000-82540em", "macaddr").naming(),
     Sub::alias("e1000-82544gc", "macaddr").naming(),
@@ -488,7 +494,7 @@ pub(crate) static NIC_KEYS: &[Sub] = &[
     Sub::alias("i82557b", "macaddr").naming(),
     Sub::alias("i82559er", "macaddr").naming(),
     Sub::new("link_down", Kind::Flag),
-    Sub::new("macaddr", Kind::Text),
+    Sub::new("macaddr", Kind::Named("mac-addr")),
     Sub::new(
         "model",
         Kind::Enum(&[
@@ -608,12 +614,14 @@ pub(crate) static SATA_KEYS: &[Sub] = &[
     ),
     Sub::new("detect_zeroes", Kind::Flag),
     Sub::new("discard", Kind::Enum(&["ignore", "on"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("iops", Kind::Integer(None, None)),
     Sub::new("iops_max", Kind::Integer(None, None)),
     Sub::new("iops_max_length", Kind::Integer(Some(1), None)),
@@ -634,9 +642,9 @@ pub(crate) static SATA_KEYS: &[Sub] = &[
     Sub::new("media", Kind::Enum(&["cdrom", "disk"])),
     Sub::new("replicate", Kind::Flag),
     Sub::new("rerror", Kind::Enum(&["ignore", "report", "stop"])),
-    Sub::new("serial", Kind::Text),
+    Sub::new("serial", Kind::Named("urlencoded")),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("snapshot", Kind::Flag),
     Sub::new("ssd", Kind::Flag),
     Sub::alias("volume", "file"),
@@ -664,12 +672,14 @@ pub(crate) static SCSI_KEYS: &[Sub] = &[
     ),
     Sub::new("detect_zeroes", Kind::Flag),
     Sub::new("discard", Kind::Enum(&["ignore", "on"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("iops", Kind::Integer(None, None)),
     Sub::new("iops_max", Kind::Integer(None, None)),
     Sub::new("iops_max_length", Kind::Integer(Some(1), None)),
@@ -695,9 +705,9 @@ pub(crate) static SCSI_KEYS: &[Sub] = &[
     Sub::new("rerror", Kind::Enum(&["ignore", "report", "stop"])),
     Sub::new("ro", Kind::Flag),
     Sub::new("scsiblock", Kind::Flag),
-    Sub::new("serial", Kind::Text),
+    Sub::new("serial", Kind::Named("urlencoded")),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("snapshot", Kind::Flag),
     Sub::new("ssd", Kind::Flag),
     Sub::new("vendor", Kind::Pattern("[A-Za-z0-9\\-_\\s]{0,8}")),
@@ -760,16 +770,20 @@ pub(crate) static TPM_STATE: Format = Format {
 };
 
 pub(crate) static TPM_STATE_KEYS: &[Sub] = &[
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new("format", Kind::Enum(&["raw", "qcow2", "vmdk"])),
-    Sub::new("import-from", Kind::Text),
-    Sub::new("size", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("version", Kind::Enum(&["v1.2", "v2.0"])),
     Sub::alias("volume", "file"),
 ];
 
 pub(crate) static UNUSED_KEYS: &[Sub] = &[
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id"))
+        .bare()
+        .required(),
     Sub::alias("volume", "file"),
 ];
 
@@ -782,7 +796,7 @@ pub(crate) static USB: Format = Format {
 
 pub(crate) static USB_KEYS: &[Sub] = &[
 Sub::new("host", Kind::Pattern("(?:(?:(?:(?:(0x)?([0-9A-Fa-f]{4}):(0x)?([0-9A-Fa-f]{4})))|(?:(?:(\\d+)\\-(\\d+(\\.\\d+)*)))|[Ss][Pp][Ii][Cc][Ee]))")).bare(),
-Sub::new("mapping", Kind::Text),
+Sub::new("mapping", Kind::Named("pve-configid")),
 Sub::new("usb3", Kind::Flag),
 ];
 
@@ -859,12 +873,14 @@ pub(crate) static VIRTIO_KEYS: &[Sub] = &[
     ),
     Sub::new("detect_zeroes", Kind::Flag),
     Sub::new("discard", Kind::Enum(&["ignore", "on"])),
-    Sub::new("file", Kind::Text).bare().required(),
+    Sub::new("file", Kind::Named("pve-volume-id-or-qm-path"))
+        .bare()
+        .required(),
     Sub::new(
         "format",
         Kind::Enum(&["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"]),
     ),
-    Sub::new("import-from", Kind::Text),
+    Sub::new("import-from", Kind::Named("pve-volume-id-or-absolute-path")),
     Sub::new("iops", Kind::Integer(None, None)),
     Sub::new("iops_max", Kind::Integer(None, None)),
     Sub::new("iops_max_length", Kind::Integer(Some(1), None)),
@@ -887,9 +903,9 @@ pub(crate) static VIRTIO_KEYS: &[Sub] = &[
     Sub::new("replicate", Kind::Flag),
     Sub::new("rerror", Kind::Enum(&["ignore", "report", "stop"])),
     Sub::new("ro", Kind::Flag),
-    Sub::new("serial", Kind::Text),
+    Sub::new("serial", Kind::Named("urlencoded")),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
+    Sub::new("size", Kind::Named("disk-size")),
     Sub::new("snapshot", Kind::Flag),
     Sub::alias("volume", "file"),
     Sub::new(
@@ -911,7 +927,9 @@ pub(crate) static VIRTIO_FS_KEYS: &[Sub] = &[
         Kind::Enum(&["auto", "always", "metadata", "never"]),
     ),
     Sub::new("direct-io", Kind::Flag),
-    Sub::new("dirid", Kind::Text).bare().required(),
+    Sub::new("dirid", Kind::Named("pve-configid"))
+        .bare()
+        .required(),
     Sub::new("expose-acl", Kind::Flag),
     Sub::new("expose-xattr", Kind::Flag),
 ];
@@ -961,7 +979,7 @@ pub(crate) static CONTAINER_DEVICE_KEYS: &[Sub] = &[
     Sub::new("deny-write", Kind::Flag),
     Sub::new("gid", Kind::Integer(Some(0), None)),
     Sub::new("mode", Kind::Pattern("0[0-7]{3}")),
-    Sub::new("path", Kind::Text).bare(),
+    Sub::new("path", Kind::Named("pve-lxc-dev-string")).bare(),
     Sub::new("uid", Kind::Integer(Some(0), None)),
 ];
 
@@ -984,24 +1002,26 @@ pub(crate) static MOUNT_POINT_KEYS: &[Sub] = &[
             "(?:(?:(discard|lazytime|noatime|nodev|noexec|nosuid))(;(?:(discard|lazytime|noatime|nodev|noexec|nosuid)))*)",
         ),
     ),
-    Sub::new("mp", Kind::Text).required(),
+    Sub::new("mp", Kind::Named("pve-lxc-mp-string")).required(),
     Sub::new("quota", Kind::Flag),
     Sub::new("replicate", Kind::Flag),
     Sub::new("ro", Kind::Flag),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
-    Sub::new("volume", Kind::Text).bare().required(),
+    Sub::new("size", Kind::Named("disk-size")),
+    Sub::new("volume", Kind::Named("pve-lxc-mp-string"))
+        .bare()
+        .required(),
 ];
 
 pub(crate) static CONTAINER_NIC_KEYS: &[Sub] = &[
     Sub::new("bridge", Kind::Pattern("[-_.\\w\\d]+")),
     Sub::new("firewall", Kind::Flag),
-    Sub::new("gw", Kind::Text),
-    Sub::new("gw6", Kind::Text),
+    Sub::new("gw", Kind::Named("ipv4")),
+    Sub::new("gw6", Kind::Named("ipv6")),
     Sub::new("host-managed", Kind::Flag),
-    Sub::new("hwaddr", Kind::Text),
-    Sub::new("ip", Kind::Text),
-    Sub::new("ip6", Kind::Text),
+    Sub::new("hwaddr", Kind::Named("mac-addr")),
+    Sub::new("ip", Kind::Named("pve-ipv4-config")),
+    Sub::new("ip6", Kind::Named("pve-ipv6-config")),
     Sub::new("link_down", Kind::Flag),
     Sub::new("mtu", Kind::Integer(Some(64), Some(65535))),
     Sub::new("name", Kind::Pattern("[-_.\\w\\d]+")).required(),
@@ -1023,12 +1043,16 @@ pub(crate) static ROOT_FS_KEYS: &[Sub] = &[
     Sub::new("replicate", Kind::Flag),
     Sub::new("ro", Kind::Flag),
     Sub::new("shared", Kind::Flag),
-    Sub::new("size", Kind::Text),
-    Sub::new("volume", Kind::Text).bare().required(),
+    Sub::new("size", Kind::Named("disk-size")),
+    Sub::new("volume", Kind::Named("pve-lxc-mp-string"))
+        .bare()
+        .required(),
 ];
 
 pub(crate) static CONTAINER_UNUSED_KEYS: &[Sub] =
-    &[Sub::new("volume", Kind::Text).bare().required()];
+    &[Sub::new("volume", Kind::Named("pve-volume-id"))
+        .bare()
+        .required()];
 
 pub(crate) static BANDWIDTH_LIMITS_KEYS: &[Sub] = &[
     Sub::new("clone", Kind::Number(Some(0.0), None)),
@@ -1051,13 +1075,17 @@ pub(crate) static SCHEDULING_KEYS: &[Sub] = &[
     Sub::new(
         "ha-auto-rebalance-hold-duration",
         Kind::Number(Some(0.0), None),
-    ),
-    Sub::new("ha-auto-rebalance-margin", Kind::Number(Some(0.0), None)),
+    )
+    .requires("ha-auto-rebalance"),
+    Sub::new("ha-auto-rebalance-margin", Kind::Number(Some(0.0), None))
+        .requires("ha-auto-rebalance"),
     Sub::new(
         "ha-auto-rebalance-method",
         Kind::Enum(&["bruteforce", "topsis"]),
-    ),
-    Sub::new("ha-auto-rebalance-threshold", Kind::Number(Some(0.0), None)),
+    )
+    .requires("ha-auto-rebalance"),
+    Sub::new("ha-auto-rebalance-threshold", Kind::Number(Some(0.0), None))
+        .requires("ha-auto-rebalance"),
     Sub::new("ha-rebalance-on-start", Kind::Flag),
 ];
 
@@ -1135,7 +1163,7 @@ pub(crate) static MIGRATION: Format = Format {
 };
 
 pub(crate) static MIGRATION_KEYS: &[Sub] = &[
-    Sub::new("network", Kind::Text),
+    Sub::new("network", Kind::Named("CIDR")),
     Sub::new("type", Kind::Enum(&["secure", "insecure"]))
         .bare()
         .required(),
@@ -1326,8 +1354,8 @@ pub(crate) static ACME: Format = Format {
 };
 
 pub(crate) static ACME_KEYS: &[Sub] = &[
-    Sub::new("account", Kind::Text),
-    Sub::new("domains", Kind::Text),
+    Sub::new("account", Kind::Named("pve-configid")),
+    Sub::new("domains", Kind::Named("pve-acme-domain-list")),
 ];
 
 property! {
@@ -1348,9 +1376,11 @@ pub(crate) static ACME_DOMAIN: Format = Format {
 };
 
 pub(crate) static ACME_DOMAIN_KEYS: &[Sub] = &[
-    Sub::new("alias", Kind::Text),
-    Sub::new("domain", Kind::Text).bare().required(),
-    Sub::new("plugin", Kind::Text),
+    Sub::new("alias", Kind::Named("pve-acme-alias")),
+    Sub::new("domain", Kind::Named("pve-acme-domain"))
+        .bare()
+        .required(),
+    Sub::new("plugin", Kind::Named("pve-configid")),
 ];
 
 property! {
@@ -1373,9 +1403,9 @@ pub(crate) static WAKE_ON_LAN: Format = Format {
 };
 
 pub(crate) static WAKE_ON_LAN_KEYS: &[Sub] = &[
-    Sub::new("bind-interface", Kind::Text),
-    Sub::new("broadcast-address", Kind::Text),
-    Sub::new("mac", Kind::Text).bare().required(),
+    Sub::new("bind-interface", Kind::Named("pve-iface")),
+    Sub::new("broadcast-address", Kind::Named("ipv4")),
+    Sub::new("mac", Kind::Named("mac-addr")).bare().required(),
 ];
 
 property! {
@@ -1398,7 +1428,9 @@ pub(crate) static CLUSTER_LINK: Format = Format {
 };
 
 pub(crate) static CLUSTER_LINK_KEYS: &[Sub] = &[
-    Sub::new("address", Kind::Text).bare().required(),
+    Sub::new("address", Kind::Named("address"))
+        .bare()
+        .required(),
     Sub::new("priority", Kind::Integer(Some(0), Some(255))),
 ];
 
@@ -1452,7 +1484,7 @@ pub(crate) static PRUNE_BACKUPS_KEYS: &[Sub] = &[
 
 pub(crate) static FLEECING_KEYS: &[Sub] = &[
     Sub::new("enabled", Kind::Flag).bare(),
-    Sub::new("storage", Kind::Text),
+    Sub::new("storage", Kind::Named("pve-storage-id")),
 ];
 
 pub(crate) static BACKUP_PERFORMANCE_KEYS: &[Sub] = &[
@@ -1510,6 +1542,93 @@ property! {
         "data" data / with_data: i64,
         /// `spares`: 0 or more.
         "spares" spares / with_spares: i64,
+    }
+}
+
+pub(crate) static REALM_TFA: Format = Format {
+    name: "tfa",
+    default_key: None,
+    aliases: &[],
+    flags: &[],
+};
+
+pub(crate) static REALM_TFA_KEYS: &[Sub] = &[
+    Sub::new("digits", Kind::Integer(Some(6), Some(8))),
+    Sub::new("id", Kind::Text),
+    Sub::new("key", Kind::Text),
+    Sub::new("step", Kind::Integer(Some(10), None)),
+    Sub::new("type", Kind::Enum(&["yubico", "oath"])).required(),
+    Sub::new("url", Kind::Text),
+];
+
+property! {
+    /// `tfa` of a realm: the second factor that it demands; `key` is secret.
+    pub struct RealmTfa: REALM_TFA, REALM_TFA_KEYS {
+        /// `digits`: 6 to 8; default `6`.
+        "digits" digits / with_digits: i64,
+        /// `id`.
+        "id" id / with_id: String,
+        /// `key`.
+        "key" key / with_key: secrecy::SecretString,
+        /// `step`: 10 or more; default `30`.
+        "step" step / with_step: i64,
+        /// `type`: `yubico`, `oath`.
+        "type" type_ / with_type: String,
+        /// `url`.
+        "url" url / with_url: String,
+    }
+}
+
+pub(crate) static DHCP_RANGE: Format = Format {
+    name: "dhcp-range",
+    default_key: None,
+    aliases: &[],
+    flags: &[],
+};
+
+pub(crate) static DHCP_RANGE_KEYS: &[Sub] = &[
+    Sub::new("end-address", Kind::Named("ip")).required(),
+    Sub::new("start-address", Kind::Named("ip")).required(),
+];
+
+property! {
+    /// `dhcp-range` of a subnet: addresses that DHCP gives, from the first to the last.
+    pub struct DhcpRange: DHCP_RANGE, DHCP_RANGE_KEYS {
+        /// `end-address`.
+        "end-address" end_address / with_end_address: String,
+        /// `start-address`.
+        "start-address" start_address / with_start_address: String,
+    }
+}
+
+pub(crate) static REMOTE_NODE: Format = Format {
+    name: "target-endpoint",
+    default_key: None,
+    aliases: &[],
+    flags: &[],
+};
+
+pub(crate) static REMOTE_NODE_KEYS: &[Sub] = &[
+    Sub::new("apitoken", Kind::Text).required(),
+    Sub::new(
+        "fingerprint",
+        Kind::Pattern("([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"),
+    ),
+    Sub::new("host", Kind::Text).required(),
+    Sub::new("port", Kind::Integer(None, None)),
+];
+
+property! {
+    /// `target-endpoint`: a node of another cluster; `apitoken` is secret: `PVEAPIToken=user@realm!name=secret`.
+    pub struct RemoteNode: REMOTE_NODE, REMOTE_NODE_KEYS {
+        /// `apitoken`.
+        "apitoken" apitoken / with_apitoken: secrecy::SecretString,
+        /// `fingerprint`.
+        "fingerprint" fingerprint / with_fingerprint: String,
+        /// `host`.
+        "host" host / with_host: String,
+        /// `port`.
+        "port" port / with_port: i64,
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use regex_lite::Regex;
 
 use super::PropertyString;
+use super::format;
 use super::formats::{OF_CONTAINERS, OF_MACHINES};
 use super::table::{Kind, Sub};
 use crate::scalar::parse_bool;
@@ -55,7 +56,7 @@ impl PropertyKeys {
 
 impl PropertyString {
     /// Everything that a server with these keys refuses: unknown keys and keys that stand twice, values of the wrong
-    /// type or out of range, keys that are missing. Keys that a newer server brought count as unknown.
+    /// type, out of range or not of their format, keys that are missing or that another one needs. Keys that a newer server brought count as unknown.
     ///
     /// ```
     /// use proxmox_client::property::{PropertyKeys, PropertyString};
@@ -109,6 +110,11 @@ impl PropertyString {
         {
             tell(sub.name, "is missing".to_owned());
         }
+        for sub in keys.0.iter().filter(|sub| seen.contains(&sub.name)) {
+            if let Some(other) = sub.requires.filter(|other| !seen.contains(other)) {
+                tell(other, format!("is missing, and `{}` needs it", sub.name));
+            }
+        }
         problems
     }
 }
@@ -118,6 +124,7 @@ pub(crate) fn value(kind: &Kind, text: &str) -> Result<(), String> {
     let shown = text.escape_debug();
     match kind {
         Kind::Text | Kind::Property(_) => Ok(()),
+        Kind::Named(format) => format::check(format, text),
         Kind::Flag => match parse_bool(text) {
             Some(_) => Ok(()),
             None => Err(format!("`{shown}` is not a flag (0 or 1)")),

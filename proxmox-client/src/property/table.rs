@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Integer(Option<i64>, Option<i64>),
     Number(Option<f64>, Option<f64>),
     Text,
+    /// A format that the schema names.
+    Named(&'static str),
     Pattern(&'static str),
     Enum(&'static [&'static str]),
     #[allow(dead_code, reason = "only configuration files have keys of this kind")]
@@ -26,6 +28,8 @@ pub(crate) struct Sub {
     /// Whether a bare value is this key's.
     pub(crate) bare: bool,
     pub(crate) required: bool,
+    /// The key that must stand there too.
+    pub(crate) requires: Option<&'static str>,
     pub(crate) kind: Kind,
 }
 
@@ -37,6 +41,7 @@ impl Sub {
             naming: false,
             bare: false,
             required: false,
+            requires: None,
             kind,
         }
     }
@@ -54,6 +59,11 @@ impl Sub {
 
     pub(crate) const fn bare(mut self) -> Self {
         self.bare = true;
+        self
+    }
+
+    pub(crate) const fn requires(mut self, other: &'static str) -> Self {
+        self.requires = Some(other);
         self
     }
 

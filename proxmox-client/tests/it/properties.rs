@@ -231,3 +231,63 @@ proptest! {
         let _ = split.to_string();
     }
 }
+
+#[test]
+fn secrets_inside_property_strings_are_not_shown() {
+    use proxmox_client::property::{RealmTfa, RemoteNode};
+    let text = "apitoken=PVEAPIToken=root@pam!x=hunter22,host=192.0.2.7,port=8007";
+    let node: RemoteNode = text.parse().unwrap();
+    assert_eq!(node.host().as_deref(), Some("192.0.2.7"));
+    let token = node.apitoken().unwrap();
+    let string = node.as_property_string();
+    assert!(!format!("{node:?} {token:?} {string:?}").contains("hunter22"));
+    assert_eq!(node.to_string(), text);
+    assert!(node.problems().is_empty(), "{:?}", node.problems());
+    let factor: RealmTfa = "type=yubico,id=1,key=hunter22".parse().unwrap();
+    let shown = format!("{factor:?}");
+    assert!(
+        shown.contains("yubico") && !shown.contains("hunter22"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn ranges_of_addresses_are_read() {
+    use proxmox_client::property::DhcpRange;
+    let range = DhcpRange::default()
+        .with_start_address("192.0.2.10")
+        .with_end_address("192.0.2.20");
+    assert_eq!(
+        range.to_string(),
+        "start-address=192.0.2.10,end-address=192.0.2.20"
+    );
+    assert!(range.problems().is_empty());
+    let wrong: DhcpRange = "start-address=192.0.2,end-address=192.0.2.20"
+        .parse()
+        .unwrap();
+    let problems: Vec<String> = wrong.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["`start-address`: `192.0.2` is not an address"]);
+}
+
+#[test]
+fn a_strict_reader_knows_formats_and_keys_that_need_others() {
+    use proxmox_client::property::{PropertyKeys, PropertyString};
+    let problems = |key: &str, text: &str| -> Vec<String> {
+        let keys = PropertyKeys::of_machine(key).unwrap();
+        let problems = PropertyString::parse(text).problems(keys);
+        problems.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        problems("ipconfig0", "gw=192.0.2.1"),
+        ["`ip`: is missing, and `gw` needs it"]
+    );
+    assert!(problems("ipconfig0", "ip=192.0.2.9/24,gw=192.0.2.1").is_empty());
+    assert_eq!(
+        problems("ipconfig0", "ip=192.0.2.9"),
+        ["`ip`: `192.0.2.9` is not an IPv4 address with a prefix length, `dhcp` or `manual`"]
+    );
+    assert_eq!(
+        problems("net0", "virtio=bc:24:11:00:00:0g,bridge=vmbr0"),
+        ["`macaddr`: `bc:24:11:00:00:0g` is not the MAC address of one card"]
+    );
+}

@@ -102,6 +102,9 @@ const ENTRIES: &[Entry] = &[
     entry("POST", "/cluster/backup", &["performance"], "BACKUP_PERFORMANCE"),
     entry("POST", "/nodes/{node}/ceph/pool", &["erasure-coding"], "ERASURE_CODING").view("ErasureCoding", "`erasure-coding`: data and parity chunks of a pool."),
     entry("POST", "/nodes/{node}/disks/zfs", &["draid-config"], "DRAID").view("Draid", "`draid-config`: data and spare disks of a dRAID."),
+    entry("POST", "/access/domains", &["tfa"], "REALM_TFA").view("RealmTfa", "`tfa` of a realm: the second factor that it demands; `key` is secret."),
+    entry("POST", "/cluster/sdn/vnets/{vnet}/subnets", &["dhcp-range"], "DHCP_RANGE").view("DhcpRange", "`dhcp-range` of a subnet: addresses that DHCP gives, from the first to the last."),
+    entry("POST", "/nodes/{node}/qemu/{vmid}/remote_migrate", &["target-endpoint"], "REMOTE_NODE").view("RemoteNode", "`target-endpoint`: a node of another cluster; `apitoken` is secret: `PVEAPIToken=user@realm!name=secret`."),
     entry("POST", "/access/domains", &["sync-defaults-options"], "REALM_SYNC").view("RealmSync", "`sync-defaults-options`: what a realm's synchronisation does unless it is told otherwise."),
 ];
 
@@ -116,6 +119,9 @@ const VIEWED_BY_HAND: &[&str] = &[
     "SMBIOS",
     "TPM_STATE",
 ];
+
+/// Keys whose values are secret, by table.
+const SECRET: [(&str, &str); 2] = [("REMOTE_NODE", "apitoken"), ("REALM_TFA", "key")];
 
 /// All tables and views.
 pub(super) fn print(schema: &Value) -> anyhow::Result<String> {
@@ -170,6 +176,8 @@ fn keys(schema: &Value, entry: &Entry) -> anyhow::Result<Map<String, Value>> {
             .as_u64()
             .with_context(|| format!("no {param}"))?;
         let shape = &schema["shapes"][number as usize];
+        // Of a list the format of its parts.
+        let shape = shape.get("items").unwrap_or(shape);
         let keys = match &shape["format"] {
             Value::Object(keys) => keys,
             Value::String(name) => schema["formats"][name]
@@ -218,6 +226,9 @@ fn table(out: &mut String, entry: &Entry, keys: &Map<String, Value>) -> anyhow::
                 out.push_str(call);
             }
         }
+        if let Some(other) = key["requires"].as_str() {
+            write!(out, ".requires({other:?})")?;
+        }
         if key.get("alias").is_none() && key["optional"] != 1 {
             out.push_str(".required()");
         }
@@ -226,6 +237,9 @@ fn table(out: &mut String, entry: &Entry, keys: &Map<String, Value>) -> anyhow::
     out.push_str("];\n");
     Ok(())
 }
+
+/// Formats that take any text here: names of time zones, and what stands for a drive in calls only.
+const ANY_TEXT: [&str; 2] = ["pve-ct-timezone", "pve-qm-ide"];
 
 /// What a value may be.
 pub(super) fn kind(shape: &Value) -> String {
@@ -248,7 +262,12 @@ pub(super) fn kind(shape: &Value) -> String {
         }
         (Some("number"), _) => format!("Kind::Number({}, {})", real("minimum"), real("maximum")),
         (_, Some(pattern)) => format!("Kind::Pattern({pattern:?})"),
-        _ => "Kind::Text".to_owned(),
+        // A type that is no type of JSON schema is a format.
+        (Some("ip"), _) => "Kind::Named(\"ip\")".to_owned(),
+        _ => match shape["format"].as_str() {
+            Some(name) if !ANY_TEXT.contains(&name) => format!("Kind::Named({name:?})"),
+            _ => "Kind::Text".to_owned(),
+        },
     }
 }
 
@@ -274,7 +293,9 @@ fn view(
         while !used.insert(rust.clone()) {
             rust.push('_');
         }
+        let secret = SECRET.contains(&(table, key));
         let ty = match (shape["type"].as_str(), shape["format"].as_str()) {
+            _ if secret => "secrecy::SecretString",
             (Some("boolean"), _) => "bool",
             (Some("integer"), _) => "i64",
             (Some("number"), _) => "f64",
