@@ -44,6 +44,7 @@ pub mod retry;
 pub mod rights;
 mod scalar;
 pub mod sdn;
+pub mod second_factor;
 pub mod service;
 mod setting;
 #[cfg(feature = "simulator")]

@@ -3,9 +3,20 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use crate::error::{Error, Kind, Result};
+
 /// A number that nobody else draws: the keys of the standard library's hash maps come from the operating system.
 pub(crate) fn number() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// Bytes of the operating system that are good enough for keys.
+pub(crate) fn secret<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let provider = rustls::crypto::ring::default_provider();
+    let filled = provider.secure_random.fill(&mut bytes);
+    filled.map_err(|_| Error::new(Kind::Internal, "there are no random numbers"))?;
+    Ok(bytes)
 }
 
 /// 32 hexadecimal digits.

@@ -173,6 +173,7 @@ const TEXTS: &[(Find, Kind)] = &[
     // Existing.
     (In("config file already exists"), Kind::AlreadyExists),
     (In("already exists"), Kind::AlreadyExists),
+    (In("already has recovery keys"), Kind::AlreadyExists),
     (In("already defined"), Kind::AlreadyExists),
     (
         Then("refusing to override existing file '", "'"),
@@ -218,9 +219,13 @@ const TEXTS: &[(Find, Kind)] = &[
     // Authentication as texts of nested calls.
     (Start("authentication failure"), Kind::Authentication),
     (In("invalid PVE ticket"), Kind::Authentication),
+    (Start("invalid credentials"), Kind::Authentication),
     // Input refused by a handler rather than by the schema.
     (In("Parameter verification failed"), Kind::Parameter),
     (In("no options specified"), Kind::Parameter),
+    // Second factors: `proxmox-tfa`.
+    (In("failed to verify TOTP challenge"), Kind::Parameter),
+    (Then("no ", " configuration available"), Kind::NotConfigured),
     (In("unexpected property '"), Kind::Parameter),
     (In("can't change value of fixed parameter"), Kind::Parameter),
     (In("missing value for required option"), Kind::Parameter),

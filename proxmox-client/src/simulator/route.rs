@@ -26,6 +26,7 @@ mod service;
 mod shared;
 mod storage;
 mod task;
+mod tfa;
 mod user;
 
 use serde_json::Value;
@@ -134,6 +135,7 @@ impl World {
             ("GET", ["access", "domains", realm]) => self.read_realm(realm).into(),
             ("PUT", ["access", "password"]) => self.set_password(call, caller).into(),
             ("GET", ["access", "permissions"]) => Handled::Now(self.permissions(call, caller)),
+            ("GET", ["access", "tfa", rest @ ..]) => self.read_tfa(rest, call).into(),
             ("GET", ["access", rest @ ..]) => self.read_access(rest, call).into(),
             ("GET", ["cluster", "firewall", rest @ ..]) => {
                 self.read_firewall("cluster", rest, call).into()

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::chronicle::Chronicle;
 use super::console::Consoles;
 use super::engine::Engine;
-use super::factor::Factors;
+use super::factor::{Factors, Label};
 use super::guest::{Guest, Power, Species};
 use super::rights::Grant;
 use super::route::{
@@ -585,16 +585,19 @@ impl World {
     /// Gives a user time-based codes as a second factor, by their key in base32.
     #[must_use]
     pub fn with_totp(mut self, user: &str, key: &str) -> Self {
+        let label = self.label("time-based codes");
         let user = self.users.entry(user.to_owned()).or_default();
-        user.factors.add_totp(key);
+        user.factors.add_totp(label, key);
         self
     }
 
     /// Gives a user recovery codes, each of which is accepted once.
     #[must_use]
     pub fn with_recovery_codes(mut self, user: &str, codes: &[&str]) -> Self {
+        let now = self.now;
         let user = self.users.entry(user.to_owned()).or_default();
-        user.factors.set_recovery(codes.iter().copied());
+        let codes = codes.iter().map(|code| (*code).to_owned());
+        user.factors.set_recovery(codes, now);
         self
     }
 
@@ -602,9 +605,19 @@ impl World {
     /// signature is accepted: signatures are not verified.
     #[must_use]
     pub fn with_security_key(mut self, user: &str, id: &str) -> Self {
+        let label = self.label("security key");
         let user = self.users.entry(user.to_owned()).or_default();
-        user.factors.add_key(id);
+        user.factors.add_key(label, id);
         self
+    }
+
+    /// What a factor that is made now is called.
+    pub(super) fn label<'a>(&mut self, description: &'a str) -> Label<'a> {
+        Label {
+            id: self.draw_uuid(),
+            description,
+            now: self.now,
+        }
     }
 
     /// Adds a realm of type `openid` if need be, whose provider hands back `code` when `user` (without realm) has

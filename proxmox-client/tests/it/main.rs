@@ -82,6 +82,8 @@ mod replication;
 mod rights;
 #[cfg(feature = "simulator")]
 mod sdn;
+#[cfg(all(feature = "simulator", feature = "totp"))]
+mod second_factors;
 #[cfg(feature = "api")]
 mod secrets;
 #[cfg(feature = "simulator")]

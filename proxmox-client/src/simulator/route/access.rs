@@ -98,7 +98,7 @@ impl World {
         });
         let known = self.users.get(&user);
         let by_password = known.is_some_and(|known| known.password.as_ref() == Some(&password));
-        let asks_for_more = known.is_some_and(|known| !known.factors.is_empty());
+        let asks_for_more = known.is_some_and(|known| known.factors.challenge("").is_some());
         match (by_password, asks_for_more) {
             // The one-time password of earlier versions went with the password; it is refused now.
             (true, true) if call.text("otp").is_none() => Ok(self.challenge(&user)),
@@ -129,7 +129,7 @@ impl World {
         let asked = self
             .users
             .get(user)
-            .map(|user| user.factors.challenge(&nonce));
+            .and_then(|user| user.factors.challenge(&nonce));
         let asked = asked.unwrap_or_default().to_string().replace(':', "%3A");
         let ticket = format!(
             "PVE:!tfa!{asked}:{:08X}::{:016x}",

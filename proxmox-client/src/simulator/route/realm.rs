@@ -11,6 +11,7 @@ use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
 use crate::simulator::operation::Caller;
+use crate::simulator::rights::denied;
 use crate::simulator::world::World;
 
 /// Realms by their names, as they are configured.
@@ -250,25 +251,9 @@ impl World {
     pub(super) fn set_password(&mut self, call: &Call, caller: &Caller) -> Outcome {
         require(call, &["userid", "password"])?;
         let user = call.text("userid").unwrap_or_default();
-        if !self.users.contains_key(&user) {
-            return Err(Reply::failed(format!("no such user ('{user}')")));
-        }
-        let denied = || Reply::refusal(403, "Permission check failed");
-        if caller.user != "root@pam" {
-            if user == "root@pam" {
-                return Err(denied());
-            }
-            let Some(own) = call.text("confirmation-password") else {
-                let why = "password is required to modify user";
-                return Err(Reply::parameter("confirmation-password", why));
-            };
-            let known = self.users.get(&caller.user);
-            if known.is_none_or(|known| known.password.as_ref() != Some(&own)) {
-                return Err(Reply::failed("authentication failure"));
-            }
-            if user != caller.user && user.ends_with("@pam") {
-                return Err(denied());
-            }
+        self.refuse_unproven(caller, &user, call, "confirmation-password")?;
+        if caller.user != "root@pam" && user != caller.user && user.ends_with("@pam") {
+            return Err(denied(""));
         }
         let realm = user.rsplit('@').next().unwrap_or_default();
         let kind = self.realm_table().remove(realm);

@@ -35,6 +35,9 @@ fn lock_of(method: &str, segments: &[&str]) -> Option<Key> {
 /// The file that a call changes.
 fn file_of(segments: &[&str]) -> Option<String> {
     match segments {
+        ["access", "tfa", ..] | ["access", "users", _, "unlock-tfa"] => {
+            Some("priv_tfa_cfg".to_owned())
+        }
         ["access", "users" | "groups" | "roles" | "acl", ..] | ["pools", ..] => {
             Some("user_cfg".to_owned())
         }
@@ -88,6 +91,8 @@ impl World {
             (method, ["access", "domains", rest @ ..]) => self.write_realm(method, rest, call),
             (method, ["cluster", "metrics", rest @ ..]) => self.write_metrics(method, rest, call),
             (_, ["cluster", "options"]) => self.set_cluster_options(call),
+            (method, ["access", "tfa", rest @ ..]) => self.write_tfa(method, rest, call, caller),
+            ("PUT", ["access", "users", user, "unlock-tfa"]) => self.unlock_factors(user),
             (method, ["access", rest @ ..]) => self.write_access(method, rest, call),
             (method, ["pools", rest @ ..]) => self.write_pool(method, rest, call),
             (method, ["storage", rest @ ..]) => self.write_storage(method, rest, call),
