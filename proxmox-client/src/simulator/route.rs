@@ -32,6 +32,7 @@ mod user;
 use serde_json::Value;
 
 use super::answer::Reply;
+use super::engine::Verdict;
 use super::guest::Species;
 use super::http::Call;
 use super::operation::Caller;
@@ -111,6 +112,10 @@ impl World {
             Ok(call) => call,
             Err(refusal) => return Handled::Now(refusal),
         };
+        let doomed = rights.and_then(|rights| self.doomed(&rights, &call));
+        if let (Some(text), Verdict::Natural) = (doomed, &self.engine.verdict_for_next) {
+            self.engine.verdict_for_next = Verdict::Fails(text);
+        }
         match self.dispatch(method, &segments, &call, &caller) {
             Handled::Now(reply) if !caller.is_root() => {
                 let rights = self.directory().rights_of(&caller.full());

@@ -6,7 +6,9 @@ use proxmox_client::property::{Drive, Nic};
 use proxmox_client::rights::Needs;
 use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Answer, Method, Request};
-use proxmox_client::{Client, CloneOptions, Grant, Kind, Login, QemuConfig, Size, UserSettings};
+use proxmox_client::{
+    BackupOptions, Client, CloneOptions, Grant, Kind, Login, QemuConfig, Size, UserSettings,
+};
 
 const TOKEN: &str = "ci@pve!deploy";
 
@@ -475,6 +477,26 @@ async fn a_refusal_inside_another_text_keeps_its_kind_and_its_right() {
         right.to_string(),
         "Permissions.Modify or VM.Allocate on /vms/100"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_of_a_guest_that_one_may_not_back_up_fails_in_its_task() {
+    let (_simulator, client) = with(&[
+        ("PVEDatastoreUser", "/storage/local"),
+        ("PVEVMUser", "/vms/100"),
+    ]);
+    let node = client.node("pve1");
+    let options = BackupOptions::to("local");
+    node.back_up(100, &options).await.unwrap();
+    let error = node.back_up(200, &options).await.unwrap_err();
+    assert!(error.upid().is_some(), "the call itself is let through");
+    assert_eq!(error.kind(), Kind::Permission);
+    assert_eq!(
+        error.missing_right().unwrap().to_string(),
+        "VM.Backup on /vms/200"
+    );
+    let elsewhere = node.back_up(100, &BackupOptions::to("local-lvm")).await;
+    assert_eq!(elsewhere.unwrap_err().status(), Some(403));
 }
 
 /// A role as documentations of Terraform providers tell it, on the places that one cluster needs.

@@ -286,6 +286,27 @@ impl World {
         rights.need(&storage, &["Datastore.AllocateSpace"])
     }
 
+    /// What the task of a call will end with, where rights are only looked at in the task: a backup of named guests needs
+    /// `VM.Backup` on each.
+    pub(in super::super) fn doomed(&self, rights: &Rights<'_>, call: &Call) -> Option<String> {
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        let ("POST", ["nodes", _, "vzdump"]) = (call.method.as_str(), segments.as_slice()) else {
+            return None;
+        };
+        let named = call.text("vmid")?;
+        let mut vmids: Vec<u32> = parts(&named).filter_map(|id| id.parse().ok()).collect();
+        vmids.sort_unstable();
+        let known = vmids
+            .into_iter()
+            .filter(|vmid| self.guests.contains_key(vmid));
+        let mut refusals = known.filter_map(|vmid| {
+            let path = format!("/vms/{vmid}");
+            rights.need(&path, &["VM.Backup"]).err()
+        });
+        let refusal = refusals.next()?;
+        Some(format!("{} {}", refusal.status, refusal.reason))
+    }
+
     fn refuse_permissions(&self, rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
         let asked = call.text("userid");
         let own = asked.is_none_or(|asked| {
