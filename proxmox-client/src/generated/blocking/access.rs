@@ -215,4 +215,18 @@ impl Access {
     ) -> crate::Result<Vec<crate::rights::MissingRight>> {
         self.runtime.run(self.inner.missing(needs))
     }
+
+    /// The second factors of all users that the caller may see; users without any are left out.
+    ///
+    /// The blocking form of [`Access::factors`](crate::Access::factors).
+    pub fn factors(&self) -> crate::Result<Vec<crate::second_factor::UserFactors>> {
+        self.runtime.run(self.inner.factors())
+    }
+
+    /// The second factors of a user, such as `alice@pve`.
+    ///
+    /// The blocking form of [`Access::second_factors`](crate::Access::second_factors).
+    pub fn second_factors(&self, user: impl Into<String>) -> crate::blocking::SecondFactors {
+        crate::blocking::SecondFactors::wrap(self.inner.second_factors(user), &self.runtime)
+    }
 }
