@@ -1,9 +1,13 @@
 //! The cluster as a whole: version, members, resources.
 
+mod join;
+
 use crate::client::Client;
 use crate::error::Result;
 use crate::scalar::record;
 use crate::wire::{Method, Request};
+
+pub use join::{JoinInfo, JoinNode};
 
 record! {
     /// `GET /version`.

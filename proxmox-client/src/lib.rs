@@ -7,6 +7,7 @@ mod auth;
 mod backup;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+pub mod bulk;
 pub mod ceph;
 pub mod certificate;
 mod change_set;
@@ -23,6 +24,7 @@ mod firewall;
 pub mod firewall_file;
 mod guest;
 mod ha;
+mod journal;
 mod known;
 mod limits;
 mod lxc;
@@ -32,6 +34,7 @@ mod named;
 pub mod network;
 mod nocloud;
 mod node;
+pub mod notification;
 mod open;
 mod pool;
 pub mod property;
@@ -74,7 +77,7 @@ pub use backup::{
 };
 pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
 pub use client::{Client, ClientBuilder};
-pub use cluster::{ClusterMember, Resource, Version};
+pub use cluster::{ClusterMember, JoinInfo, JoinNode, Resource, Version};
 pub use datacenter::{ClusterLogEntry, ClusterOptions, ClusterSettings};
 pub use error::{Error, Kind, Result, Sent};
 pub use firewall::{
@@ -87,6 +90,7 @@ pub use ha::{
     Affinity, AffinityKind, BlockingResource, Ha, HaManagerStatus, HaModel, HaMotion, HaResource,
     HaSettings, HaSid, HaState, HaStatus, NodePriority,
 };
+pub use journal::SyslogQuery;
 pub use known::Pace;
 pub use limits::Limits;
 pub use lxc::{
@@ -95,7 +99,8 @@ pub use lxc::{
 pub use named::{Named, Noun};
 pub use nocloud::NoCloud;
 pub use node::{
-    CpuInfo, MemoryStatus, NetworkInterface, Node, NodeStatus, NodeSummary, QemuSummary,
+    CpuInfo, MemoryStatus, NetworkInterface, Node, NodeOptions, NodeSettings, NodeStatus,
+    NodeSummary, QemuSummary,
 };
 pub use pool::{Pool, PoolInfo};
 pub use proxy::Proxy;

@@ -35,6 +35,10 @@ pub(crate) mod about {
         pub(crate) always: &'static [&'static str],
         /// Whether a change replaces the whole object: what it leaves out is gone, and it takes no `delete`.
         pub(crate) whole: bool,
+        /// Whether a removal takes no token of a lock.
+        pub(crate) removed_without_lock: bool,
+        /// Whether `delete` is a list of names, not one text.
+        pub(crate) delete_each: bool,
         /// Where an object is found in the list of all: the member that holds its name, and the one that paths use.
         pub(crate) found_by: Option<(&'static str, &'static str)>,
         /// Whether removing one that is not there is no usual refusal, so that it must be looked for first.
@@ -60,6 +64,8 @@ pub(crate) mod about {
                 kind_again: false,
                 always: &[],
                 whole: false,
+                delete_each: false,
+                removed_without_lock: false,
                 found_by: None,
                 secrets: &[],
                 looks_first: false,
@@ -361,6 +367,7 @@ impl<N: Noun> Named<N> {
             true => {
                 wanted.push_whole(&changed, params);
             }
+            false if N::ABOUT.delete_each => wanted.push_change_each(&changed, params),
             false => wanted.push_change(&changed, params),
         }
         let read = have.get("digest").and_then(Value::as_str);
@@ -386,7 +393,10 @@ impl<N: Noun> Named<N> {
                 None => return Ok(Removed::Absent),
             },
         };
-        let request = self.locked(self.own(Method::Delete, &id));
+        let mut request = self.own(Method::Delete, &id);
+        if !N::ABOUT.removed_without_lock {
+            request = self.locked(request);
+        }
         let what = format!("{} {}", N::ABOUT.what, self.id);
         remove(&self.client, request, &what).await
     }

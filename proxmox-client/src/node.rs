@@ -1,5 +1,7 @@
 //! Nodes: figures, guests, storages.
 
+mod config;
+
 use serde_json::Value;
 
 use crate::client::Client;
@@ -9,6 +11,8 @@ use crate::scalar::record;
 use crate::storage::{NodeStorage, StorageStatus};
 use crate::task::TaskEntry;
 use crate::wire::{Method, Request};
+
+pub use config::{NodeOptions, NodeSettings};
 
 record! {
     /// An entry of `GET /nodes`.

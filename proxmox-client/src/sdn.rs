@@ -21,7 +21,9 @@
 //! # #[cfg(not(feature = "simulator"))] fn main() {}
 //! ```
 
+mod address;
 mod controller;
+mod fabric;
 mod plugin;
 mod vnet;
 mod zone;
@@ -30,7 +32,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::named::{all, list};
 use crate::node::Node;
 use crate::open::open_enum;
@@ -39,6 +41,10 @@ use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
 pub use controller::{Controller, ControllerInfo, ControllerKind, ControllerSettings};
+pub use fabric::{
+    Fabric, FabricInfo, FabricInterface, FabricNode, FabricNodeInfo, FabricNodeSettings,
+    FabricProtocol, FabricSettings,
+};
 pub use plugin::{Dns, DnsInfo, DnsSettings, Ipam, IpamAddress, IpamInfo, IpamKind, IpamSettings};
 pub use vnet::{Subnet, SubnetInfo, SubnetSettings, Vnet, VnetInfo, VnetSettings};
 pub use zone::{Zone, ZoneInfo, ZoneKind, ZoneSettings};
@@ -67,6 +73,10 @@ pub enum SdnNoun {
     Subnet,
     /// A controller.
     Controller,
+    /// A fabric.
+    Fabric,
+    /// A node of a fabric; its name is that of the fabric, a slash, and the node.
+    FabricNode,
 }
 
 /// A change that waits to be applied.
@@ -266,6 +276,36 @@ impl Sdn {
         Controller::new(&self.client, &[], id).under(self.token.clone())
     }
 
+    /// All fabrics, as they are configured.
+    ///
+    /// Example: see [`fabric`](Self::fabric).
+    pub async fn fabrics(&self) -> Result<Vec<FabricInfo>> {
+        all::<fabric::FabricNoun>(&self.client, list::<fabric::FabricNoun>(&[])).await
+    }
+
+    /// A fabric by its name: letters and digits, 8 at most. Since 9.0.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::sdn::{FabricInterface, FabricNodeSettings, FabricSettings};
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let sdn = client.sdn();
+    /// let fabric = sdn.fabric("mesh");
+    /// fabric.ensure(&FabricSettings::openfabric("198.51.100.0/24")).await?;
+    /// let node = FabricNodeSettings::openfabric("198.51.100.1")
+    ///     .with_interfaces([FabricInterface::new("eno1"), FabricInterface::new("eno2")]);
+    /// fabric.node("pve1").ensure(&node).await?;
+    /// assert_eq!(sdn.fabrics().await?.len(), 1);
+    /// assert_eq!(fabric.nodes().await?[0].address.as_deref(), Some("198.51.100.1"));
+    /// sdn.apply().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    pub fn fabric(&self, id: impl Into<String>) -> Fabric {
+        Fabric::new(&self.client, &[], id).under(self.token.clone())
+    }
+
     /// All IPAM plug-ins.
     ///
     /// ```
@@ -305,7 +345,7 @@ impl Sdn {
         Dns::new(&self.client, &[], id).under(self.token.clone())
     }
 
-    /// What waits to be applied: controllers, zones, vnets and their subnets. Subnets of a vnet that is itself being
+    /// What waits to be applied: controllers, zones, vnets and their subnets, fabrics and their nodes. Subnets of a vnet that is itself being
     /// removed are not told apart from it.
     ///
     /// Example: see [`Sdn`].
@@ -337,6 +377,18 @@ impl Sdn {
                     .iter()
                     .filter_map(|entry| change_of(SdnNoun::Subnet, entry)),
             );
+        }
+        let request = Request::new(Method::Get, "/cluster/sdn/fabrics/all", &[]);
+        match self.client.fetch(request.with_flag("pending", true)).await {
+            Ok(AllFabrics { fabrics, nodes }) => {
+                let fabrics = fabrics.iter();
+                out.extend(fabrics.filter_map(|entry| change_of(SdnNoun::Fabric, entry)));
+                let nodes = nodes.iter();
+                out.extend(nodes.filter_map(|entry| change_of(SdnNoun::FabricNode, entry)));
+            }
+            // Servers before 9.0 have none.
+            Err(error) if error.kind() == Kind::NotImplemented => {}
+            Err(error) => return Err(error.doing("reading pending changes of fabrics")),
         }
         Ok(out)
     }
@@ -466,15 +518,28 @@ impl Sdn {
     }
 }
 
+/// The answer of `GET /cluster/sdn/fabrics/all`.
+#[derive(serde::Deserialize)]
+struct AllFabrics {
+    fabrics: Vec<Map<String, Value>>,
+    nodes: Vec<Map<String, Value>>,
+}
+
 fn change_of(noun: SdnNoun, entry: &Map<String, Value>) -> Option<PendingChange> {
     let state = ChangeState::from(entry.get("state")?.as_str()?);
-    let key = match noun {
-        SdnNoun::Zone => "zone",
-        SdnNoun::Vnet => "vnet",
-        SdnNoun::Subnet => "subnet",
-        SdnNoun::Controller => "controller",
+    // A new fabric has its name among what waits.
+    let text = |key: &str| {
+        let waiting = || entry.get("pending")?.get(key);
+        entry.get(key).or_else(waiting)?.as_str()
     };
-    let id = entry.get(key)?.as_str()?.to_owned();
+    let id = match noun {
+        SdnNoun::Zone => text("zone")?.to_owned(),
+        SdnNoun::Vnet => text("vnet")?.to_owned(),
+        SdnNoun::Subnet => text("subnet")?.to_owned(),
+        SdnNoun::Controller => text("controller")?.to_owned(),
+        SdnNoun::Fabric => text("id")?.to_owned(),
+        SdnNoun::FabricNode => format!("{}/{}", text("fabric_id")?, text("node_id")?),
+    };
     let values = match entry.get("pending") {
         Some(Value::Object(values)) => values.clone(),
         _ => Map::new(),

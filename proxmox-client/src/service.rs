@@ -1,4 +1,4 @@
-//! Services of a node, and what it writes into its journal.
+//! Services of a node.
 //!
 //! ```
 //! # #[cfg(feature = "simulator")]
@@ -133,23 +133,6 @@ impl Node {
             node: self.clone(),
             name: name.into(),
         }
-    }
-
-    /// The last lines of the node's journal, the oldest first.
-    pub async fn journal(&self, lines: u32) -> Result<Vec<String>> {
-        let request = self.request(Method::Get, "/journal")?;
-        let request = request.with("lastentries", lines.to_string());
-        self.client().fetch(request).await
-    }
-
-    /// The lines of the node's journal of some time, in seconds since 1970; without an end until now.
-    pub async fn journal_between(&self, since: u64, until: Option<u64>) -> Result<Vec<String>> {
-        let mut request = self.request(Method::Get, "/journal")?;
-        request.params_mut().push("since", since.to_string());
-        if let Some(until) = until {
-            request.params_mut().push("until", until.to_string());
-        }
-        self.client().fetch(request).await
     }
 }
 

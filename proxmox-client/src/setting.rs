@@ -1,8 +1,10 @@
 //! Settings that are wanted of an object, and how they differ from what the server has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -36,6 +38,8 @@ pub(crate) enum Wanted {
     Secret(SecretString),
     /// A secret of which the server shows only that there is one.
     Traced(SecretString),
+    /// Secrets of which the server shows only the names.
+    NamedSecrets(BTreeMap<String, SecretString>),
     /// Not set.
     Absent,
 }
@@ -100,6 +104,10 @@ impl Wanted {
                 have.is_some_and(|have| property_of(have).same_meaning(value, format))
             }
             Self::Traced(_) => have.is_some(),
+            Self::NamedSecrets(secrets) => {
+                let names = secrets.keys().map(|name| format!("name={name}"));
+                Self::items(names.collect()).is_held(have)
+            }
             Self::Absent => have.is_none_or(is_empty),
         }
     }
@@ -118,6 +126,12 @@ impl Wanted {
             Self::Property { value, .. } => params.push(name, value.to_string()),
             Self::Secret(secret) | Self::Traced(secret) => {
                 params.push(name, secret.expose_secret());
+            }
+            Self::NamedSecrets(secrets) => {
+                for (key, secret) in secrets {
+                    let value = STANDARD.encode(secret.expose_secret());
+                    params.push(name, format!("name={key},value={value}"));
+                }
             }
             Self::Absent => {}
         }
@@ -256,8 +270,10 @@ impl Settings {
     pub(crate) fn hidden(&self, have: &Map<String, Value>) -> Vec<String> {
         self.entries
             .iter()
-            .filter(|(name, wanted)| {
-                matches!(wanted, Wanted::Secret(_)) && !have.contains_key(name)
+            .filter(|(name, wanted)| match wanted {
+                Wanted::Secret(_) => !have.contains_key(name),
+                Wanted::NamedSecrets(_) => wanted.is_held(have.get(name)),
+                _ => false,
             })
             .map(|(name, _)| name.clone())
             .collect()
@@ -275,6 +291,13 @@ impl Settings {
         let gone = self.push_whole(names, params);
         if !gone.is_empty() {
             params.push("delete", gone.join(","));
+        }
+    }
+
+    /// Adds the named settings as a change to an interface that wants each name in `delete` by itself.
+    pub(crate) fn push_change_each(&self, names: &[String], params: &mut Params) {
+        for gone in self.push_whole(names, params) {
+            params.push("delete", gone);
         }
     }
 
@@ -391,6 +414,14 @@ macro_rules! settings {
             self
         }
     };
+    (@setter items $(#[$doc:meta])* $setter:ident $key:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $setter<S: Into<String>>(mut self, items: impl IntoIterator<Item = S>) -> Self {
+            self.0.items($key, items);
+            self
+        }
+    };
     (@setter secret $(#[$doc:meta])* $setter:ident $key:literal) => {
         $(#[$doc])*
         #[must_use]
@@ -425,6 +456,13 @@ mod tests {
         }
     }
 
+    fn named_secrets(names: &[&str]) -> Wanted {
+        let secrets = names
+            .iter()
+            .map(|name| ((*name).to_owned(), "hunter2".into()));
+        Wanted::NamedSecrets(secrets.collect())
+    }
+
     #[test]
     fn what_the_server_writes_otherwise_is_not_a_difference() {
         let same = [
@@ -446,6 +484,8 @@ mod tests {
             ),
             (property("storage=fast,enabled=on"), json!("1,storage=fast")),
             (Wanted::Traced("key".into()), json!("ab:cd")),
+            (named_secrets(&["a", "b"]), json!(["name=b", "name=a"])),
+            (named_secrets(&[]), json!(null)),
             (Wanted::text(""), json!(null)),
             (Wanted::Absent, json!([])),
         ];
@@ -463,6 +503,8 @@ mod tests {
             (property("1,storage=fast"), json!("0,storage=fast")),
             (Wanted::Traced("key".into()), json!(null)),
             (Wanted::Secret("new".into()), json!("old")),
+            (named_secrets(&["a"]), json!(["name=a", "name=b"])),
+            (named_secrets(&["a"]), json!(null)),
         ];
         for (wanted, have) in others {
             assert!(differs(wanted, have.clone()), "{have}");

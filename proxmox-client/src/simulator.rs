@@ -40,13 +40,15 @@ mod section;
 mod serve;
 mod surroundings;
 mod task;
+mod upkeep;
 mod volume;
 mod world;
+mod x509;
 
 pub use clock::Clock;
 pub use fault::{Fault, JournalEntry, RequestInfo};
 pub use guest::{Guest, Power, Species};
 pub use handle::Simulator;
-pub use route::{GuestCommand, PciSpec, UsbSpec};
+pub use route::{DiskSpec, GuestCommand, PackageSpec, PciSpec, SubscriptionSpec, UsbSpec};
 pub use serve::Server;
 pub use world::{Daemon, Durations, NodeSpec, RemoteFile, StorageSpec, World};

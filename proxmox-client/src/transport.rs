@@ -3,12 +3,16 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::io::Read as _;
 use std::pin::Pin;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, Sent};
 use crate::proxy::Proxy;
 use crate::wire::{Answer, Method};
+
+/// Most bytes of an answer that came packed.
+const LONGEST_UNPACKED: u64 = 256 << 20;
 
 /// A boxed future, so that carriers are objects.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -155,8 +159,30 @@ async fn answer(response: reqwest::Response) -> Result<Answer> {
         .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned())
         .or_else(|| status.canonical_reason().map(str::to_owned))
         .unwrap_or_default();
+    // The journal comes packed although nobody asks for it.
+    let packed = response.headers().get(reqwest::header::CONTENT_ENCODING);
+    let packed = packed.is_some_and(|encoding| encoding.as_bytes() == b"gzip");
     let body = response.bytes().await.map_err(failure)?;
+    if !packed {
+        return Ok(Answer::new(status.as_u16(), reason, body));
+    }
+    let body = unpacked(&body).map_err(|error| {
+        Error::new(Kind::Decode, "the packed answer cannot be read")
+            .with_sent(Sent::Answered)
+            .with_source(error)
+    })?;
     Ok(Answer::new(status.as_u16(), reason, body))
+}
+
+/// What a packed body holds, up to a size that no answer has.
+fn unpacked(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(body).take(LONGEST_UNPACKED + 1);
+    reader.read_to_end(&mut out)?;
+    if out.len() as u64 > LONGEST_UNPACKED {
+        return Err(std::io::Error::other("it is too long once it is unpacked"));
+    }
+    Ok(out)
 }
 
 impl Carrier for Https {

@@ -49,6 +49,15 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("invalid lock token provided"), Kind::Locked),
     (In("configuration has pending changes"), Kind::InUse),
     (In("Can't delete vnet if subnets exists"), Kind::InUse),
+    // `PVE::API2::Network::SDN::Fabrics::Fabric`.
+    (In("this fabric is still used in"), Kind::InUse),
+    // `proxmox-notify`.
+    (Then("cannot delete '", "referenced by"), Kind::InUse),
+    // Disks of nodes: `PVE::Diskmanage`, `PVE::API2::Disks`.
+    (Then("device '", "is already in use"), Kind::InUse),
+    (Then("disk ", "already in use"), Kind::InUse),
+    (Then("disk/partition '", "is mounted"), Kind::InUse),
+    (Then("disk/partition '", "has a holder"), Kind::InUse),
     // Digests: `PVE::Tools::assert_if_modified`, qemu-server's own check.
     (
         In("checksum mismatch (file change by other user?)"),
@@ -174,6 +183,8 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("config file already exists"), Kind::AlreadyExists),
     (In("already exists"), Kind::AlreadyExists),
     (In("already has recovery keys"), Kind::AlreadyExists),
+    // `PVE::Network::SDN::Ipams::PVEPlugin`.
+    (Then("IP '", "already exist"), Kind::AlreadyExists),
     (In("already defined"), Kind::AlreadyExists),
     (
         Then("refusing to override existing file '", "'"),

@@ -12,6 +12,9 @@ pub(super) struct Reply {
     pub(super) reason: String,
     pub(super) body: Vec<u8>,
     pub(super) json: bool,
+    /// Whether the body is packed on its way, whatever the caller accepts.
+    #[serde(default)]
+    pub(super) packed: bool,
 }
 
 /// What handlers give: data, or a refusal.
@@ -37,6 +40,7 @@ impl Reply {
             reason: "OK".to_owned(),
             body: value.to_string().into_bytes(),
             json: true,
+            packed: false,
         }
     }
 
@@ -63,6 +67,7 @@ impl Reply {
             reason: text.lines().next().unwrap_or_default().to_owned(),
             body: body.to_string().into_bytes(),
             json: true,
+            packed: false,
         }
     }
 
@@ -78,6 +83,7 @@ impl Reply {
             reason: reason.to_owned(),
             body: Vec::new(),
             json: false,
+            packed: false,
         }
     }
 
@@ -102,6 +108,7 @@ impl Reply {
             reason: text,
             body: body.to_string().into_bytes(),
             json: true,
+            packed: false,
         }
     }
 

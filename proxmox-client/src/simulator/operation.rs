@@ -20,6 +20,7 @@ use super::answer::Reply;
 use super::engine::{Step, Verdict};
 use super::guest::{Guest, Species};
 use super::http::{Arrival, Call};
+use super::route::{Batch, Bulk, DiskWork};
 use super::task::{SimTask, seconds};
 use super::world::World;
 
@@ -221,6 +222,20 @@ pub(super) enum Operation {
         service: String,
         on: bool,
     },
+    /// Changes what is on a node's disks.
+    Disk {
+        node: String,
+        work: Box<DiskWork>,
+    },
+    /// Reads the lists of a node's repositories.
+    RefreshPackages {
+        node: String,
+        quiet: bool,
+    },
+    /// Acts on many guests.
+    Bulk(Box<Bulk>),
+    /// Makes several calls within one.
+    Batch(Box<Batch>),
 }
 
 /// A request in the hands of the daemon.
@@ -447,6 +462,14 @@ impl World {
             Operation::Dump(dump) => self.check_dump(job, dump, stage),
             Operation::Restore(work) => self.check_restore(work),
             Operation::RestoreContainer(work) => self.check_container_restore(job, work, stage),
+            Operation::Bulk(bulk) => {
+                self.go_on_with_bulk(job, bulk);
+                Ok(())
+            }
+            Operation::Batch(batch) => {
+                self.go_on_with_batch(job, batch);
+                Ok(())
+            }
             Operation::Serve(_)
             | Operation::Prune { .. }
             | Operation::HaRound { .. }
@@ -462,6 +485,8 @@ impl World {
             | Operation::ReloadNetworks { .. }
             | Operation::ReloadNetwork { .. }
             | Operation::Service { .. }
+            | Operation::Disk { .. }
+            | Operation::RefreshPackages { .. }
             | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
         }
@@ -513,6 +538,10 @@ impl World {
             Operation::ReloadNetworks { caller } => self.reload_networks(job, caller),
             Operation::ReloadNetwork { node } => self.reload_network(node),
             Operation::Service { node, service, on } => self.turn_service(node, service, *on),
+            Operation::Disk { node, work } => self.work_on_disks(job, node, work)?,
+            Operation::RefreshPackages { node, quiet } => self.refresh_packages(job, node, *quiet),
+            Operation::Bulk(bulk) => self.end_bulk(job, bulk)?,
+            Operation::Batch(batch) => return Ok(batch.answer()),
             Operation::Start { vmid } => self.start(job, *vmid)?,
             Operation::Stop { vmid } => self.power_off(*vmid)?,
             Operation::MoveDisk(work) => self.move_disk(job, work)?,

@@ -2,18 +2,28 @@
 
 mod access;
 mod agent;
+mod apt;
 mod backup;
+mod bulk;
+mod capability;
+mod certificate;
 mod cloud_init;
 mod cluster;
 mod console;
+mod corosync;
+mod disk;
+mod execute;
 mod figures;
 mod firewall;
 mod ha;
+mod journal;
 mod lxc;
 mod mapping;
 mod metrics;
 mod network;
 mod node;
+mod node_config;
+mod notification;
 mod openid;
 mod options;
 mod placement;
@@ -25,6 +35,7 @@ mod sdn;
 mod service;
 mod shared;
 mod storage;
+mod subscription;
 mod task;
 mod tfa;
 mod user;
@@ -41,6 +52,13 @@ use super::world::World;
 
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
+pub use apt::PackageSpec;
+pub(super) use apt::Packages;
+pub(super) use bulk::Bulk;
+pub(super) use certificate::Custom;
+pub use disk::DiskSpec;
+pub(super) use disk::{DiskWork, Disks};
+pub(super) use execute::Batch;
 pub(super) use backup::Scheduler;
 pub(super) use firewall::Firewall;
 pub(super) use ha::Ha;
@@ -48,11 +66,14 @@ pub(super) use mapping::Mappings;
 pub use mapping::{PciSpec, UsbSpec};
 pub(super) use metrics::MetricServers;
 pub(super) use network::NodeNetwork;
+pub(super) use notification::Notifications;
 pub(super) use openid::Providers;
 pub(super) use pool::Pool;
 pub(super) use realm::Realms;
 pub(super) use replication::Replication;
 pub(super) use sdn::Sdn;
+pub(super) use subscription::Held;
+pub use subscription::SubscriptionSpec;
 
 /// An answer now, or a job whose end brings it.
 pub(super) enum Handled {
@@ -157,12 +178,20 @@ impl World {
             ("PUT", ["cluster", "sdn"]) => self.apply_sdn(call, caller).into(),
             ("GET", ["cluster", "metrics", "export"]) => self.export_metrics(call).into(),
             ("GET", ["cluster", "metrics", rest @ ..]) => self.read_metrics(rest, call).into(),
+            ("GET", ["cluster", "notifications", rest @ ..]) => {
+                self.read_notifications(rest, call).into()
+            }
             ("GET", ["cluster", "mapping", rest @ ..]) => self.read_mappings(rest, call).into(),
+            ("POST", ["cluster", "bulk-action", "guest", what]) => {
+                self.cluster_bulk(what, call, caller).into()
+            }
+            ("GET", ["cluster", "config", rest @ ..]) => self.corosync(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => self.storage_definitions(call).into(),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
             ("GET", ["pools", rest @ ..]) => self.read_pools(rest, call).into(),
             ("GET", ["nodes"]) => Handled::Now(self.node_list()),
+            ("POST", ["nodes", node, "wakeonlan"]) => self.wake_on_lan(node).into(),
             (_, ["nodes", node, rest @ ..]) => {
                 if !self.nodes.contains_key(*node) {
                     return Handled::Now(Reply::failed(format!(
@@ -211,6 +240,15 @@ impl World {
                     ["vzdump", rest @ ..] => self.vzdump(method, node, rest, call, caller).into(),
                     ["replication", rest @ ..] => {
                         self.node_replication(method, node, rest, call).into()
+                    }
+                    ["disks", rest @ ..] => self.node_disks(node, rest, call, caller).into(),
+                    ["apt", rest @ ..] => self.node_packages(node, rest, call, caller).into(),
+                    ["certificates", rest @ ..] => self.node_certificates(node, rest, call).into(),
+                    ["subscription"] => self.node_subscription(node, call).into(),
+                    ["config"] => self.node_config(node, call).into(),
+                    ["execute"] => self.execute(node, call, caller),
+                    ["startall" | "stopall" | "suspendall" | "migrateall"] => {
+                        self.node_bulk(node, rest[0], call, caller).into()
                     }
                     ["scan", what] => self.scan(method, what, call).into(),
                     ["tasks", rest @ ..] => {

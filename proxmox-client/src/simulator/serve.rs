@@ -1,6 +1,7 @@
 //! HTTPS on loopback.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -196,6 +197,12 @@ fn console_port(body: &[u8]) -> Option<u16> {
     answer.pointer("/data/port")?.as_str()?.parse().ok()
 }
 
+fn pack(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}
+
 async fn answer(
     simulator: &Simulator,
     call: &Mutex<Option<Accepted>>,
@@ -262,7 +269,12 @@ async fn answer(
                 .map_err(|_| Broken)
         }
         Exchange::Answer(reply) => {
-            let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+            let body = if reply.packed {
+                pack(&reply.body).map_err(|_| Broken)?
+            } else {
+                reply.body
+            };
+            let mut response = Response::new(Full::new(Bytes::from(body)));
             *response.status_mut() =
                 StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             if let Ok(reason) = ReasonPhrase::try_from(reply.reason.into_bytes()) {
@@ -271,6 +283,9 @@ async fn answer(
             let headers = response.headers_mut();
             let value = hyper::header::HeaderValue::from_static;
             headers.insert(hyper::header::SERVER, value("pve-api-daemon/3.0"));
+            if reply.packed {
+                headers.insert(hyper::header::CONTENT_ENCODING, value("gzip"));
+            }
             if reply.json {
                 headers.insert(
                     hyper::header::CONTENT_TYPE,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::{Outcome, Reply};
 use super::http::Call;
-use super::route::not_simulated;
+use super::route::{SubscriptionSpec, not_simulated};
 use super::section::{Param, Shape, check};
 use super::world::World;
 
@@ -16,6 +16,9 @@ use super::world::World;
 pub(super) struct Surroundings {
     /// Servers that do not answer.
     pub(super) unreachable: BTreeSet<String>,
+    /// Subscription keys that the shop knows.
+    #[serde(default)]
+    pub(super) subscriptions: BTreeMap<String, SubscriptionSpec>,
     /// What scans find, as JSON, by kind and by whom they ask.
     scans: BTreeMap<(String, String), String>,
 }

@@ -16,13 +16,14 @@ use super::engine::Engine;
 use super::guest::{Guest, Power, Species};
 use super::rights::Grant;
 use super::route::{
-    Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, PciSpec, Pool, Providers,
-    Realms, Replication, Scheduler, Sdn, UsbSpec,
+    Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, Notifications, PciSpec, Pool,
+    Providers, Realms, Replication, Scheduler, Sdn, UsbSpec,
 };
 use super::schema::Release;
 use super::section::Sections;
 use super::surroundings::Surroundings;
 use super::task::SimTask;
+use super::upkeep::Upkeep;
 use super::volume::{Storage, Volume};
 
 pub(super) use user::User;
@@ -109,6 +110,8 @@ pub struct World {
     pub(super) around: Surroundings,
     #[serde(default)]
     pub(super) chronicle: Chronicle,
+    #[serde(default)]
+    pub(super) notifications: Notifications,
     pub(super) engine: Engine,
 }
 
@@ -165,6 +168,8 @@ pub(super) struct NodeState {
     /// The container whose processes lie on its disk.
     #[serde(default)]
     pub(super) checkpoint: Option<u32>,
+    #[serde(default)]
+    pub(super) upkeep: Upkeep,
 }
 
 /// A node to be put into a world.
@@ -465,6 +470,7 @@ impl World {
             replication: Replication::default(),
             around: Surroundings::default(),
             chronicle: Chronicle::default(),
+            notifications: Notifications::default(),
             engine: Engine::default(),
         }
     }
@@ -519,6 +525,7 @@ impl World {
             network: NodeNetwork::default(),
             services: BTreeMap::new(),
             checkpoint: None,
+            upkeep: Upkeep::default(),
         };
         self.nodes.insert(node.name, state);
         self
@@ -545,8 +552,8 @@ impl World {
         self.tickets.clear();
     }
 
-    /// Takes over users, rights, realms, pools, firewalls, software-defined networks, mappings, metric servers, options, HA
-    /// and jobs of another world.
+    /// Takes over users, rights, realms, pools, firewalls, software-defined networks, mappings, metric servers, notifications,
+    /// options, HA and jobs of another world.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -559,6 +566,7 @@ impl World {
         self.mappings.clone_from(&other.mappings);
         self.realms.clone_from(&other.realms);
         self.metric_servers.clone_from(&other.metric_servers);
+        self.notifications.clone_from(&other.notifications);
         self.options.clone_from(&other.options);
         self.ha.clone_from(&other.ha);
         self.backup_jobs.clone_from(&other.backup_jobs);

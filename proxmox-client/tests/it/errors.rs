@@ -122,20 +122,38 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         Kind::NotConfigured,
     ), // PVE::API2::ClusterConfig
     (404, "endpoint 'g1' not found", Kind::NotFound), // proxmox-notify
+    // proxmox-notify, PVE::Diskmanage, PVE::API2::Disks, PVE::Network::SDN::Ipams::PVEPlugin,
+    // PVE::API2::Network::SDN::Fabrics::Fabric
+    (400, "cannot delete 'g1', referenced by: m1", Kind::InUse),
+    (
+        400,
+        "Cannot create 'g1', an entity with the same name already exists",
+        Kind::AlreadyExists,
+    ),
+    (500, "device '/dev/sdb' is already in use", Kind::InUse),
+    (500, "disk /dev/sdb already in use", Kind::InUse),
+    (500, "disk/partition '/dev/sdb1' is mounted", Kind::InUse),
+    (500, "disk/partition '/dev/sdb' has a holder", Kind::InUse),
+    (500, "IP '198.51.100.7' already exist", Kind::AlreadyExists),
+    (
+        500,
+        "deleting fabric failed: this fabric is still used in the VXLAN zone \"over\"",
+        Kind::InUse,
+    ),
     (501, "Method 'GET /x' not implemented", Kind::NotImplemented), // PVE::RESTHandler
-    (501, "for data too large", Kind::Refused),   // PVE::APIServer::AnyEvent
+    (501, "for data too large", Kind::Refused),                     // PVE::APIServer::AnyEvent
     (
         501,
         "chunked transfer encoding not supported",
         Kind::Refused,
     ), // PVE::APIServer::AnyEvent
-    (506, "upload text/plain not supported", Kind::Refused), // PVE::APIServer::AnyEvent
+    (506, "upload text/plain not supported", Kind::Refused),        // PVE::APIServer::AnyEvent
     (
         500,
         "Timeout while waiting for port '5902' to get ready!",
         Kind::ServerTimeout,
     ), // PVE::API2::Qemu termproxy
-    (500, "no spice port", Kind::NotConfigured),  // PVE::QemuServer
+    (500, "no spice port", Kind::NotConfigured),                    // PVE::QemuServer
     (
         500,
         "Not an ARRAY reference at /usr/share/perl5/PVE/API2/User.pm line 640.",
@@ -166,10 +184,10 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         "only root can delete 'serial0' config for real devices",
         Kind::RootOnly,
     ), // PVE::API2::Qemu
-    (500, "no options specified", Kind::Parameter), // PVE::API2::Qemu
-    (500, "CT 200 already running", Kind::PowerState), // PVE::API2::LXC::Status
-    (500, "CT 200 not running", Kind::PowerState), // PVE::API2::LXC::Status
-    (500, "CT is locked (disk)", Kind::Locked),   // PVE::AbstractConfig
+    (500, "no options specified", Kind::Parameter),                 // PVE::API2::Qemu
+    (500, "CT 200 already running", Kind::PowerState),              // PVE::API2::LXC::Status
+    (500, "CT 200 not running", Kind::PowerState),                  // PVE::API2::LXC::Status
+    (500, "CT is locked (disk)", Kind::Locked),                     // PVE::AbstractConfig
     (
         500,
         "can't lock file '/run/lock/lxc/pve-config-200.lock' - got timeout",
@@ -240,14 +258,14 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         "Target volume key 'mp0' is already in use for container '201'",
         Kind::AlreadyExists,
     ), // PVE::API2::LXC
-    (500, "could not find CT 201", Kind::NotFound), // PVE::API2::LXC
-    (500, "unable to shrink disk size", Kind::Parameter), // PVE::API2::LXC
+    (500, "could not find CT 201", Kind::NotFound),                 // PVE::API2::LXC
+    (500, "unable to shrink disk size", Kind::Parameter),           // PVE::API2::LXC
     (
         403,
         "Permission check failed (changing feature flags for privileged container is only allowed for root@pam)",
         Kind::RootOnly,
     ), // PVE::LXC
-    (0, "container did not stop", Kind::TaskFailed), // PVE::LXC
+    (0, "container did not stop", Kind::TaskFailed),                // PVE::LXC
     (500, "a text nobody knows", Kind::Server),
     (0, "a task's text nobody knows", Kind::TaskFailed),
 ];

@@ -13,6 +13,8 @@ mod backup;
 mod backup_jobs;
 #[cfg(all(feature = "simulator", feature = "blocking"))]
 mod blocking;
+#[cfg(feature = "simulator")]
+mod bulk;
 #[cfg(feature = "api")]
 mod calls;
 mod ceph;
@@ -34,6 +36,8 @@ mod decode;
 #[cfg(feature = "simulator")]
 mod disks;
 mod errors;
+#[cfg(feature = "simulator")]
+mod fabrics;
 #[cfg(feature = "config-files")]
 mod firewall_files;
 #[cfg(feature = "simulator")]
@@ -42,6 +46,8 @@ mod firewall_objects;
 mod fuzz;
 #[cfg(feature = "simulator")]
 mod ha;
+#[cfg(feature = "simulator")]
+mod journals;
 #[cfg(feature = "simulator")]
 mod laboratory;
 #[cfg(feature = "simulator")]
@@ -59,6 +65,8 @@ mod metrics;
 #[cfg(feature = "simulator")]
 mod network;
 mod nocloud;
+#[cfg(feature = "simulator")]
+mod notifications;
 #[cfg(feature = "simulator")]
 mod owners;
 #[cfg(feature = "simulator")]

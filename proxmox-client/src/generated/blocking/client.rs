@@ -79,6 +79,48 @@ impl Client {
         self.runtime.run(self.inner.guests_not_backed_up())
     }
 
+    /// Starts guests of the whole cluster, or resumes them; gives warnings, such as about guests that run already.
+    /// Since 9.0.
+    ///
+    /// The blocking form of [`Client::start_guests`](crate::Client::start_guests).
+    pub fn start_guests(
+        &self,
+        how: &crate::bulk::BulkStart,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.start_guests(how), &self.runtime)
+    }
+
+    /// Shuts down guests of the whole cluster; gives warnings, such as about guests that do not run. Since 9.0.
+    ///
+    /// The blocking form of [`Client::shut_down_guests`](crate::Client::shut_down_guests).
+    pub fn shut_down_guests(
+        &self,
+        how: &crate::bulk::BulkShutdown,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.shut_down_guests(how), &self.runtime)
+    }
+
+    /// Suspends machines of the whole cluster; gives warnings, such as about containers. Since 9.0.
+    ///
+    /// The blocking form of [`Client::suspend_guests`](crate::Client::suspend_guests).
+    pub fn suspend_guests(
+        &self,
+        how: &crate::bulk::BulkSuspend,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.suspend_guests(how), &self.runtime)
+    }
+
+    /// Moves guests of the whole cluster to a node; gives warnings, such as about guests that are there already.
+    /// Since 9.0.
+    ///
+    /// The blocking form of [`Client::migrate_guests`](crate::Client::migrate_guests).
+    pub fn migrate_guests(
+        &self,
+        how: &crate::bulk::BulkMigration,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.migrate_guests(how), &self.runtime)
+    }
+
     /// How Ceph is.
     ///
     /// The blocking form of [`Client::ceph_status`](crate::Client::ceph_status).
@@ -130,6 +172,14 @@ impl Client {
     /// The blocking form of [`Client::session`](crate::Client::session).
     pub fn session(&self) -> crate::Result<Option<crate::Session>> {
         self.runtime.run(self.inner.session())
+    }
+
+    /// What a node needs to join this cluster: address and fingerprint of a member, and how the members talk to each
+    /// other. None if the node that is asked is in no cluster.
+    ///
+    /// The blocking form of [`Client::join_info`](crate::Client::join_info).
+    pub fn join_info(&self) -> crate::Result<Option<crate::JoinInfo>> {
+        self.runtime.run(self.inner.join_info())
     }
 
     /// The server's version.
@@ -257,6 +307,13 @@ impl Client {
     /// The blocking form of [`Client::nodes`](crate::Client::nodes).
     pub fn nodes(&self) -> crate::Result<Vec<crate::NodeSummary>> {
         self.runtime.run(self.inner.nodes())
+    }
+
+    /// Notifications: whom the cluster tells what happens.
+    ///
+    /// The blocking form of [`Client::notifications`](crate::Client::notifications).
+    pub fn notifications(&self) -> crate::blocking::Notifications {
+        crate::blocking::Notifications::wrap(self.inner.notifications(), &self.runtime)
     }
 
     /// All pools, without their members.

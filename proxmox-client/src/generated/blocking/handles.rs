@@ -9,6 +9,7 @@ mod created;
 mod ensured_lxc;
 mod ensured_qemu;
 mod exec;
+mod fabric;
 mod firewall;
 mod guest_process;
 mod ha;
@@ -20,6 +21,7 @@ mod mappings;
 mod named;
 mod node;
 mod node_storage;
+mod notifications;
 mod open_id;
 mod pool;
 mod qemu;
@@ -52,6 +54,7 @@ pub use mappings::Mappings;
 pub use named::Named;
 pub use node::Node;
 pub use node_storage::NodeStorage;
+pub use notifications::Notifications;
 pub use open_id::OpenId;
 pub use pool::Pool;
 pub use qemu::Qemu;
@@ -86,11 +89,32 @@ pub type MetricServer =
 /// The blocking form of [`Interface`](crate::network::Interface).
 pub type Interface = Named<<crate::network::Interface as crate::blocking::noun::Handle>::Noun>;
 
+/// The blocking form of [`Gotify`](crate::notification::Gotify).
+pub type Gotify = Named<<crate::notification::Gotify as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`Matcher`](crate::notification::Matcher).
+pub type Matcher = Named<<crate::notification::Matcher as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`Sendmail`](crate::notification::Sendmail).
+pub type Sendmail = Named<<crate::notification::Sendmail as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`Smtp`](crate::notification::Smtp).
+pub type Smtp = Named<<crate::notification::Smtp as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`Webhook`](crate::notification::Webhook).
+pub type Webhook = Named<<crate::notification::Webhook as crate::blocking::noun::Handle>::Noun>;
+
 /// The blocking form of [`Controller`](crate::sdn::Controller).
 pub type Controller = Named<<crate::sdn::Controller as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`Dns`](crate::sdn::Dns).
 pub type Dns = Named<<crate::sdn::Dns as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`Fabric`](crate::sdn::Fabric).
+pub type Fabric = Named<<crate::sdn::Fabric as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`FabricNode`](crate::sdn::FabricNode).
+pub type FabricNode = Named<<crate::sdn::FabricNode as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`Ipam`](crate::sdn::Ipam).
 pub type Ipam = Named<<crate::sdn::Ipam as crate::blocking::noun::Handle>::Noun>;

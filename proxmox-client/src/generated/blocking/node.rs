@@ -95,6 +95,48 @@ impl Node {
         self.runtime.run(self.inner.backup_config(volid))
     }
 
+    /// Starts the node's guests that start with it, or those that are asked for, one after the other with the pauses
+    /// that their `startup` asks for. What runs is left alone. What a guest's own start fails with is in the task's log
+    /// only.
+    ///
+    /// The blocking form of [`Node::start_guests`](crate::Node::start_guests).
+    pub fn start_guests(
+        &self,
+        how: &crate::bulk::BulkStart,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.start_guests(how), &self.runtime)
+    }
+
+    /// Shuts down the node's guests; gives warnings.
+    ///
+    /// The blocking form of [`Node::shut_down_guests`](crate::Node::shut_down_guests).
+    pub fn shut_down_guests(
+        &self,
+        how: &crate::bulk::BulkShutdown,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.shut_down_guests(how), &self.runtime)
+    }
+
+    /// Suspends the node's machines to disk; gives warnings, such as about containers.
+    ///
+    /// The blocking form of [`Node::suspend_guests`](crate::Node::suspend_guests).
+    pub fn suspend_guests(
+        &self,
+        how: &crate::bulk::BulkSuspend,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.suspend_guests(how), &self.runtime)
+    }
+
+    /// Moves the node's guests to another node.
+    ///
+    /// The blocking form of [`Node::migrate_guests`](crate::Node::migrate_guests).
+    pub fn migrate_guests(
+        &self,
+        how: &crate::bulk::BulkMigration,
+    ) -> crate::blocking::TaskCall<Vec<String>> {
+        crate::blocking::TaskCall::wrap(self.inner.migrate_guests(how), &self.runtime)
+    }
+
     /// The pools of Ceph.
     ///
     /// The blocking form of [`Node::ceph_pools`](crate::Node::ceph_pools).
@@ -140,6 +182,34 @@ impl Node {
     /// The blocking form of [`Node::firewall`](crate::Node::firewall).
     pub fn firewall(&self) -> crate::blocking::Firewall {
         crate::blocking::Firewall::wrap(self.inner.firewall(), &self.runtime)
+    }
+
+    /// The last lines of the node's journal, the oldest first.
+    ///
+    /// The blocking form of [`Node::journal`](crate::Node::journal).
+    pub fn journal(&self, lines: u32) -> crate::Result<Vec<String>> {
+        self.runtime.run(self.inner.journal(lines))
+    }
+
+    /// The lines of the node's journal of some time, in seconds since 1970; without an end until now.
+    ///
+    /// The blocking form of [`Node::journal_between`](crate::Node::journal_between).
+    pub fn journal_between(&self, since: u64, until: Option<u64>) -> crate::Result<Vec<String>> {
+        self.runtime.run(self.inner.journal_between(since, until))
+    }
+
+    /// Lines of the node's system log. One line `no content` stands for none at all.
+    ///
+    /// The blocking form of [`Node::syslog`](crate::Node::syslog).
+    pub fn syslog(&self, query: &crate::SyslogQuery) -> crate::Result<Vec<crate::task::LogLine>> {
+        self.runtime.run(self.inner.syslog(query))
+    }
+
+    /// A report of the node for those who help with it: versions, storages, guests, networks, as one long text.
+    ///
+    /// The blocking form of [`Node::report`](crate::Node::report).
+    pub fn report(&self) -> crate::Result<String> {
+        self.runtime.run(self.inner.report())
     }
 
     /// Makes a container under a given id, from a template or from a backup.
@@ -302,6 +372,29 @@ impl Node {
         self.runtime.run(self.inner.ensure_time_zone(zone))
     }
 
+    /// The node's options.
+    ///
+    /// The blocking form of [`Node::options`](crate::Node::options).
+    pub fn options(&self) -> crate::Result<crate::NodeOptions> {
+        self.runtime.run(self.inner.options())
+    }
+
+    /// Makes sure that options of the node are set so; others are left alone. The change is bound to the digest of what
+    /// was read; after someone else's change it is decided anew.
+    ///
+    /// The blocking form of [`Node::ensure_options`](crate::Node::ensure_options).
+    pub fn ensure_options(&self, wanted: &crate::NodeSettings) -> crate::Result<crate::Ensured> {
+        self.runtime.run(self.inner.ensure_options(wanted))
+    }
+
+    /// Has the node that is asked send a packet that wakes this one; gives the address that it woke. Nobody knows
+    /// whether it wakes up.
+    ///
+    /// The blocking form of [`Node::wake`](crate::Node::wake).
+    pub fn wake(&self) -> crate::Result<String> {
+        self.runtime.run(self.inner.wake())
+    }
+
     /// Its name.
     ///
     /// The blocking form of [`Node::name`](crate::Node::name).
@@ -461,20 +554,6 @@ impl Node {
         crate::blocking::Service::wrap(self.inner.service(name), &self.runtime)
     }
 
-    /// The last lines of the node's journal, the oldest first.
-    ///
-    /// The blocking form of [`Node::journal`](crate::Node::journal).
-    pub fn journal(&self, lines: u32) -> crate::Result<Vec<String>> {
-        self.runtime.run(self.inner.journal(lines))
-    }
-
-    /// The lines of the node's journal of some time, in seconds since 1970; without an end until now.
-    ///
-    /// The blocking form of [`Node::journal_between`](crate::Node::journal_between).
-    pub fn journal_between(&self, since: u64, until: Option<u64>) -> crate::Result<Vec<String>> {
-        self.runtime.run(self.inner.journal_between(since, until))
-    }
-
     /// Looks for what could become a storage.
     ///
     /// The blocking form of [`Node::scan`](crate::Node::scan).
@@ -487,6 +566,34 @@ impl Node {
     /// The blocking form of [`Node::physical_disks`](crate::Node::physical_disks).
     pub fn physical_disks(&self) -> crate::Result<Vec<crate::upkeep::PhysicalDisk>> {
         self.runtime.run(self.inner.physical_disks())
+    }
+
+    /// The node's disks and their partitions, each on its own. SMART is not asked.
+    ///
+    /// The blocking form of [`Node::disks_and_partitions`](crate::Node::disks_and_partitions).
+    pub fn disks_and_partitions(&self) -> crate::Result<Vec<crate::upkeep::PhysicalDisk>> {
+        self.runtime.run(self.inner.disks_and_partitions())
+    }
+
+    /// What SMART says of a disk, such as `/dev/sda`.
+    ///
+    /// The blocking form of [`Node::smart`](crate::Node::smart).
+    pub fn smart(&self, disk: &str) -> crate::Result<crate::upkeep::Smart> {
+        self.runtime.run(self.inner.smart(disk))
+    }
+
+    /// Gives an unused disk an empty GPT.
+    ///
+    /// The blocking form of [`Node::init_gpt`](crate::Node::init_gpt).
+    pub fn init_gpt(&self, disk: &str) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.init_gpt(disk), &self.runtime)
+    }
+
+    /// Removes everything from a disk or a partition. Only `root@pam` itself may do so, none of its tokens.
+    ///
+    /// The blocking form of [`Node::wipe_disk`](crate::Node::wipe_disk).
+    pub fn wipe_disk(&self, disk: &str) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.wipe_disk(disk), &self.runtime)
     }
 
     /// The packages that could be updated, as of the last `refresh_updates`.
@@ -503,10 +610,136 @@ impl Node {
         crate::blocking::TaskCall::wrap(self.inner.refresh_updates(), &self.runtime)
     }
 
+    /// The server's packages with their versions, the most important first.
+    ///
+    /// The blocking form of [`Node::package_versions`](crate::Node::package_versions).
+    pub fn package_versions(&self) -> crate::Result<Vec<crate::upkeep::InstalledPackage>> {
+        self.runtime.run(self.inner.package_versions())
+    }
+
+    /// What changed in a package, up to its newest version or a given one. What apt says if it cannot tell is told
+    /// instead, with a last line such as `RC: 100`.
+    ///
+    /// The blocking form of [`Node::changelog`](crate::Node::changelog).
+    pub fn changelog(&self, package: &str, version: Option<&str>) -> crate::Result<String> {
+        self.runtime.run(self.inner.changelog(package, version))
+    }
+
+    /// Where packages are looked for.
+    ///
+    /// The blocking form of [`Node::repositories`](crate::Node::repositories).
+    pub fn repositories(&self) -> crate::Result<crate::upkeep::Repositories> {
+        self.runtime.run(self.inner.repositories())
+    }
+
+    /// Makes sure that packages are looked for in a repository that the interface knows by a handle, such as
+    /// `no-subscription`. The change is bound to the digest of what was read.
+    ///
+    /// The blocking form of [`Node::ensure_repository`](crate::Node::ensure_repository).
+    pub fn ensure_repository(&self, handle: &str) -> crate::Result<crate::Ensured> {
+        self.runtime.run(self.inner.ensure_repository(handle))
+    }
+
+    /// Makes sure that packages are looked for in a repository, or not, by its file and its place in it, counted from 0.
+    /// The change is bound to the digest of what was read.
+    ///
+    /// The blocking form of [`Node::ensure_repository_enabled`](crate::Node::ensure_repository_enabled).
+    pub fn ensure_repository_enabled(
+        &self,
+        file: &str,
+        index: usize,
+        enabled: bool,
+    ) -> crate::Result<crate::Ensured> {
+        self.runtime
+            .run(self.inner.ensure_repository_enabled(file, index, enabled))
+    }
+
     /// The node's subscription.
     ///
     /// The blocking form of [`Node::subscription`](crate::Node::subscription).
     pub fn subscription(&self) -> crate::Result<crate::upkeep::Subscription> {
         self.runtime.run(self.inner.subscription())
+    }
+
+    /// Makes sure that the node has this subscription key. The node asks the shop about a new one at once.
+    ///
+    /// The blocking form of [`Node::ensure_subscription`](crate::Node::ensure_subscription).
+    pub fn ensure_subscription(
+        &self,
+        key: &secrecy::SecretString,
+    ) -> crate::Result<crate::Ensured> {
+        self.runtime.run(self.inner.ensure_subscription(key))
+    }
+
+    /// Has the node ask the shop about its key, however lately it did.
+    ///
+    /// The blocking form of [`Node::refresh_subscription`](crate::Node::refresh_subscription).
+    pub fn refresh_subscription(&self) -> crate::Result<()> {
+        self.runtime.run(self.inner.refresh_subscription())
+    }
+
+    /// Removes the node's subscription key.
+    ///
+    /// The blocking form of [`Node::remove_subscription`](crate::Node::remove_subscription).
+    pub fn remove_subscription(&self) -> crate::Result<crate::Removed> {
+        self.runtime.run(self.inner.remove_subscription())
+    }
+
+    /// The file systems that are mounted below `/mnt/pve`.
+    ///
+    /// The blocking form of [`Node::directories`](crate::Node::directories).
+    pub fn directories(&self) -> crate::Result<Vec<crate::upkeep::NodeDirectory>> {
+        self.runtime.run(self.inner.directories())
+    }
+
+    /// The volume groups, with their devices.
+    ///
+    /// The blocking form of [`Node::volume_groups`](crate::Node::volume_groups).
+    pub fn volume_groups(&self) -> crate::Result<Vec<crate::upkeep::NodeVolumeGroup>> {
+        self.runtime.run(self.inner.volume_groups())
+    }
+
+    /// The thin pools.
+    ///
+    /// The blocking form of [`Node::thin_pools`](crate::Node::thin_pools).
+    pub fn thin_pools(&self) -> crate::Result<Vec<crate::upkeep::NodeThinPool>> {
+        self.runtime.run(self.inner.thin_pools())
+    }
+
+    /// The ZFS pools.
+    ///
+    /// The blocking form of [`Node::zfs_pools`](crate::Node::zfs_pools).
+    pub fn zfs_pools(&self) -> crate::Result<Vec<crate::upkeep::NodeZfsPool>> {
+        self.runtime.run(self.inner.zfs_pools())
+    }
+
+    /// A ZFS pool with its devices.
+    ///
+    /// The blocking form of [`Node::zfs_pool`](crate::Node::zfs_pool).
+    pub fn zfs_pool(&self, name: &str) -> crate::Result<crate::upkeep::ZfsPoolStatus> {
+        self.runtime.run(self.inner.zfs_pool(name))
+    }
+
+    /// Makes something of unused disks.
+    ///
+    /// The blocking form of [`Node::create_volume`](crate::Node::create_volume).
+    pub fn create_volume(
+        &self,
+        new: crate::upkeep::NewNodeVolume,
+    ) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.create_volume(new), &self.runtime)
+    }
+
+    /// Removes something from its disks, with everything in it. A thin pool is looked for in the volume group of its
+    /// name.
+    ///
+    /// The blocking form of [`Node::remove_volume`](crate::Node::remove_volume).
+    pub fn remove_volume(
+        &self,
+        kind: crate::upkeep::NodeVolumeKind,
+        name: &str,
+        with: &crate::upkeep::NodeVolumeRemoval,
+    ) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.remove_volume(kind, name, with), &self.runtime)
     }
 }

@@ -89,6 +89,20 @@ impl Sdn {
         crate::blocking::Named::wrap(self.inner.controller(id), &self.runtime)
     }
 
+    /// All fabrics, as they are configured.
+    ///
+    /// The blocking form of [`Sdn::fabrics`](crate::sdn::Sdn::fabrics).
+    pub fn fabrics(&self) -> crate::Result<Vec<crate::sdn::FabricInfo>> {
+        self.runtime.run(self.inner.fabrics())
+    }
+
+    /// A fabric by its name: letters and digits, 8 at most. Since 9.0.
+    ///
+    /// The blocking form of [`Sdn::fabric`](crate::sdn::Sdn::fabric).
+    pub fn fabric(&self, id: impl Into<String>) -> crate::blocking::Fabric {
+        crate::blocking::Named::wrap(self.inner.fabric(id), &self.runtime)
+    }
+
     /// All IPAM plug-ins.
     ///
     /// The blocking form of [`Sdn::ipams`](crate::sdn::Sdn::ipams).
@@ -117,7 +131,7 @@ impl Sdn {
         crate::blocking::Named::wrap(self.inner.dns(id), &self.runtime)
     }
 
-    /// What waits to be applied: controllers, zones, vnets and their subnets. Subnets of a vnet that is itself being
+    /// What waits to be applied: controllers, zones, vnets and their subnets, fabrics and their nodes. Subnets of a vnet that is itself being
     /// removed are not told apart from it.
     ///
     /// The blocking form of [`Sdn::pending`](crate::sdn::Sdn::pending).

@@ -2,6 +2,33 @@
 //! What [`Vnet`](crate::sdn::Vnet) has beyond other handles of its kind.
 
 impl crate::blocking::Vnet {
+    /// The addresses that the cluster keeps on this vnet: those of guests and gateways.
+    ///
+    /// The blocking form of [`Vnet::addresses`](crate::sdn::Vnet::addresses).
+    pub fn addresses(&self) -> crate::Result<Vec<crate::sdn::IpamAddress>> {
+        self.runtime.run(self.inner.addresses())
+    }
+
+    /// Makes sure that the cluster keeps an address for a card, by its MAC address. Another address of the same family
+    /// that the card has on this vnet is given up. The zone must have an IPAM, and to move a card's address DHCP too;
+    /// subnets count once they are applied.
+    ///
+    /// The blocking form of [`Vnet::ensure_address`](crate::sdn::Vnet::ensure_address).
+    pub fn ensure_address(
+        &self,
+        address: std::net::IpAddr,
+        mac: &str,
+    ) -> crate::Result<crate::Ensured> {
+        self.runtime.run(self.inner.ensure_address(address, mac))
+    }
+
+    /// Gives up an address that the cluster keeps for a card.
+    ///
+    /// The blocking form of [`Vnet::release_address`](crate::sdn::Vnet::release_address).
+    pub fn release_address(&self, address: std::net::IpAddr) -> crate::Result<crate::Removed> {
+        self.runtime.run(self.inner.release_address(address))
+    }
+
     /// Its subnets, as they are configured.
     ///
     /// The blocking form of [`Vnet::subnets`](crate::sdn::Vnet::subnets).

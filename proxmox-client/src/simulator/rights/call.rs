@@ -43,6 +43,15 @@ impl World {
                 }
             }
             ("POST", ["nodes", node, "vzdump"]) => self.refuse_dump(rights, node, call),
+            (
+                "POST",
+                [
+                    "nodes",
+                    _,
+                    what @ ("startall" | "stopall" | "suspendall" | "migrateall"),
+                ]
+                | ["cluster", "bulk-action", "guest", what],
+            ) => refuse_bulk(rights, what, call),
             ("GET", ["nodes", _, "vzdump", "defaults"]) => {
                 let storage = call.text("storage").unwrap_or_else(|| "local".to_owned());
                 rights.need_any(&format!("/storage/{storage}"), SEE_STORAGE)
@@ -481,6 +490,25 @@ fn refuse_job_options(rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
         let path = format!("/storage/{storage}");
         rights.need(&path, &["Datastore.AllocateSpace"])
     })
+}
+
+/// Acting on many guests asks for rights on each that is named, or on all.
+fn refuse_bulk(rights: &Rights<'_>, what: &str, call: &Call) -> Result<(), Reply> {
+    let (of_each, of_all): (&[&str], &[&str]) = match what {
+        "migrateall" | "migrate" => (&["VM.Migrate"], &["VM.Migrate"]),
+        "suspendall" => (&["VM.PowerMgmt"], &["VM.PowerMgmt", "VM.Config.Disk"]),
+        _ => (&["VM.PowerMgmt"], &["VM.PowerMgmt"]),
+    };
+    let named = call.params.get("vms").map(|vms| match vms {
+        serde_json::Value::Array(items) => items.iter().map(text_of).collect(),
+        one => vec![text_of(one)],
+    });
+    let named = named.unwrap_or_default().join(",");
+    let mut named = parts(&named).peekable();
+    if named.peek().is_none() || rights.need("/", of_all).is_ok() {
+        return rights.need("/", of_all);
+    }
+    named.try_for_each(|vmid| rights.need(&format!("/vms/{vmid}"), of_each))
 }
 
 fn refuse_job(rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {

@@ -25,6 +25,7 @@ impl World {
             ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
             ("GET", ["ceph", "status"]) => Err(super::node::no_ceph()),
             ("GET", ["options"]) => Ok(self.cluster_options()),
+            ("GET", ["log"]) => self.cluster_log(call),
             _ => Err(not_simulated(call)),
         }
     }

@@ -86,7 +86,7 @@ fn grid(timeframe: &str, old: bool) -> Option<(u64, u64)> {
 }
 
 /// A number as the server prints it: whole ones without a point.
-fn number(value: f64) -> Value {
+pub(super) fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 9e15 {
         (value as i64).into()
     } else {

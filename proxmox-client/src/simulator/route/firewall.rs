@@ -1,5 +1,6 @@
 //! Firewalls of the cluster, of nodes, of guests and of vnets: options, rules and security groups.
 
+mod macros;
 mod object;
 mod rule;
 
@@ -129,6 +130,16 @@ impl World {
                     _ => Err(not_simulated(call)),
                 }
             }
+            ["macros"] if scope == "cluster" => Ok(Reply::data(macros::all())),
+            ["log"] => match scope.split_once('/') {
+                Some(("node", node)) => self.firewall_log(node, None, call),
+                None if scope != "cluster" => {
+                    let vmid = scope.parse().unwrap_or_default();
+                    let node = self.guests.get(&vmid).map(|guest| guest.node().to_owned());
+                    self.firewall_log(&node.unwrap_or_default(), Some(scope), call)
+                }
+                _ => Err(not_simulated(call)),
+            },
             [noun @ ("aliases" | "ipset" | "refs"), rest @ ..] if has_objects(scope) => {
                 self.read_firewall_objects(scope, noun, rest, call)
             }

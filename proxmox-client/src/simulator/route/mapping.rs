@@ -400,6 +400,19 @@ impl World {
     pub(super) fn node_hardware(&self, node: &str, rest: &[&str], call: &Call) -> Outcome {
         let state = self.nodes.get(node);
         match (call.method.as_str(), rest, state) {
+            ("GET", [], _) => {
+                let all = ["pci", "usb"].map(|kind| json!({ "type": kind }));
+                Ok(Reply::data(all.to_vec()))
+            }
+            ("GET", ["pci", _], _) => Ok(Reply::data(json!([{ "method": "mdev" }]))),
+            ("GET", ["pci", path, "mdev"], Some(state)) => {
+                let is = |device: &&PciSpec| device.path.eq_ignore_ascii_case(path);
+                match state.pci.iter().find(is) {
+                    Some(device) if !device.mediated => Ok(Reply::data(json!([]))),
+                    // Which kinds a device offers is not modelled.
+                    _ => Err(not_simulated(call)),
+                }
+            }
             ("GET", ["pci"], Some(state)) => {
                 let blocked = call
                     .text("pci-class-blacklist")

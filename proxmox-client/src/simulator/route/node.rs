@@ -68,8 +68,29 @@ impl World {
             }
             ("GET", ["ceph", "status" | "pool" | "osd"]) => Err(no_ceph()),
             ("GET", ["version"]) => Ok(self.version_answer()),
+            ("GET", ["journal"]) => self.node_journal(name, call),
+            ("GET", ["syslog"]) => self.node_syslog(name, call),
+            ("GET", ["report"]) => self.node_report(name),
+            ("GET", ["netstat"]) => Ok(Reply::data(self.netstat(name))),
+            ("GET", ["capabilities", rest @ ..]) => self.capabilities(rest, call),
             _ => Err(not_simulated(call)),
         }
+    }
+
+    /// What the cards of guests that run have sent and received: nothing, as other figures say.
+    fn netstat(&self, node: &str) -> Value {
+        let on = |guest: &&Guest| guest.is_on() && guest.node() == node;
+        let cards = self.guests.values().filter(on).flat_map(|guest| {
+            let names = guest.config().keys();
+            let cards = names.filter(|name| {
+                let number = name.strip_prefix("net");
+                number.is_some_and(|number| number.parse::<u8>().is_ok())
+            });
+            cards.map(|name| {
+                json!({ "vmid": guest.vmid().to_string(), "dev": name, "in": "0", "out": "0" })
+            })
+        });
+        cards.collect()
     }
 
     fn node_status(&self, name: &str) -> Value {

@@ -1,6 +1,8 @@
 //! Software-defined networks: what is configured, what runs, and what waits in between.
 
+mod address;
 mod check;
+mod fabric;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +35,9 @@ pub(in super::super) struct Sdn {
     loaded: BTreeMap<String, u64>,
     /// The token of whoever locked the configuration.
     lock: Option<String>,
+    /// Addresses kept for cards.
+    #[serde(default)]
+    addresses: Vec<address::Kept>,
 }
 
 /// A collection, the parameter that names its objects, and what they are called.
@@ -69,7 +74,14 @@ const NOUNS: [Noun; 6] = [
 ];
 
 /// What waits until it is applied; plug-ins are in effect at once.
-const APPLIED: [&str; 4] = ["zones", "vnets", "subnets", "controllers"];
+const APPLIED: [&str; 6] = [
+    "zones",
+    "vnets",
+    "subnets",
+    "controllers",
+    fabric::FABRICS,
+    fabric::NODES,
+];
 
 /// Settings that are numbers or flags.
 const NUMBERS: [&str; 17] = [
@@ -285,6 +297,7 @@ impl World {
                 self.vnet_or(vnet)?;
                 return self.read_firewall(&format!("vnet/{vnet}"), rest, call);
             }
+            ["fabrics", rest @ ..] => return self.read_fabrics(rest, call),
             ["vnets", vnet, "subnets"] => ("subnets", None, Some(*vnet)),
             ["vnets", vnet, "subnets", id] => ("subnets", Some(*id), Some(*vnet)),
             ["ipams", "pve", "status"] => return Ok(Reply::data(self.sdn_addresses())),
@@ -336,7 +349,7 @@ impl World {
         }
     }
 
-    /// Gateways of the subnets whose addresses the cluster keeps.
+    /// Gateways of the subnets whose addresses the cluster keeps, and the addresses of cards.
     fn sdn_addresses(&self) -> Value {
         let zones = self.sdn.table("zones");
         let subnets = self.sdn.table("subnets");
@@ -352,7 +365,7 @@ impl World {
                 "ip": gateway, "gateway": 1,
             }))
         });
-        kept.collect()
+        kept.chain(self.sdn.kept_addresses()).collect()
     }
 
     pub(super) fn node_sdn(&self, node: &str, rest: &[&str], call: &Call) -> Outcome {
@@ -393,6 +406,8 @@ impl World {
                 self.sdn.give_back(call);
                 Ok(Reply::data(()))
             }
+            (_, ["fabrics", rest @ ..]) => self.write_fabrics(method, rest, call),
+            (_, ["vnets", vnet, "ips"]) => self.write_addresses(method, vnet, call),
             (_, ["vnets", vnet, "subnets", rest @ ..]) => {
                 self.vnet_or(vnet)?;
                 self.write_sdn_object(method, "subnets", rest, Some(*vnet), call)

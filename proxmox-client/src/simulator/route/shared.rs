@@ -20,11 +20,11 @@ fn lock_of(method: &str, segments: &[&str]) -> Option<Key> {
     if method == "GET" {
         return None;
     }
-    if let ["cluster", "sdn", noun, rest @ ..] = segments
+    // Applying, without a noun, is a task.
+    if let ["cluster", "sdn", _, rest @ ..] = segments
         && !matches!(rest, [_, "firewall", ..])
     {
-        // Applying, without a noun, is a task.
-        return (*noun != "fabrics").then(|| Key::ClusterDomain("sdn".to_owned()));
+        return Some(Key::ClusterDomain("sdn".to_owned()));
     }
     if let ["cluster", "ha", ..] = segments {
         return Some(Key::ClusterDomain("ha".to_owned()));
@@ -44,6 +44,7 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["access", "domains", _, "sync"] => None,
         ["access", "domains", ..] => Some("domains_cfg".to_owned()),
         ["cluster", "metrics", ..] => Some("status_cfg".to_owned()),
+        ["cluster", "notifications", ..] => Some("notifications_cfg".to_owned()),
         ["cluster", "options"] => Some("datacenter_cfg".to_owned()),
         ["cluster", "mapping", kind, ..] => Some(format!("mapping_{kind}_cfg")),
         ["storage", ..] => Some("storage_cfg".to_owned()),
@@ -90,6 +91,9 @@ impl World {
         match (call.method.as_str(), segments.as_slice()) {
             (method, ["access", "domains", rest @ ..]) => self.write_realm(method, rest, call),
             (method, ["cluster", "metrics", rest @ ..]) => self.write_metrics(method, rest, call),
+            (method, ["cluster", "notifications", rest @ ..]) => {
+                self.write_notifications(method, rest, call)
+            }
             (_, ["cluster", "options"]) => self.set_cluster_options(call),
             (method, ["access", "tfa", rest @ ..]) => self.write_tfa(method, rest, call, caller),
             ("PUT", ["access", "users", user, "unlock-tfa"]) => self.unlock_factors(user),

@@ -1,0 +1,143 @@
+//! Certificates that a node shows: the cluster's, and one's own in its place.
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::not_simulated;
+use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::http::Call;
+use crate::simulator::task::seconds;
+use crate::simulator::world::World;
+use crate::simulator::x509;
+
+/// A certificate of one's own, with those that signed it behind it. Its key is checked, not kept.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Custom {
+    chain: String,
+}
+
+const DAY: u64 = 86_400;
+
+/// Text before the first certificate or key is dropped.
+fn without_lead(text: &str) -> &str {
+    text.find("-----BEGIN ").map_or(text, |at| &text[at..])
+}
+
+fn unusable(why: &str) -> Reply {
+    Reply::failed(format!("Setting certificate files failed - {why}"))
+}
+
+/// Whether a key is that of a chain's first certificate.
+fn assert_match(chain: &str, key: &str) -> Result<(), Reply> {
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let certificates = certificates.ok().filter(|all| !all.is_empty());
+    let certificates =
+        certificates.ok_or_else(|| unusable("could not load certificate (chain)"))?;
+    let mismatch = || unusable("key does not match the certificate (chain)");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| mismatch())?;
+    let provider = rustls::crypto::ring::default_provider();
+    rustls::sign::CertifiedKey::from_der(certificates, key, &provider)
+        .map(|_| ())
+        .map_err(|_| mismatch())
+}
+
+impl Custom {
+    /// What is told of it; none if it is no certificate.
+    fn told(&self) -> Option<Value> {
+        let der = CertificateDer::from_pem_slice(self.chain.as_bytes()).ok()?;
+        let read = x509::read(&der)?;
+        let digest = Sha256::digest(&der);
+        let fingerprint: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let end = "-----END CERTIFICATE-----\n";
+        let first = self.chain.split_inclusive(end).next()?;
+        Some(json!({
+            "filename": "pveproxy-ssl.pem", "fingerprint": fingerprint.join(":"), "subject": read.subject,
+            "issuer": read.issuer, "notbefore": read.not_before, "notafter": read.not_after,
+            "san": read.names, "public-key-type": read.key_type, "public-key-bits": read.key_bits,
+            "pem": first,
+        }))
+    }
+}
+
+impl World {
+    pub(super) fn node_certificates(&mut self, node: &str, rest: &[&str], call: &Call) -> Outcome {
+        let told = self.own_certificates(node);
+        let Some(state) = self.nodes.get_mut(node) else {
+            return Err(not_simulated(call));
+        };
+        let custom = &mut state.upkeep.certificate;
+        match (call.method.as_str(), rest) {
+            ("GET", []) => {
+                let all = ["acme", "custom", "info"];
+                Ok(Reply::data(
+                    all.map(|name| json!({ "name": name })).to_vec(),
+                ))
+            }
+            ("GET", ["info"]) => {
+                let custom = custom.as_ref().and_then(Custom::told);
+                Ok(Reply::data(
+                    told.into_iter().chain(custom).collect::<Value>(),
+                ))
+            }
+            ("POST", ["custom"]) => {
+                let chain = call.text("certificates").unwrap_or_default();
+                let Some(key) = call.text("key") else {
+                    // A new certificate for the key that is there already: keys are not kept here.
+                    return Err(match custom {
+                        Some(_) => not_simulated(call),
+                        None => Reply::parameter(
+                            "key",
+                            "Attempted to upload custom certificate without (existing) key.",
+                        ),
+                    });
+                };
+                if custom.is_some() && !call.flag("force") {
+                    let text = "Custom certificate file exists but force flag is not set.";
+                    return Err(Reply::failed(text));
+                }
+                let chain = without_lead(&chain).to_owned();
+                assert_match(&chain, without_lead(&key))?;
+                let new = Custom { chain };
+                let told = new.told().ok_or_else(|| {
+                    unusable("unable to read certificate from 'pveproxy-ssl.pem'")
+                })?;
+                *custom = Some(new);
+                Ok(Reply::data(told))
+            }
+            ("DELETE", ["custom"]) => {
+                *custom = None;
+                Ok(Reply::data(()))
+            }
+            _ => Err(not_simulated(call)),
+        }
+    }
+
+    /// The cluster's authority and what it signed for the node. The certificates themselves are not modelled.
+    fn own_certificates(&self, node: &str) -> Vec<Value> {
+        let Some(state) = self.nodes.get(node) else {
+            return Vec::new();
+        };
+        let made = seconds(self.booted) / DAY * DAY;
+        let authority = "/CN=Proxmox Virtual Environment/OU=modelled/O=PVE Cluster Manager CA";
+        let home = "0000:0000:0000:0000:0000:0000:0000:0001";
+        let host = format!("{node}.example.test");
+        vec![
+            json!({
+                "filename": "pve-root-ca.pem", "subject": authority, "issuer": authority,
+                "notbefore": made, "notafter": made + 3650 * DAY, "san": [],
+                "public-key-type": "rsaEncryption", "public-key-bits": 4096,
+            }),
+            json!({
+                "filename": "pve-ssl.pem", "fingerprint": state.fingerprint, "issuer": authority,
+                "subject": format!("/OU=PVE Cluster Node/O=Proxmox Virtual Environment/CN={host}"),
+                "notbefore": made, "notafter": made + 730 * DAY,
+                "san": ["127.0.0.1", home, "localhost", state.address, node, host],
+                "public-key-type": "rsaEncryption", "public-key-bits": 2048,
+            }),
+        ]
+    }
+}
