@@ -48,13 +48,13 @@ const OF_GUEST: [&str; 18] = [
     "diskread",
     "diskwrite",
     "",
-    "memhost",
     "pressurecpusome",
     "pressurecpufull",
     "pressureiosome",
     "pressureiofull",
     "pressurememorysome",
     "pressurememoryfull",
+    "memhost",
 ];
 
 const OF_STORAGE: [&str; 2] = ["total", "used"];
@@ -331,7 +331,8 @@ fn stretches<T>(course: &Course<T>, measured: impl Fn(&T) -> Vec<f64>) -> Vec<St
     states.map(|(from, state)| (*from, values(state))).collect()
 }
 
-/// A guest that does not run has limits, and nothing that could be measured.
+/// A guest that does not run has limits, and nothing that could be measured. What of the node's memory a guest takes is
+/// known of machines only.
 fn measured_of_guest(guest: &GuestState) -> Vec<f64> {
     let limits = [
         guest.processors,
@@ -342,7 +343,11 @@ fn measured_of_guest(guest: &GuestState) -> Vec<f64> {
     let mut values = limits.to_vec();
     if guest.since.is_some() {
         values.extend([0.0, (guest.memory / 4) as f64]);
-        values.extend([0.0; 11]);
+        let more = match guest.species {
+            Species::Machine => 11,
+            Species::Container => 10,
+        };
+        values.extend(std::iter::repeat_n(0.0, more));
     }
     values
 }
@@ -391,6 +396,16 @@ mod tests {
         };
         let named = |names: &[&str]| names.iter().filter(|name| !name.is_empty()).count();
         assert_eq!(measured_of_guest(&on).len(), named(&OF_GUEST));
+        let container = GuestState {
+            species: Species::Container,
+            ..on
+        };
+        let measured = measured_of_guest(&container);
+        let missing = OF_GUEST
+            .iter()
+            .filter(|name| !name.is_empty())
+            .nth(measured.len());
+        assert_eq!(missing, Some(&"memhost"));
         let world = World::lab();
         let node = world.course_of_node("pve1");
         assert_eq!(node[0].1.len(), named(&OF_NODE));

@@ -54,7 +54,7 @@ fn fewest(level: &str) -> usize {
 
 fn refuse_level(level: &str, disks: usize) -> Result<(), Reply> {
     let refused = |text: String| Err(Reply::failed(text));
-    if level == "raid10" && disks % 2 != 0 {
+    if level == "raid10" && !disks.is_multiple_of(2) {
         return refused("raid10 needs an even number of disks".to_owned());
     }
     if level == "single" && disks > 1 {
