@@ -24,7 +24,6 @@ mod firewall;
 pub mod firewall_file;
 mod guest;
 mod ha;
-mod journal;
 mod known;
 mod limits;
 mod lxc;
@@ -85,25 +84,17 @@ pub use firewall::{
     FirewallRule, FirewallSettings, IpSet, IpSetEntry, IpSetInfo, NewIpSetEntry, NewRule, Policy,
     ReferenceKind, SecurityGroup, SecurityGroupInfo,
 };
-pub use guest::{ConfigUpdate, Patch};
 pub use ha::{
     Affinity, AffinityKind, BlockingResource, Ha, HaManagerStatus, HaModel, HaMotion, HaResource,
     HaSettings, HaSid, HaState, HaStatus, NodePriority,
 };
-pub use journal::SyslogQuery;
-pub use known::Pace;
-pub use limits::Limits;
 pub use lxc::{
     EnsuredLxc, Lxc, LxcConfig, LxcCreated, LxcMigrateOptions, LxcPatch, LxcStatus, NewLxc,
 };
-pub use named::{Named, Noun};
-pub use nocloud::NoCloud;
 pub use node::{
     CpuInfo, MemoryStatus, NetworkInterface, Node, NodeOptions, NodeSettings, NodeStatus,
     NodeSummary, QemuSummary,
 };
-pub use pool::{Pool, PoolInfo};
-pub use proxy::Proxy;
 pub use qemu::{
     Agent, Attached, Attachment, Bus, Change, CloneOptions, CloneToNode, CloudInitEntry,
     CloudInitPart, ConfigPlan, Created, Effect, EnsuredQemu, Exec, ExecStatus, Grown, GuestFile,
@@ -116,14 +107,15 @@ pub use replication::{
     Replication, ReplicationId, ReplicationJob, ReplicationRemoval, ReplicationSettings,
     ReplicationStatus,
 };
-pub use size::Size;
 pub use storage::{
     CifsShare, Datastore, Download, Downloaded, EncryptionKey, IscsiTarget, NewStorage, NfsExport,
     NodeStorage, Scan, ScanLogin, Storage, StorageDefinition, StorageKind, StorageMade,
     StorageSettings, StorageStatus, ThinPool, Volume, VolumeGroup, ZfsPool,
 };
-pub use trust::{ClientCertificate, Trust};
-pub use upid::Upid;
-pub use upload::Upload;
-pub use version::{Need, ServerVersion};
 pub use vmid::{Claim, First, VmidLock, VmidPool};
+pub use {
+    guest::ConfigUpdate, guest::Patch, known::Pace, limits::Limits, named::Named, named::Noun,
+    nocloud::NoCloud, pool::Pool, pool::PoolInfo, proxy::Proxy, size::Size,
+    trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload, version::Need,
+    version::ServerVersion,
+};

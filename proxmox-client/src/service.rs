@@ -1,4 +1,4 @@
-//! Services of a node.
+//! Services of a node, and what it writes down.
 //!
 //! ```
 //! # #[cfg(feature = "simulator")]
@@ -14,12 +14,16 @@
 //! # #[cfg(not(feature = "simulator"))] fn main() {}
 //! ```
 
+mod journal;
+
 use crate::error::Result;
 use crate::node::Node;
 use crate::open::open_enum;
 use crate::scalar::record;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
+
+pub use journal::SyslogQuery;
 
 open_enum! {
     /// Whether a service does its work.

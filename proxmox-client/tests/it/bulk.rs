@@ -200,6 +200,32 @@ async fn guests_move_together_unless_their_disks_are_in_the_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_suspends_its_machines_to_disk_and_wakes_them_where_they_were() {
+    let world = World::lab()
+        .with_guest("pve1", 100, &vm())
+        .with_guest("pve1", 101, &vm());
+    let client = Simulator::new(world).connect();
+    let node = client.node("pve1");
+    node.qemu(100).start().await.unwrap();
+    node.suspend_guests(&BulkSuspend::new()).await.unwrap();
+    let asleep = node.qemu(100).status().await.unwrap();
+    assert_eq!(
+        (asleep.is_running(), asleep.lock.as_deref()),
+        (false, Some("suspended"))
+    );
+    assert_eq!(
+        node.qemu(101).status().await.unwrap().lock,
+        None,
+        "it did not run"
+    );
+    client
+        .start_guests(&BulkStart::new().of_guests([100]))
+        .await
+        .unwrap();
+    assert_eq!(running(&client, "pve1", &[100, 101]).await, [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_may_not_start_every_guest_names_those_that_they_may() {
     let world = World::lab()
         .with_guest("pve1", 100, &vm())

@@ -1,8 +1,9 @@
 //! What nodes write down, and several calls in one.
 
+use proxmox_client::service::SyslogQuery;
 use proxmox_client::simulator::{NodeSpec, Simulator, World};
 use proxmox_client::wire::{Method, Request};
-use proxmox_client::{Client, Kind, Login, QemuConfig, SyslogQuery, Trust};
+use proxmox_client::{Client, Kind, Login, QemuConfig, Trust};
 use serde_json::{Value, json};
 
 fn world() -> World {

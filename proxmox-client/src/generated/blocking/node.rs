@@ -184,34 +184,6 @@ impl Node {
         crate::blocking::Firewall::wrap(self.inner.firewall(), &self.runtime)
     }
 
-    /// The last lines of the node's journal, the oldest first.
-    ///
-    /// The blocking form of [`Node::journal`](crate::Node::journal).
-    pub fn journal(&self, lines: u32) -> crate::Result<Vec<String>> {
-        self.runtime.run(self.inner.journal(lines))
-    }
-
-    /// The lines of the node's journal of some time, in seconds since 1970; without an end until now.
-    ///
-    /// The blocking form of [`Node::journal_between`](crate::Node::journal_between).
-    pub fn journal_between(&self, since: u64, until: Option<u64>) -> crate::Result<Vec<String>> {
-        self.runtime.run(self.inner.journal_between(since, until))
-    }
-
-    /// Lines of the node's system log. One line `no content` stands for none at all.
-    ///
-    /// The blocking form of [`Node::syslog`](crate::Node::syslog).
-    pub fn syslog(&self, query: &crate::SyslogQuery) -> crate::Result<Vec<crate::task::LogLine>> {
-        self.runtime.run(self.inner.syslog(query))
-    }
-
-    /// A report of the node for those who help with it: versions, storages, guests, networks, as one long text.
-    ///
-    /// The blocking form of [`Node::report`](crate::Node::report).
-    pub fn report(&self) -> crate::Result<String> {
-        self.runtime.run(self.inner.report())
-    }
-
     /// Makes a container under a given id, from a template or from a backup.
     ///
     /// The blocking form of [`Node::create_lxc`](crate::Node::create_lxc).
@@ -538,6 +510,37 @@ impl Node {
     /// The blocking form of [`Node::sdn_zones`](crate::Node::sdn_zones).
     pub fn sdn_zones(&self) -> crate::Result<Vec<crate::sdn::NodeZone>> {
         self.runtime.run(self.inner.sdn_zones())
+    }
+
+    /// The last lines of the node's journal, the oldest first.
+    ///
+    /// The blocking form of [`Node::journal`](crate::Node::journal).
+    pub fn journal(&self, lines: u32) -> crate::Result<Vec<String>> {
+        self.runtime.run(self.inner.journal(lines))
+    }
+
+    /// The lines of the node's journal of some time, in seconds since 1970; without an end until now.
+    ///
+    /// The blocking form of [`Node::journal_between`](crate::Node::journal_between).
+    pub fn journal_between(&self, since: u64, until: Option<u64>) -> crate::Result<Vec<String>> {
+        self.runtime.run(self.inner.journal_between(since, until))
+    }
+
+    /// Lines of the node's system log. One line `no content` stands for none at all.
+    ///
+    /// The blocking form of [`Node::syslog`](crate::Node::syslog).
+    pub fn syslog(
+        &self,
+        query: &crate::service::SyslogQuery,
+    ) -> crate::Result<Vec<crate::task::LogLine>> {
+        self.runtime.run(self.inner.syslog(query))
+    }
+
+    /// A report of the node for those who help with it: versions, storages, guests, networks, as one long text.
+    ///
+    /// The blocking form of [`Node::report`](crate::Node::report).
+    pub fn report(&self) -> crate::Result<String> {
+        self.runtime.run(self.inner.report())
     }
 
     /// The services that the interface knows, also those that this node does not have.

@@ -460,7 +460,7 @@ impl World {
                 let work = DiskWork::Wipe(device);
                 Ok(self.disk_task(node, "wipedisk", &name, work, caller))
             }
-            _ => self.local_volumes(node, &disks, rest, call, caller),
+            _ => self.disk_volumes(node, &disks, rest, call, caller),
         }
     }
 

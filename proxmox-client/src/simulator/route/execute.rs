@@ -90,7 +90,7 @@ impl World {
         let path = format!("/nodes/{}/{}", batch.node, below.trim_start_matches('/'));
         let arguments = command["args"].as_object().cloned();
         let call = inner_call(&method, &path, arguments.unwrap_or_else(Map::new));
-        let Ok(found) = schema::find(&call) else {
+        let Ok(found) = schema::find(&call, self.served_release()) else {
             let path = format!("nodes/{}/{below}", batch.node);
             return Handled::Now(Reply::failed(format!("no handler for '{path}'")));
         };

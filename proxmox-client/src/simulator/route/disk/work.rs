@@ -68,7 +68,7 @@ fn refuse_level(level: &str, disks: usize) -> Result<(), Reply> {
 }
 
 impl World {
-    pub(super) fn local_volumes(
+    pub(super) fn disk_volumes(
         &mut self,
         node: &str,
         disks: &Disks,

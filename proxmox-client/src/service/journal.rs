@@ -107,7 +107,7 @@ impl Node {
     /// ```
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// use proxmox_client::SyslogQuery;
+    /// use proxmox_client::service::SyslogQuery;
     /// # use proxmox_client::simulator::{Simulator, World};
     /// # let world = World::lab().with_journal_line("pve1", "sshd[812]", "Server listening");
     /// # let client = Simulator::new(world).connect();
