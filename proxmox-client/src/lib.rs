@@ -75,7 +75,6 @@ pub use backup::{
     IncludedVolume, PruneEntry, PruneMark, PruneQuery, RestoreOptions, UncoveredGuest, VolumeInfo,
 };
 pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
-pub use client::{Client, ClientBuilder};
 pub use cluster::{ClusterMember, JoinInfo, JoinNode, Resource, Version};
 pub use datacenter::{ClusterLogEntry, ClusterOptions, ClusterSettings};
 pub use error::{Error, Kind, Result, Sent};
@@ -114,8 +113,8 @@ pub use storage::{
 };
 pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
-    guest::ConfigUpdate, guest::Patch, known::Pace, limits::Limits, named::Named, named::Noun,
-    nocloud::NoCloud, pool::Pool, pool::PoolInfo, proxy::Proxy, size::Size,
-    trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload, version::Need,
-    version::ServerVersion,
+    client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
+    limits::Limits, named::Named, named::Noun, nocloud::NoCloud, pool::Pool, pool::PoolInfo,
+    proxy::Proxy, size::Size, trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload,
+    version::Need, version::ServerVersion,
 };
