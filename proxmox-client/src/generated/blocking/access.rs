@@ -206,7 +206,7 @@ impl Access {
         self.runtime.run(self.inner.permissions_on(path))
     }
 
-    /// Which of these rights the caller lacks; each path is asked for. The module's page has an example.
+    /// Which of these rights the caller lacks; each path is asked for.
     ///
     /// The blocking form of [`Access::missing`](crate::Access::missing).
     pub fn missing(
