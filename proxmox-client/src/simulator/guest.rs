@@ -30,6 +30,14 @@ impl Species {
         }
     }
 
+    /// What stands at a place below a node.
+    pub(super) fn at(branch: &str) -> Self {
+        match branch {
+            "lxc" => Self::Container,
+            _ => Self::Machine,
+        }
+    }
+
     /// Where it stands below a node.
     pub(super) fn branch(self) -> &'static str {
         match self {

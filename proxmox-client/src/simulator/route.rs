@@ -15,6 +15,7 @@ mod disk;
 mod execute;
 mod figures;
 mod firewall;
+mod guest;
 mod ha;
 mod journal;
 mod lxc;
@@ -206,16 +207,9 @@ impl World {
                         let scope = format!("node/{node}");
                         self.read_firewall(&scope, rest, call).into()
                     }
-                    ["qemu", vmid, "firewall", rest @ ..] => {
+                    [branch @ ("qemu" | "lxc"), vmid, "firewall", rest @ ..] => {
                         let id = vmid.parse().unwrap_or_default();
-                        self.guest_or(id, node)
-                            .map(|_| ())
-                            .and_then(|()| self.read_firewall(vmid, rest, call))
-                            .into()
-                    }
-                    ["lxc", vmid, "firewall", rest @ ..] => {
-                        let id = vmid.parse().unwrap_or_default();
-                        self.guest_of(Species::Container, id, node)
+                        self.guest_of(Species::at(branch), id, node)
                             .map(|_| ())
                             .and_then(|()| self.read_firewall(vmid, rest, call))
                             .into()
@@ -226,8 +220,9 @@ impl World {
                         _,
                         "vncproxy" | "termproxy" | "spiceproxy" | "vncwebsocket",
                     ] => self.console(method, node, rest, call, caller).into(),
-                    ["lxc", rest @ ..] => self.lxc(method, node, rest, call, caller),
-                    ["qemu", rest @ ..] => self.qemu(method, node, rest, call, caller),
+                    [branch @ ("qemu" | "lxc"), rest @ ..] => {
+                        self.node_guests(Species::at(branch), node, rest, call, caller)
+                    }
                     ["storage", rest @ ..] => {
                         self.node_storage(method, node, rest, call, caller).into()
                     }

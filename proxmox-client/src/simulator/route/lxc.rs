@@ -1,10 +1,11 @@
-//! Containers: lists, states, configurations.
+//! Containers: their states and configurations.
 
 mod action;
 
 use serde_json::{Map, Value, json};
 
-use super::{Handled, list, not_simulated};
+use super::guest::id_of;
+use super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
 use crate::simulator::guest::{Guest, Species};
@@ -12,40 +13,10 @@ use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Operation, is_drive, lock_guest};
 use crate::simulator::world::World;
 
-use super::qemu::vmid_of;
 use super::shared::names;
 
 impl World {
-    pub(super) fn lxc(
-        &mut self,
-        method: &str,
-        node: &str,
-        rest: &[&str],
-        call: &Call,
-        caller: &Caller,
-    ) -> Handled {
-        match (method, rest) {
-            ("GET", []) => {
-                let here = self
-                    .guests
-                    .values()
-                    .filter(|guest| guest.node() == node && guest.species() == Species::Container);
-                let entries = here.map(|guest| self.container_entry(guest));
-                Handled::Now(Reply::data(list(entries)))
-            }
-            ("POST", []) => self.create_container_request(node, call, caller),
-            (_, [vmid, rest @ ..]) => match vmid.parse::<u32>().ok().filter(|vmid| *vmid >= 100) {
-                Some(vmid) => self.one_lxc(method, node, vmid, rest, call, caller),
-                None => Handled::Now(Reply::parameter(
-                    "vmid",
-                    "invalid format - value does not look like a valid VM ID\n",
-                )),
-            },
-            _ => Handled::Now(not_simulated(call)),
-        }
-    }
-
-    fn one_lxc(
+    pub(super) fn one_lxc(
         &mut self,
         method: &str,
         node: &str,
@@ -68,7 +39,7 @@ impl World {
     }
 
     /// A container's entry in its node's list, and its present state.
-    fn container_entry(&self, guest: &Guest) -> Map<String, Value> {
+    pub(super) fn container_entry(&self, guest: &Guest) -> Map<String, Value> {
         let mut entry = self.container_figures(guest);
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
         put("type", "lxc".into());
@@ -138,11 +109,13 @@ impl World {
         }
     }
 
-    fn create_container_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
-        let vmid = match vmid_of(call) {
-            Ok(vmid) => vmid,
-            Err(refusal) => return Handled::Now(refusal),
-        };
+    pub(super) fn create_container_request(
+        &mut self,
+        node: &str,
+        call: &Call,
+        caller: &Caller,
+    ) -> Handled {
+        let vmid = id_of(call, "vmid");
         if call.flag("restore") {
             return self.restore_container_request(node, vmid, call, caller);
         }

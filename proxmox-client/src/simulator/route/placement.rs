@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::shared::require;
+use super::guest::id_of;
 use crate::simulator::answer::Reply;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Migration, Move, Reassign, StorageMap};
@@ -11,7 +11,6 @@ use crate::simulator::world::World;
 impl World {
     /// The node that a guest of `node` shall go to.
     pub(super) fn migration_target(&self, node: &str, call: &Call) -> Result<String, Reply> {
-        require(call, &["target"])?;
         let target = call.text("target").unwrap_or_default();
         if target == node {
             return Err(Reply::parameter("target", "target is local node."));
@@ -121,7 +120,6 @@ impl World {
         vmid: u32,
         call: &Call,
     ) -> Result<Reassign, Reply> {
-        require(call, &["disk"])?;
         if call.text("storage").is_some() {
             return Err(Reply::failed(
                 "either set storage or target-vmid, but not both",
@@ -129,10 +127,9 @@ impl World {
         }
         self.guest_or(vmid, node)?;
         let slot = call.text("disk").unwrap_or_default();
-        let target = call.number("target-vmid").and_then(|id| id.try_into().ok());
         let work = Reassign {
             vmid,
-            target: target.unwrap_or_default(),
+            target: id_of(call, "target-vmid"),
             target_slot: call.text("target-disk").unwrap_or_else(|| slot.clone()),
             slot,
             digest: call.text("digest"),

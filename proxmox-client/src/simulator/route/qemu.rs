@@ -1,14 +1,14 @@
-//! Virtual machines.
+//! Virtual machines: their states, changes and tasks.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::shared::require;
-use super::{Handled, list, not_simulated};
+use super::guest::id_of;
+use super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
-use crate::simulator::guest::{Species, shown};
+use crate::simulator::guest::Species;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
     Caller, CloneWork, LOCK_WAIT, OVERRULE, Operation, is_drive, lock_guest, missing,
@@ -16,41 +16,8 @@ use crate::simulator::operation::{
 use crate::simulator::world::World;
 
 impl World {
-    pub(super) fn qemu(
-        &mut self,
-        method: &str,
-        node: &str,
-        rest: &[&str],
-        call: &Call,
-        caller: &Caller,
-    ) -> Handled {
-        match (method, rest) {
-            ("GET", []) => {
-                let here = self
-                    .guests
-                    .values()
-                    .filter(|guest| guest.node() == node && guest.species() == Species::Machine);
-                let entries =
-                    here.map(|guest| guest.node_entry(self.now, self.boot_disk_size(guest.vmid())));
-                Handled::Now(Reply::data(list(entries)))
-            }
-            ("POST", []) => self.create_request(node, call, caller),
-            (_, [vmid, rest @ ..]) => match vmid.parse::<u32>().ok().filter(|vmid| *vmid >= 100) {
-                Some(vmid) => self.one_qemu(method, node, vmid, rest, call, caller),
-                None => Handled::Now(Reply::parameter(
-                    "vmid",
-                    "invalid format - value does not look like a valid VM ID\n",
-                )),
-            },
-            _ => Handled::Now(not_simulated(call)),
-        }
-    }
-
-    fn create_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
-        let vmid = match vmid_of(call) {
-            Ok(vmid) => vmid,
-            Err(refusal) => return Handled::Now(refusal),
-        };
+    pub(super) fn create_request(&mut self, node: &str, call: &Call, caller: &Caller) -> Handled {
+        let vmid = id_of(call, "vmid");
         if let Some(archive) = call.text("archive") {
             return self
                 .restore_request(node, vmid, &archive, call, caller)
@@ -70,7 +37,7 @@ impl World {
         Handled::Job(self.begin(None, operation, Self::claim_steps(species, vmid)))
     }
 
-    fn one_qemu(
+    pub(super) fn one_qemu(
         &mut self,
         method: &str,
         node: &str,
@@ -116,95 +83,6 @@ impl World {
             ["agent", command] => self.agent_call("GET", node, vmid, command, call),
             _ => Err(not_simulated(call)),
         }
-    }
-
-    pub(super) fn read_config(
-        &self,
-        species: Species,
-        node: &str,
-        vmid: u32,
-        call: &Call,
-    ) -> Outcome {
-        let guest = self.guest_of(species, vmid, node)?;
-        if let Some(name) = call.text("snapshot") {
-            let missing = || Reply::failed(format!("snapshot '{name}' does not exist"));
-            let snapshot = guest.snapshots.get(&name).ok_or_else(missing)?;
-            let mut config = snapshot.shown(species);
-            config.insert("digest".to_owned(), guest.digest().into());
-            return Ok(Reply::data(Value::Object(config)));
-        }
-        let config = if call.flag("current") {
-            guest.config.clone()
-        } else {
-            guest.merged()
-        };
-        let mut config = shown(species, config);
-        config.insert("digest".to_owned(), guest.digest().into());
-        if let Some(parent) = &guest.parent {
-            config.insert("parent".to_owned(), parent.as_str().into());
-        }
-        Ok(Reply::data(Value::Object(config)))
-    }
-
-    pub(super) fn pending(&self, species: Species, node: &str, vmid: u32) -> Outcome {
-        let guest = self.guest_of(species, vmid, node)?;
-        let live = shown(species, guest.config.clone());
-        let waiting = shown(species, guest.pending.clone());
-        let mut out: Vec<Value> = Vec::new();
-        for (key, value) in &live {
-            let mut entry = json!({ "key": key, "value": value });
-            match waiting.get(key) {
-                Some(Value::Null) => entry["delete"] = 1.into(),
-                // What waits is told as text, whatever it is.
-                Some(value) => {
-                    entry["pending"] = value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned)
-                        .into()
-                }
-                None => {}
-            }
-            out.push(entry);
-        }
-        for (key, value) in waiting
-            .iter()
-            .filter(|(key, value)| !live.contains_key(*key) && !value.is_null())
-        {
-            out.push(json!({ "key": key, "pending": value }));
-        }
-        out.push(json!({ "key": "digest", "value": guest.digest() }));
-        Ok(Reply::data(out))
-    }
-
-    pub(super) fn snapshots(&self, species: Species, node: &str, vmid: u32) -> Outcome {
-        let guest = self.guest_of(species, vmid, node)?;
-        let mut out: Vec<Value> = guest
-            .snapshots
-            .iter()
-            .map(|(name, snapshot)| {
-                let config = shown(species, snapshot.config.clone());
-                let mut entry = json!({
-                    "name": name, "snaptime": snapshot.taken,
-                    "description": config.get("description").cloned().unwrap_or_else(|| "".into()),
-                });
-                if species == Species::Machine {
-                    entry["vmstate"] = 0.into();
-                }
-                if let Some(parent) = &snapshot.parent {
-                    entry["parent"] = parent.as_str().into();
-                }
-                entry
-            })
-            .collect();
-        let mut current = json!({
-            "name": "current", "description": "You are here!", "digest": guest.digest(),
-            "running": u8::from(guest.is_on()),
-        });
-        if let Some(parent) = &guest.parent {
-            current["parent"] = parent.as_str().into();
-        }
-        out.push(current);
-        Ok(Reply::data(out))
     }
 
     pub(super) fn agent(&self, node: &str, vmid: u32) -> Result<(), Reply> {
@@ -408,12 +286,8 @@ impl World {
                 (kind, operation, worked(Duration::ZERO))
             }
             ("PUT", ["resize"]) => {
-                let (Some(disk), Some(size)) = (call.text("disk"), call.text("size")) else {
-                    return Err(Reply::parameter(
-                        "size",
-                        "property is missing and it is not optional",
-                    ));
-                };
+                let disk = call.text("disk").unwrap_or_default();
+                let size = call.text("size").unwrap_or_default();
                 self.guest_or(vmid, node)?;
                 let digest = call.text("digest");
                 (
@@ -428,18 +302,7 @@ impl World {
                 )
             }
             ("POST", ["snapshot"]) => {
-                let Some(name) = call.text("snapname") else {
-                    return Err(Reply::parameter(
-                        "snapname",
-                        "property is missing and it is not optional",
-                    ));
-                };
-                if !is_configuration_id(&name) {
-                    return Err(Reply::parameter(
-                        "snapname",
-                        format!("invalid format - invalid configuration ID '{name}'\n"),
-                    ));
-                }
+                let name = call.text("snapname").unwrap_or_default();
                 if name == "current" {
                     return Err(Reply::failed(
                         "unable to use snapshot name 'current' (reserved name)",
@@ -529,16 +392,7 @@ impl World {
     }
 
     fn clone_request(&mut self, node: &str, vmid: u32, call: &Call) -> Result<CloneWork, Reply> {
-        let target = call
-            .number("newid")
-            .and_then(|id| u32::try_from(id).ok())
-            .filter(|id| *id >= 100);
-        let Some(target) = target else {
-            return Err(Reply::parameter(
-                "newid",
-                "property is missing and it is not optional",
-            ));
-        };
+        let target = id_of(call, "newid");
         let source = self.guests.get(&vmid);
         let source = source.filter(|guest| guest.species() == Species::Machine);
         let source = source.ok_or_else(|| missing(Species::Machine, vmid, node))?;
@@ -596,27 +450,4 @@ impl World {
                 .map(|kib| kib << 10),
         })
     }
-}
-
-/// The id that a guest is to be made under.
-pub(super) fn vmid_of(call: &Call) -> Result<u32, Reply> {
-    require(call, &["vmid"])?;
-    let vmid = call.text("vmid").and_then(|vmid| vmid.parse().ok());
-    vmid.filter(|vmid| (100..=999_999_999).contains(vmid))
-        .ok_or_else(|| {
-            Reply::parameter(
-                "vmid",
-                "invalid format - value does not look like a valid VM ID\n",
-            )
-        })
-}
-
-/// Names of snapshots and of sections in configuration files.
-pub(super) fn is_configuration_id(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic())
-        && name.len() >= 2
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

@@ -130,11 +130,7 @@ impl World {
                 ],
             ) => {
                 let id = vmid.parse().unwrap_or_default();
-                let species = match *branch {
-                    "lxc" => Species::Container,
-                    _ => Species::Machine,
-                };
-                self.guest_of(species, id, node)?;
+                self.guest_of(Species::at(branch), id, node)?;
                 self.write_firewall(method, vmid, rest, call)
             }
             _ => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::shared::require;
+use super::super::guest::id_of;
 use super::super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
@@ -12,8 +12,6 @@ use crate::simulator::operation::{
     Caller, CloneWork, LOCK_WAIT, Migration, Move, OVERRULE, Operation, Reassign, lock_guest,
 };
 use crate::simulator::world::World;
-
-use super::super::qemu::is_configuration_id;
 
 const CONTAINER: Species = Species::Container;
 
@@ -110,7 +108,6 @@ impl World {
                 ("vzresume", Operation::Awaken { vmid }, steps)
             }
             ("PUT", ["resize"]) => {
-                require(call, &["disk", "size"])?;
                 let disk = call.text("disk").unwrap_or_default();
                 let size = call.text("size").unwrap_or_default();
                 let digest = call.text("digest");
@@ -215,7 +212,6 @@ impl World {
     }
 
     fn move_volume(&mut self, node: &str, vmid: u32, call: &Call, caller: &Caller) -> Outcome {
-        require(call, &["volume"])?;
         let slot = call.text("volume").unwrap_or_default();
         let both = |why: &str| {
             let mut errors = serde_json::Map::new();
@@ -297,17 +293,7 @@ impl World {
     }
 
     fn clone_container_work(&self, node: &str, vmid: u32, call: &Call) -> Result<CloneWork, Reply> {
-        require(call, &["newid"])?;
-        let target = call
-            .number("newid")
-            .and_then(|id| u32::try_from(id).ok())
-            .filter(|id| *id >= 100);
-        let target = target.ok_or_else(|| {
-            Reply::parameter(
-                "newid",
-                "invalid format - value does not look like a valid VM ID\n",
-            )
-        })?;
+        let target = id_of(call, "newid");
         let source = self.guest_of(CONTAINER, vmid, node)?;
         let storage = call.text("storage");
         if let Some(name) = storage
@@ -353,14 +339,7 @@ impl World {
 
 /// The name of a snapshot to be taken.
 fn new_snapshot(call: &Call) -> Result<String, Reply> {
-    require(call, &["snapname"])?;
     let name = call.text("snapname").unwrap_or_default();
-    if !is_configuration_id(&name) {
-        return Err(Reply::parameter(
-            "snapname",
-            format!("invalid format - invalid configuration ID '{name}'\n"),
-        ));
-    }
     if ["current", "vzdump"].contains(&name.as_str()) {
         return Err(Reply::failed(format!(
             "unable to use snapshot name '{name}' (reserved name)"
