@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::{LOCK_WAIT, Move, Operation, changed, lock_guest};
+use super::LOCK_WAIT;
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Key, Step};
 use crate::simulator::guest::{Species, text_of};
-use crate::simulator::http::Arrival;
 use crate::simulator::task::seconds;
 use crate::simulator::volume::Volume;
 use crate::simulator::world::{World, file_format};
@@ -301,7 +300,7 @@ impl World {
     }
 
     /// The lines of a copy: one for every 2 MiB or every hundredth, whichever is more, then the end again.
-    fn log_copy(&mut self, job: u64, size: u64) {
+    pub(super) fn log_copy(&mut self, job: u64, size: u64) {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let step = (size / 100).max(2 << 20);
         let mut done = 0;
@@ -450,127 +449,6 @@ impl World {
         Ok(())
     }
 
-    /// The steps of moving a disk: the copy, under the guest's lock and for its allocation the storage's.
-    pub(in super::super) fn move_steps(&self, work: &Move, limit: Option<u64>) -> Vec<Step> {
-        let species = self.guests.get(&work.vmid).map(|guest| guest.species);
-        let mut steps = match species.unwrap_or_default() {
-            Species::Machine => vec![lock_guest(Species::Machine, work.vmid), Step::Check(0)],
-            // The lock in the configuration guards it, which its request has taken.
-            Species::Container => vec![Step::Check(0)],
-        };
-        let used = self
-            .drives_of(work.vmid)
-            .into_iter()
-            .find(|(slot, _)| *slot == work.slot)
-            .and_then(|(_, drive)| self.volume(&drive.file).map(|volume| volume.used));
-        if let Some(key) = self.storage_key(&work.storage) {
-            let hold = self.storages.get(&work.storage).map(|storage| storage.hold);
-            steps.extend([
-                Step::Lock {
-                    key: key.clone(),
-                    shared: false,
-                    wait: LOCK_WAIT,
-                    prefix: "storage migration failed: ".to_owned(),
-                },
-                Step::Work(hold.unwrap_or_default()),
-                Step::Unlock(key),
-            ]);
-        }
-        let speed = limit.unwrap_or(self.durations.copy_speed).max(1);
-        let copy = used.unwrap_or_default() as f64 / speed as f64;
-        steps.push(Step::Work(Duration::from_secs_f64(copy)));
-        steps.push(Step::Finish);
-        steps
-    }
-
-    pub(super) fn check_move(&mut self, job: u64, work: &Move) -> Result<(), Reply> {
-        let guest = self.require(work.vmid)?;
-        if guest.species == Species::Container {
-            return Ok(());
-        }
-        guest.unlocked()?;
-        if work
-            .digest
-            .as_ref()
-            .is_some_and(|digest| *digest != guest.digest())
-        {
-            return Err(changed(guest.species));
-        }
-        let file = self.moved_drive(work)?.file;
-        let from = file.split(':').next().unwrap_or_default();
-        self.log(
-            job,
-            format!(
-                "copying volume '{file}' from current storage '{from}' to target storage '{}'",
-                work.storage
-            ),
-        );
-        self.log(
-            job,
-            format!("create full clone of drive {} ({file})", work.slot),
-        );
-        Ok(())
-    }
-
-    pub(in super::super) fn moved_drive(&self, work: &Move) -> Result<DriveText, Reply> {
-        self.drives_of(work.vmid)
-            .into_iter()
-            .find(|(slot, _)| *slot == work.slot)
-            .map(|(_, drive)| drive)
-            .ok_or_else(|| Reply::failed(format!("disk '{}' does not exist", work.slot)))
-    }
-
-    pub(super) fn move_disk(&mut self, job: u64, work: &Move) -> Result<(), Reply> {
-        let mut drive = self.moved_drive(work)?;
-        let old = drive.file.clone();
-        let volume = self.volume(&old).cloned();
-        let volume =
-            volume.ok_or_else(|| Reply::failed(format!("volume '{old}' does not exist")))?;
-        let files = self
-            .storages
-            .get(&work.storage)
-            .is_some_and(super::super::volume::Storage::is_files);
-        let format = if files { volume.format.as_str() } else { "raw" };
-        let (size, used) = (volume.size, volume.used);
-        let made = self.make_volume(job, work.vmid, &work.storage, format, size, used)?;
-        let species = self.require(work.vmid)?.species;
-        match species {
-            Species::Machine => {
-                self.log(job, format!("allocated target volume '{made}'"));
-                self.log_copy(job, size);
-            }
-            Species::Container => self.log_file_system(job, size),
-        }
-        drive.file = match self.require(work.vmid)?.is_template() {
-            true => self.make_base(work.vmid, &made),
-            false => made,
-        };
-        if species == Species::Container {
-            drive.set("size", print_size(size));
-        }
-        let guest = self.guest_mut(work.vmid)?;
-        guest.config.shift_remove("lock");
-        guest.config.insert(work.slot.clone(), drive.print().into());
-        if work.delete {
-            let from = old.split(':').next().unwrap_or_default().to_owned();
-            if let Some(storage) = self.storages.get_mut(&from) {
-                storage.volumes.remove(&old);
-            }
-            self.log(
-                job,
-                match species {
-                    Species::Machine => {
-                        format!("removing source volume '{old}' after successful copy")
-                    }
-                    Species::Container => removed_volume(&old),
-                },
-            );
-        } else {
-            self.keep_as_unused(work.vmid, &old)?;
-        }
-        Ok(())
-    }
-
     /// The size of the disk that lists show.
     pub(in super::super) fn boot_disk_size(&self, vmid: u32) -> u64 {
         let Some(guest) = self.guests.get(&vmid) else {
@@ -592,124 +470,6 @@ impl World {
                     .map(|volume| volume.size)
             })
             .unwrap_or(0)
-    }
-
-    pub(super) fn check_download(&self, volid: &str) -> Result<(), Reply> {
-        match self.storage_of(volid) {
-            Some(storage) if storage.volumes.contains_key(volid) => Err(Reply::failed(format!(
-                "refusing to override existing file '{}'",
-                storage.path_of(volid)
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn finish_download(
-        &mut self,
-        job: u64,
-        volid: &str,
-        url: &str,
-        content: &str,
-        checksum: Option<&(String, String)>,
-    ) -> Result<(), Reply> {
-        let path = self
-            .storage_of(volid)
-            .map(|storage| storage.path_of(volid))
-            .unwrap_or_default();
-        self.log(job, format!("downloading {url} to {path}"));
-        let Some(file) = self.remote_file(url) else {
-            return Err(Reply::failed(format!(
-                "download failed: command '/usr/bin/wget --progress=dot:giga -O {path}.tmp {url}' failed: exit code 8"
-            )));
-        };
-        if let Some((algorithm, wanted)) = checksum {
-            self.log(job, format!("calculating checksum...({algorithm})"));
-            if let Some(have) = file.sha256.as_ref().filter(|_| algorithm == "sha256")
-                && !have.eq_ignore_ascii_case(wanted)
-            {
-                return Err(Reply::failed(format!(
-                    "checksum mismatch: got '{have}' != expect '{}'",
-                    wanted.to_ascii_lowercase()
-                )));
-            }
-            self.log(job, "OK, checksum verified");
-        }
-        let volume = Volume {
-            content: content.to_owned(),
-            format: file_format(volid).to_owned(),
-            size: file.size,
-            disk_size: None,
-            used: file.size,
-            ctime: seconds(self.now),
-            vmid: None,
-            parent: None,
-        };
-        if let Some(storage) = self.storages.get_mut(volid.split(':').next().unwrap_or("")) {
-            storage.volumes.insert(volid.to_owned(), volume);
-        }
-        self.log(job, format!("download of '{url}' to '{path}' finished"));
-        Ok(())
-    }
-
-    pub(super) fn finish_upload(
-        &mut self,
-        job: u64,
-        volid: &str,
-        content: &str,
-        file: &Arrival,
-        checksum: Option<&(String, String)>,
-    ) -> Result<(), Reply> {
-        let path = self
-            .storage_of(volid)
-            .map(|storage| storage.path_of(volid))
-            .unwrap_or_default();
-        let spool = format!("/var/tmp/pveupload-{}", &file.sha256[..16]);
-        self.log(job, format!("starting file import from: {spool}"));
-        if let Some((algorithm, wanted)) = checksum {
-            if algorithm == "sha256" && !file.sha256.eq_ignore_ascii_case(wanted) {
-                return Err(Reply::failed(format!(
-                    "checksum mismatch: got '{}' != expect '{wanted}'",
-                    file.sha256
-                )));
-            }
-            self.log(job, "calculating checksum...OK, checksum verified");
-        }
-        let node = self.nodes.keys().next().cloned().unwrap_or_default();
-        self.log(job, format!("target node: {node}"));
-        self.log(job, format!("target file: {path}"));
-        self.log(job, format!("file size is: {}", file.size));
-        self.log(job, format!("command: cp -- {spool} {path}"));
-        let volume = Volume {
-            content: content.to_owned(),
-            format: file_format(volid).to_owned(),
-            size: file.size,
-            disk_size: None,
-            used: file.size,
-            ctime: seconds(self.now),
-            vmid: None,
-            parent: None,
-        };
-        if let Some(storage) = self.storages.get_mut(volid.split(':').next().unwrap_or("")) {
-            storage.volumes.insert(volid.to_owned(), volume);
-        }
-        self.log(job, "finished file import successfully");
-        Ok(())
-    }
-
-    fn remote_file(&self, url: &str) -> Option<super::super::world::RemoteFile> {
-        self.remote.get(url).or(self.any_remote.as_ref()).cloned()
-    }
-
-    /// How long a download takes.
-    pub(in super::super) fn download_time(&self, operation: &Operation) -> Duration {
-        match operation {
-            Operation::Download { url, .. } => self
-                .remote_file(url)
-                .map_or(Duration::from_millis(200), |file| {
-                    Duration::from_secs_f64(file.size as f64 / file.speed.max(1) as f64)
-                }),
-            _ => Duration::ZERO,
-        }
     }
 
     /// All drives of a guest that have a volume: slot and text.
