@@ -209,6 +209,8 @@ impl SecondFactors {
     }
 
     /// One of them; none if there is none of that id.
+    ///
+    /// Example: see [the module](crate::second_factor).
     pub async fn get(&self, id: &str) -> Result<Option<Factor>> {
         match self.client.fetch(self.request(Method::Get, Some(id))).await {
             Ok(factor) => Ok(Some(factor)),
@@ -231,8 +233,9 @@ impl SecondFactors {
     }
 
     /// Sets up time-based codes. `code` is one that the secret gives at this moment, from the authenticator that was shown
-    /// [`TotpSecret::uri`] or from the secret itself (feature `totp`). Gives the new factor's id. The module's page has an
-    /// example.
+    /// [`TotpSecret::uri`] or from the secret itself (feature `totp`). Gives the new factor's id.
+    ///
+    /// Example: see [the module](crate::second_factor).
     ///
     /// # Errors
     /// [`Kind::Parameter`] for a code that is not the secret's, and where the server asks for the own password
@@ -252,6 +255,8 @@ impl SecondFactors {
     }
 
     /// Makes recovery codes, ten on a 9.1 server, each good for one login. This is the only moment at which they are told.
+    ///
+    /// Example: see [the module](crate::second_factor).
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the user has such codes, even if all are used up: delete the factor `recovery` first.
@@ -313,6 +318,16 @@ impl SecondFactors {
 
     /// Sets up a Yubico device by one of its one-time passwords; the user's realm must be set up for them. Gives the new
     /// factor's id.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
+    /// # let pressed = "cccccccccccb".to_owned();
+    /// let factors = client.access().second_factors("alice@pve").with_password("secret".into());
+    /// let id = factors.add_yubico("key ring", &pressed.into()).await?;
+    /// println!("from now on it is asked for as factor {id}");
+    /// # Ok(()) }
+    /// ```
     pub async fn add_yubico(&self, description: &str, password: &SecretString) -> Result<String> {
         let request = self
             .request(Method::Post, None)
@@ -369,6 +384,8 @@ impl SecondFactors {
     /// Makes sure that a factor is asked for at logins, or is not. A user all of whose factors are off logs in with the
     /// password alone.
     ///
+    /// Example: see [`rename`](Self::rename).
+    ///
     /// # Errors
     /// [`Kind::NotFound`] if there is none of that id. Recovery codes cannot be turned off.
     pub async fn set_enabled(&self, id: &str, enabled: bool) -> Result<Ensured> {
@@ -380,6 +397,8 @@ impl SecondFactors {
     }
 
     /// Removes a factor; all recovery codes together have the id `recovery`.
+    ///
+    /// Example: see [`rename`](Self::rename).
     pub async fn delete(&self, id: &str) -> Result<Removed> {
         match self
             .client
@@ -393,6 +412,8 @@ impl SecondFactors {
     }
 
     /// Lets the user try again after too many wrong answers.
+    ///
+    /// Example: see [`rename`](Self::rename).
     pub async fn unlock(&self) -> Result<Unlocked> {
         let path = "/access/users/{userid}/unlock-tfa";
         let request = Request::new(Method::Put, path, &[&self.user]);
