@@ -5,6 +5,7 @@
 
 mod coverage;
 mod dependencies;
+mod examples;
 mod licences;
 mod manifests;
 mod names;
@@ -125,6 +126,7 @@ pub(crate) fn command(words: &[String]) -> anyhow::Result<bool> {
     problems.extend(licences::check()?);
     problems.extend(readmes::check(&sources, &packages));
     problems.extend(coverage::check(&sources));
+    problems.extend(examples::check(&sources));
     problems.sort();
     problems.dedup();
     for problem in &problems {
