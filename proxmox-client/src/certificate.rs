@@ -46,6 +46,8 @@ impl NodeCertificate {
 
 impl Node {
     /// The certificates of the node and of its cluster.
+    ///
+    /// Example: see [`set_certificate`](Self::set_certificate).
     pub async fn certificates(&self) -> Result<Vec<NodeCertificate>> {
         let request = self.request(Method::Get, "/certificates/info")?;
         self.client().fetch(request).await
@@ -53,6 +55,24 @@ impl Node {
 
     /// Puts a certificate of one's own in place, with those that signed it behind it, and its key; the web server takes
     /// them up at once, which ends its connections. A custom certificate that is there already is replaced.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::Removed;
+    /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
+    /// # let own = rcgen::KeyPair::generate().unwrap();
+    /// # let names = vec!["pve1.example.test".to_owned()];
+    /// # let chain = rcgen::CertificateParams::new(names).unwrap().self_signed(&own).unwrap().pem();
+    /// # let key = own.serialize_pem().into();
+    /// let shown = node.set_certificate(&chain, &key).await?;
+    /// assert_eq!(shown.names, Some(vec!["pve1.example.test".to_owned()]));
+    /// let all = node.certificates().await?;
+    /// assert!(all.iter().any(|one| one.fingerprint == shown.fingerprint));
+    /// assert_eq!(node.remove_certificate().await?, Removed::Removed);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     ///
     /// # Errors
     /// A refusal if the key is not the certificate's, or [`Kind::Parameter`](crate::Kind::Parameter) if one is no PEM.
@@ -72,6 +92,8 @@ impl Node {
     }
 
     /// Removes one's own certificate, so that the cluster's is shown again; the web server does so at once.
+    ///
+    /// Example: see [`set_certificate`](Self::set_certificate).
     pub async fn remove_certificate(&self) -> Result<Removed> {
         let custom = |one: &NodeCertificate| one.file.as_deref() == Some("pveproxy-ssl.pem");
         if !self.certificates().await?.iter().any(custom) {

@@ -185,6 +185,18 @@ record! {
 
 impl Client {
     /// The last lines of the cluster's log, the newest first; `most` of them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::QemuConfig;
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
+    /// let newest = client.cluster_log(1).await?;
+    /// assert!(newest[0].text.starts_with("end task UPID:pve1:"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn cluster_log(&self, most: u32) -> Result<Vec<ClusterLogEntry>> {
         let request = Request::new(Method::Get, "/cluster/log", &[]).with("max", most.to_string());
         self.fetch(request).await

@@ -285,6 +285,18 @@ impl Firewall {
 
     /// Lines of the log of a node or guest, from `start` (0 is the first), `limit` at most.
     ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::simulator::{Simulator, World};
+    /// # let line = "0 6 PVEFW-HOST-IN 01/Jan/2026:00:00:00 policy DROP: IN=vmbr0";
+    /// # let client = Simulator::new(World::lab().with_firewall_log("pve1", line)).connect();
+    /// let lines = client.node("pve1").firewall().log(0, 50).await?;
+    /// assert!(lines[0].text.contains("policy DROP: IN=vmbr0"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    ///
     /// # Errors
     /// [`Kind::NotImplemented`] for the cluster and vnets, which have none.
     pub async fn log(&self, start: u64, limit: u64) -> Result<Vec<LogLine>> {
@@ -301,6 +313,16 @@ impl Firewall {
 
 impl Client {
     /// The services that rules can name instead of protocol and ports.
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
+    /// let known = client.firewall_macros().await?;
+    /// assert!(known.iter().any(|service| service.name == "SSH"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
     pub async fn firewall_macros(&self) -> Result<Vec<FirewallMacro>> {
         self.fetch(Request::new(Method::Get, "/cluster/firewall/macros", &[]))
             .await
