@@ -131,7 +131,7 @@ impl Ha {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
     /// use proxmox_client::{HaSettings, HaSid, QemuConfig};
     /// # let client = Simulator::new(World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();
@@ -155,7 +155,7 @@ impl Ha {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
     /// use proxmox_client::{HaSettings, HaSid, QemuConfig};
     /// # let client = Simulator::new(World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();
@@ -194,7 +194,7 @@ impl Ha {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
     /// use proxmox_client::{HaSettings, HaSid, QemuConfig};
     /// # let client = Simulator::new(World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();
@@ -216,7 +216,7 @@ impl Ha {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{NodeSpec, Simulator, World};
     /// use proxmox_client::{HaSettings, HaSid, QemuConfig};
     /// # let client = Simulator::new(World::lab().with_node(NodeSpec::new("pve2", 8, 32 << 30))).connect();

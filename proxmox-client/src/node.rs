@@ -341,7 +341,7 @@ impl Node {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// use proxmox_client::{QemuConfig, task::Submitted};
     /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
     /// let vm = node.create_qemu(100, QemuConfig::new()).await?.qemu;

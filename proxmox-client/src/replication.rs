@@ -199,7 +199,7 @@ pub enum ReplicationRemoval {
 ///
 /// ```
 /// # #[cfg(feature = "simulator")]
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
 /// # use proxmox_client::simulator::{NodeSpec, Simulator, StorageSpec, World};
 /// # use proxmox_client::{QemuConfig, property::Drive};
 /// use proxmox_client::{Ensured, ReplicationId, ReplicationRemoval, ReplicationSettings};

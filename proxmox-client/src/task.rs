@@ -232,7 +232,7 @@ pub(crate) type Finish<T> = Box<dyn FnOnce(TaskReport) -> Result<T> + Send>;
 ///
 /// ```
 /// # #[cfg(feature = "simulator")]
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
 /// use proxmox_client::Started;
 /// use proxmox_client::task::Submitted;
 /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
@@ -367,7 +367,7 @@ impl<T> Task<T> {
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), proxmox_client::Error> {
     /// use proxmox_client::QemuConfig;
     /// use proxmox_client::task::Submitted;
     /// # let client = proxmox_client::simulator::Simulator::lab().connect();
