@@ -11,7 +11,7 @@ use super::fault::{Fault, JournalEntry, RequestInfo};
 use super::guest::Species;
 use super::http::{Arrived, Call};
 use super::multipart::Upload;
-use super::operation::{Operation, Served};
+use super::operation::Served;
 use super::route::Handled;
 use super::world::World;
 use crate::client::Client;
@@ -224,6 +224,18 @@ impl Simulator {
         body.extend(head.into_bytes());
         body.extend_from_slice(bytes);
         body.extend(format!("\r\n--{mark}--\r\n").into_bytes());
+        let kind = format!("multipart/form-data; boundary={mark}");
+        self.answer_body(token, request, &kind, body).await
+    }
+
+    /// Like [`answer`](Self::answer), with this body of this type instead of the request's parameters, whatever it is.
+    pub async fn answer_body(
+        &self,
+        token: &str,
+        request: &Request,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Option<Answer> {
         let mut arrived = Arrived {
             method: request.method().as_str().to_owned(),
             target: request.target(),
@@ -232,10 +244,7 @@ impl Simulator {
         };
         let headers = &mut arrived.headers;
         headers.insert("authorization".to_owned(), format!("PVEAPIToken={token}"));
-        headers.insert(
-            "content-type".to_owned(),
-            format!("multipart/form-data; boundary={mark}"),
-        );
+        headers.insert("content-type".to_owned(), content_type.to_owned());
         self.told(arrived).await
     }
 
@@ -278,7 +287,11 @@ impl Simulator {
             });
             journal.len() - 1
         };
-        let exchange = self.faulty(&arrived, &call, fault).await;
+        let dropped = held(&self.0.world).drops(&arrived.headers);
+        let exchange = match dropped {
+            true => Exchange::Broken,
+            false => self.faulty(&arrived, &call, fault).await,
+        };
         let answered = self.0.clock.now();
         if let Exchange::Answer(reply) = &exchange
             && let Some(entry) = held(&self.0.journal).get_mut(entry)
@@ -338,13 +351,13 @@ impl Simulator {
     fn enter(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Handled {
         let mut world = held(&self.0.world);
         world.advance(self.0.clock.now());
-        if world.daemon.is_some() && is_protected(call) {
+        if world.daemon.is_some() {
             let served = Served {
                 call: call.clone(),
                 headers: arrived.headers.clone(),
                 verdict,
             };
-            let job = world.begin_served(Operation::Serve(Box::new(served)));
+            let job = world.begin_served(served, is_protected(call));
             let now = world.now;
             world.advance(now);
             return Handled::Job(job);

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
-use super::engine::{Step, Verdict};
+use super::engine::{Patience, Step, Verdict};
 use super::guest::{Guest, Species};
 use super::http::{Arrival, Call};
 use super::route::{Batch, Bulk, DiskWork};
@@ -211,6 +211,10 @@ pub(super) enum Operation {
     DeleteVolume {
         volid: String,
     },
+    /// Waits until a task that was told to stop is gone.
+    StopTask {
+        task: usize,
+    },
     /// Asks every node to reload its networks.
     ReloadNetworks {
         caller: Caller,
@@ -283,7 +287,7 @@ pub(super) struct Move {
 pub(super) const OVERRULE: u8 = 9;
 
 /// How long tasks wait for a guest's or storage's lock file.
-pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LOCK_WAIT: Patience = Patience::Usual;
 
 pub(super) fn missing(species: Species, vmid: u32, node: &str) -> Reply {
     let folder = species.folder();
@@ -397,6 +401,21 @@ impl World {
                 self.go_on_with_batch(job, batch);
                 Ok(())
             }
+            Operation::SetConfig {
+                vmid,
+                params,
+                caller,
+            }
+            | Operation::SetConfigTask {
+                vmid,
+                params,
+                caller,
+                ..
+            } => self.check_config(*vmid, params, caller),
+            Operation::StopTask { task } => {
+                self.await_stop(job, *task, stage);
+                Ok(())
+            }
             Operation::Serve(_)
             | Operation::Prune { .. }
             | Operation::HaRound { .. }
@@ -405,8 +424,6 @@ impl World {
             | Operation::ClaimClone { .. }
             | Operation::ClaimRestore { .. }
             | Operation::Create { .. }
-            | Operation::SetConfig { .. }
-            | Operation::SetConfigTask { .. }
             | Operation::Write { .. }
             | Operation::Told { .. }
             | Operation::ReloadNetworks { .. }
@@ -426,7 +443,7 @@ impl World {
             Operation::HaRound { sid } => self.ha_round(sid),
             Operation::JobRound { at } => self.job_round(*at),
             Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
-            Operation::Dump(_) => {}
+            Operation::Dump(_) | Operation::StopTask { .. } => {}
             Operation::Restore(work) => self.restore(job, work)?,
             Operation::ClaimRestore { work, caller } => return self.claim_restore(work, caller),
             Operation::RestoreContainer(work) => self.restore_container(job, work)?,
@@ -562,7 +579,8 @@ impl World {
         }
     }
 
-    fn forget_guest(&mut self, vmid: u32) {
+    /// A guest is gone, with its volumes and its place in pools.
+    pub(super) fn forget_guest(&mut self, vmid: u32) {
         self.guests.remove(&vmid);
         self.firewalls.remove(&vmid.to_string());
         for pool in self.pools.values_mut() {

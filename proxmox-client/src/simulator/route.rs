@@ -246,9 +246,7 @@ impl World {
                         self.node_bulk(node, rest[0], call, caller).into()
                     }
                     ["scan", what] => self.scan(method, what, call).into(),
-                    ["tasks", rest @ ..] => {
-                        self.node_tasks(method, node, rest, call, caller).into()
-                    }
+                    ["tasks", rest @ ..] => self.node_tasks(method, node, rest, call, caller),
                     _ => self.node(method, node, rest, call).into(),
                 }
             }

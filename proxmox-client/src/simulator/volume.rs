@@ -27,6 +27,9 @@ pub(super) struct Storage {
     pub(super) more: Map<String, Value>,
     /// How long an allocation holds the storage's lock.
     pub(super) hold: std::time::Duration,
+    /// Bytes per second at which new volumes are filled.
+    #[serde(default)]
+    pub(super) allocation_speed: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]

@@ -1,7 +1,9 @@
 //! Everything that exists, as plain data.
 
 mod backup;
+mod daemon;
 mod durations;
+mod spec;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +12,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::daemon::Daemon;
+pub use self::durations::Durations;
+pub use self::spec::{NodeSpec, RemoteFile, StorageSpec};
 use super::chronicle::Chronicle;
 use super::console::Consoles;
 use super::engine::Engine;
@@ -26,7 +31,6 @@ use super::task::SimTask;
 use super::upkeep::Upkeep;
 use super::volume::{Storage, Volume};
 
-pub use durations::Durations;
 pub(super) use user::User;
 
 /// A whole Proxmox VE installation as plain data: clone it to take a snapshot, serialize it to keep it.
@@ -116,38 +120,6 @@ pub struct World {
     pub(super) engine: Engine,
 }
 
-/// The privileged daemon, through which all writes go: a few workers, each busy with one request at a time.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Daemon {
-    /// Number of workers.
-    pub workers: usize,
-    /// Time for the checks of a request.
-    pub read: Duration,
-    /// Time to start a task.
-    pub fork: Duration,
-    /// Processor time that the start of a task costs its node.
-    #[serde(default)]
-    pub start_cost: Duration,
-    /// How long after taking up a request a worker still accepts connections that come at the same moment.
-    /// They wait for it, whatever the others do; after five seconds it drops them unread: `596 Broken pipe`.
-    #[serde(default)]
-    pub accept: Duration,
-}
-
-impl Daemon {
-    /// As measured on a server with default settings: three workers, 15 ms, 20 ms, 75 ms and 8 ms.
-    pub fn measured() -> Self {
-        Self {
-            workers: 3,
-            read: Duration::from_millis(15),
-            fork: Duration::from_millis(20),
-            start_cost: Duration::from_millis(75),
-            accept: Duration::from_millis(8),
-        }
-    }
-}
-
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub(super) struct NodeState {
     pub(super) cores: u32,
@@ -171,195 +143,6 @@ pub(super) struct NodeState {
     pub(super) checkpoint: Option<u32>,
     #[serde(default)]
     pub(super) upkeep: Upkeep,
-}
-
-/// A node to be put into a world.
-#[derive(Serialize, Deserialize, Debug, Clone)]
-#[non_exhaustive]
-pub struct NodeSpec {
-    name: String,
-    cores: u32,
-    memory: u64,
-    address: String,
-    bridges: Vec<(String, bool)>,
-    #[serde(default)]
-    cards: Vec<String>,
-    #[serde(default)]
-    pci: Vec<PciSpec>,
-    #[serde(default)]
-    usb: Vec<UsbSpec>,
-}
-
-impl NodeSpec {
-    /// A node with logical processors and memory in bytes, and no bridge.
-    pub fn new(name: &str, cores: u32, memory: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            cores,
-            memory,
-            address: "192.0.2.10".to_owned(),
-            bridges: Vec::new(),
-            cards: Vec::new(),
-            pci: Vec::new(),
-            usb: Vec::new(),
-        }
-    }
-
-    /// Adds a PCI device.
-    #[must_use]
-    pub fn with_pci_device(mut self, device: PciSpec) -> Self {
-        self.pci.push(device);
-        self
-    }
-
-    /// Adds a USB device.
-    #[must_use]
-    pub fn with_usb_device(mut self, device: UsbSpec) -> Self {
-        self.usb.push(device);
-        self
-    }
-
-    /// Adds a network card. The first one is a port of the first bridge.
-    #[must_use]
-    pub fn with_card(mut self, name: &str) -> Self {
-        self.cards.push(name.to_owned());
-        self
-    }
-
-    /// Adds a bridge; a VLAN-aware one passes tags to guests.
-    #[must_use]
-    pub fn with_bridge(mut self, name: &str, vlan_aware: bool) -> Self {
-        self.bridges.push((name.to_owned(), vlan_aware));
-        self
-    }
-
-    /// The node's address, as `/cluster/status` tells it.
-    #[must_use]
-    pub fn with_address(mut self, address: &str) -> Self {
-        self.address = address.to_owned();
-        self
-    }
-}
-
-/// A storage to be put into a world; all nodes see it.
-#[derive(Serialize, Deserialize, Debug, Clone)]
-#[non_exhaustive]
-pub struct StorageSpec(Storage);
-
-impl StorageSpec {
-    fn new(name: &str, kind: &str, total: u64, path: Option<&str>, content: &[&str]) -> Self {
-        Self(Storage {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            path: path.map(str::to_owned),
-            content: content.iter().map(|kind| (*kind).to_owned()).collect(),
-            shared: false,
-            prune_backups: path.is_some().then(|| "keep-all=1".to_owned()),
-            total,
-            base_used: 0,
-            volumes: BTreeMap::new(),
-            archives: BTreeMap::new(),
-            more: Map::new(),
-            hold: Duration::ZERO,
-        })
-    }
-
-    /// A storage of any kind that holds nothing yet.
-    pub(super) fn bare(name: &str, kind: &str, total: u64) -> Storage {
-        Self::new(name, kind, total, None, &[]).0
-    }
-
-    /// A directory that holds everything; size in bytes.
-    pub fn directory(name: &str, path: &str, total: u64) -> Self {
-        let all = [
-            "images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import",
-        ];
-        Self::new(name, "dir", total, Some(path), &all)
-    }
-
-    /// An LVM thin pool, which holds images only; size in bytes.
-    pub fn lvm_thin(name: &str, total: u64) -> Self {
-        Self::new(name, "lvmthin", total, None, &["images", "rootdir"])
-    }
-
-    /// Limits what it may hold: `images`, `iso`, `import`, …
-    #[must_use]
-    pub fn with_content(mut self, content: &[&str]) -> Self {
-        self.0.content = content.iter().map(|kind| (*kind).to_owned()).collect();
-        self
-    }
-
-    /// Marks it as the same on all nodes; then allocations take a cluster lock.
-    #[must_use]
-    pub fn with_shared(mut self) -> Self {
-        self.0.shared = true;
-        self
-    }
-
-    /// Which backups are kept: `keep-last=3,keep-daily=7`.
-    #[must_use]
-    pub fn with_prune_backups(mut self, keep: &str) -> Self {
-        self.0.prune_backups = Some(keep.to_owned());
-        self
-    }
-
-    /// A storage of any kind that holds files in a directory.
-    #[must_use]
-    pub fn with_kind(mut self, kind: &str) -> Self {
-        self.0.kind = kind.to_owned();
-        self
-    }
-
-    /// How long one allocation holds the storage's lock.
-    #[must_use]
-    pub fn with_allocation_time(mut self, hold: Duration) -> Self {
-        self.0.hold = hold;
-        self
-    }
-
-    /// Bytes in use by things that nobody lists.
-    #[must_use]
-    pub fn with_used(mut self, bytes: u64) -> Self {
-        self.0.base_used = bytes;
-        self
-    }
-}
-
-/// A file on the modelled internet, for `download-url`.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RemoteFile {
-    /// Bytes.
-    pub size: u64,
-    /// Bytes per second.
-    pub speed: u64,
-    /// Its SHA-256 in hexadecimal; none accepts any checksum asked for.
-    pub sha256: Option<String>,
-}
-
-impl RemoteFile {
-    /// A file of that size, at 100 MiB/s.
-    pub fn new(size: u64) -> Self {
-        Self {
-            size,
-            speed: 100 << 20,
-            sha256: None,
-        }
-    }
-
-    /// Its SHA-256 in hexadecimal.
-    #[must_use]
-    pub fn with_sha256(mut self, digest: &str) -> Self {
-        self.sha256 = Some(digest.to_ascii_lowercase());
-        self
-    }
-
-    /// Bytes per second.
-    #[must_use]
-    pub fn with_speed(mut self, bytes_per_second: u64) -> Self {
-        self.speed = bytes_per_second.max(1);
-        self
-    }
 }
 
 impl World {
@@ -577,6 +360,40 @@ impl World {
         self
     }
 
+    /// What a volume takes up in bytes, where it is less than its size.
+    #[must_use]
+    pub fn with_used_size(mut self, volid: &str, bytes: u64) -> Self {
+        if let Some((storage, _)) = volid.split_once(':')
+            && let Some(storage) = self.storages.get_mut(storage)
+            && let Some(volume) = storage.volumes.get_mut(volid)
+        {
+            volume.used = bytes;
+        }
+        self
+    }
+
+    /// How long allocations on a storage hold its lock from now on: a time for each, and bytes per second of their size.
+    #[must_use]
+    pub fn with_allocation(
+        mut self,
+        storage: &str,
+        time: Duration,
+        bytes_per_second: Option<u64>,
+    ) -> Self {
+        if let Some(storage) = self.storages.get_mut(storage) {
+            storage.hold = time;
+            storage.allocation_speed = bytes_per_second;
+        }
+        self
+    }
+
+    /// Takes a guest away with its volumes, as if somebody had removed it. One that is not there is no matter.
+    #[must_use]
+    pub fn without_guest(mut self, vmid: u32) -> Self {
+        self.forget_guest(vmid);
+        self
+    }
+
     /// How long work takes.
     #[must_use]
     pub fn with_durations(mut self, durations: Durations) -> Self {
@@ -753,6 +570,11 @@ impl World {
             }
             None => false,
         }
+    }
+
+    /// A number from 0 up to 1, without 1, that follows from the seed.
+    pub(super) fn chance(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// A number that follows from the seed.

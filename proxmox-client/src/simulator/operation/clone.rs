@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::disk::DriveText;
 use super::{CloneWork, LOCK_WAIT, is_drive};
 use crate::simulator::answer::Reply;
-use crate::simulator::engine::{Key, Step};
+use crate::simulator::engine::{Key, Patience, Step};
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::world::World;
 
@@ -13,13 +13,12 @@ impl World {
     /// The steps of a clone's task.
     pub(in super::super) fn clone_steps(&self, work: &CloneWork) -> Vec<Step> {
         let running = self.guests.get(&work.source).is_some_and(Guest::is_on);
-        let second = Duration::from_secs(1);
         let species = self.guests.get(&work.source).map(|guest| guest.species);
         let species = species.unwrap_or_default();
         let lock = |vmid, shared| Step::Lock {
             key: Key::Guest(vmid),
             shared,
-            wait: second,
+            wait: Patience::Clone,
             prefix: String::new(),
         };
         let mut steps = vec![
@@ -34,9 +33,9 @@ impl World {
         }
         if self.daemon.is_some() {
             // It looks at the source and its storages before it takes a lock; changes of one machine do not.
-            steps.insert(0, Step::Work(Duration::from_millis(10)));
+            steps.insert(0, Step::Work(Duration::from_millis(6)));
         }
-        steps.push(Step::Work(if work.full {
+        steps.push(Step::Compute(if work.full {
             self.durations.full_clone
         } else {
             self.durations.linked_clone
@@ -56,10 +55,9 @@ impl World {
             else {
                 continue;
             };
-            // Most of an allocation's time goes with the size of the volume.
-            let small = volume.size <= 64 << 20 && work.full;
-            let hold = self.storages.get(&storage).map(|storage| storage.hold);
-            let hold = hold.unwrap_or_default() / if small { 6 } else { 1 };
+            // What a linked clone allocates is small, whatever the size of its disk.
+            let size = if work.full { volume.size } else { 0 };
+            let hold = self.allocation_time(&storage, size);
             steps.push(Step::Lock {
                 key: key.clone(),
                 shared: false,
@@ -69,7 +67,7 @@ impl World {
             steps.push(Step::Work(hold));
             steps.push(Step::Unlock(key));
             // Activating the new volume lets others have the lock meanwhile.
-            steps.push(Step::Work(self.durations.activate));
+            steps.push(Step::Compute(self.durations.activate));
             let cloud_init = drive.file.contains("-cloudinit");
             if running
                 && species == Species::Machine
@@ -80,9 +78,13 @@ impl World {
                 steps.push(Step::Refuse(Reply::failed(text)));
             }
             if work.full && !cloud_init {
-                let speed = work.limit.unwrap_or(self.durations.copy_speed).max(1);
-                let copy = volume.used as f64 / speed as f64;
-                steps.push(Step::Work(Duration::from_secs_f64(copy)));
+                let time =
+                    |speed: u64| Duration::from_secs_f64(volume.used as f64 / speed.max(1) as f64);
+                // Who is limited waits most of the time.
+                steps.push(match work.limit {
+                    Some(limit) => Step::Work(time(limit)),
+                    None => Step::Compute(time(self.durations.copy_speed)),
+                });
             }
         }
         steps.push(Step::Finish);

@@ -192,10 +192,9 @@ impl World {
         parts.join(",")
     }
 
-    /// PUT and POST of a configuration.
-    pub(super) fn set_guest_config(
-        &mut self,
-        job: u64,
+    /// Whether a configuration may be changed, once its lock is held.
+    pub(super) fn check_config(
+        &self,
         vmid: u32,
         params: &Map<String, Value>,
         caller: &Caller,
@@ -206,11 +205,21 @@ impl World {
         if !skip_lock {
             guest.unlocked()?;
         }
-        if let Some(digest) = params.get("digest").map(text_of)
-            && digest != guest.digest()
-        {
-            return Err(changed(guest.species));
+        match params.get("digest").map(text_of) {
+            Some(digest) if digest != guest.digest() => Err(changed(guest.species)),
+            _ => Ok(()),
         }
+    }
+
+    /// PUT and POST of a configuration.
+    pub(super) fn set_guest_config(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        params: &Map<String, Value>,
+        caller: &Caller,
+    ) -> Result<(), Reply> {
+        self.check_config(vmid, params, caller)?;
         let list = |name: &str| -> Vec<String> {
             let text = params.get(name).map(text_of).unwrap_or_default();
             text.split([',', ';', ' ', '\0'])

@@ -164,10 +164,11 @@ impl World {
         let Some(key) = self.storage_key(storage) else {
             return Vec::new();
         };
-        let hold = self
-            .storages
-            .get(storage)
-            .map_or(Duration::ZERO, |storage| storage.hold);
+        let size = match wish {
+            Wish::Allocate(size) => size,
+            Wish::Import | Wish::CloudInit => 0,
+        };
+        let hold = self.allocation_time(storage, size);
         let mut steps = vec![
             Step::Lock {
                 key: key.clone(),
@@ -179,9 +180,20 @@ impl World {
             Step::Unlock(key),
         ];
         if wish == Wish::Import {
-            steps.push(Step::Work(self.durations.import));
+            steps.push(Step::Compute(self.durations.import));
         }
         steps
+    }
+
+    /// How long an allocation holds a storage's lock.
+    pub(super) fn allocation_time(&self, storage: &str, size: u64) -> Duration {
+        let Some(storage) = self.storages.get(storage) else {
+            return Duration::ZERO;
+        };
+        let filling = storage.allocation_speed.map_or(Duration::ZERO, |speed| {
+            Duration::from_secs_f64(size as f64 / speed.max(1) as f64)
+        });
+        storage.hold + filling
     }
 
     pub(super) fn storage_key(&self, storage: &str) -> Option<Key> {

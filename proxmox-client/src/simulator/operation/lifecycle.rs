@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::disk::DriveText;
 use super::{Caller, Operation, is_drive, lock_guest};
 use crate::simulator::answer::Reply;
-use crate::simulator::engine::Step;
+use crate::simulator::engine::{Patience, Step};
 use crate::simulator::guest::{Guest, Power, Species, StoredSnapshot, text_of};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
@@ -19,7 +19,7 @@ impl World {
             Step::Lock {
                 key: species.key(vmid),
                 shared: false,
-                wait: Duration::from_secs(5),
+                wait: Patience::Creation,
                 prefix: format!("unable to create {} {vmid} - ", species.noun()),
             },
             Step::Finish,
@@ -48,7 +48,7 @@ impl World {
                 steps.extend(self.drive_steps(&DriveText::parse(&text), &prefix));
             }
         }
-        steps.push(Step::Work(self.durations.create));
+        steps.push(Step::Compute(self.durations.create));
         if species == Species::Container {
             steps.push(Step::Work(self.unpacking_time(params)));
         }
@@ -185,6 +185,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// How long it takes to remove a guest with its volumes.
+    pub(in super::super) fn delete_time(&self, vmid: u32) -> Duration {
+        let volumes = self.volumes_of(vmid).len() as u32;
+        self.durations.delete + self.durations.delete_volume * volumes
     }
 
     fn volumes_of(&self, vmid: u32) -> Vec<(String, String)> {

@@ -63,8 +63,17 @@ impl World {
     }
 
     pub(super) fn check_stop(&mut self, job: u64, vmid: u32) -> Result<(), Reply> {
-        let time = self.durations.stop;
+        let time = self.stop_time();
         self.take_time_if_on(job, vmid, time)
+    }
+
+    /// How long a stop takes: whether QEMU is gone at the first look or at the second is chance.
+    fn stop_time(&mut self) -> Duration {
+        if self.daemon.is_some() && self.chance() < 0.5 {
+            self.durations.stop_at_once
+        } else {
+            self.durations.stop
+        }
     }
 
     pub(super) fn check_shutdown(
@@ -116,6 +125,10 @@ impl World {
         }
         let names: Vec<&str> = running.iter().map(|(_, upid)| upid.as_str()).collect();
         self.log(job, format!("overruled {kind} tasks: {}", names.join(", ")));
+        // The shutdown's worker gets some seconds to end by itself.
+        if let (Some(job), Species::Machine) = (self.engine.jobs.get_mut(&job), species) {
+            job.steps.push_front(Step::Work(self.durations.overrule));
+        }
         for (task, _) in &running {
             if let Some(shutdown) = self.job_of(*task) {
                 self.end_job(shutdown, "unexpected status");

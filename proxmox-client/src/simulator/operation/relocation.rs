@@ -19,13 +19,14 @@ impl World {
             // The lock in the configuration guards it, which its request has taken.
             Species::Container => vec![Step::Check(0)],
         };
-        let used = self
+        let (size, used) = self
             .drives_of(work.vmid)
             .into_iter()
             .find(|(slot, _)| *slot == work.slot)
-            .and_then(|(_, drive)| self.volume(&drive.file).map(|volume| volume.used));
+            .and_then(|(_, drive)| self.volume(&drive.file).map(|it| (it.size, it.used)))
+            .unwrap_or_default();
         if let Some(key) = self.storage_key(&work.storage) {
-            let hold = self.storages.get(&work.storage).map(|storage| storage.hold);
+            let hold = self.allocation_time(&work.storage, size);
             steps.extend([
                 Step::Lock {
                     key: key.clone(),
@@ -33,12 +34,12 @@ impl World {
                     wait: LOCK_WAIT,
                     prefix: "storage migration failed: ".to_owned(),
                 },
-                Step::Work(hold.unwrap_or_default()),
+                Step::Work(hold),
                 Step::Unlock(key),
             ]);
         }
         let speed = limit.unwrap_or(self.durations.copy_speed).max(1);
-        let copy = used.unwrap_or_default() as f64 / speed as f64;
+        let copy = used as f64 / speed as f64;
         steps.push(Step::Work(Duration::from_secs_f64(copy)));
         steps.push(Step::Finish);
         steps

@@ -61,15 +61,21 @@ impl World {
         operation: Operation,
         steps: Vec<Step>,
     ) -> Reply {
+        let lost = self.loses_start();
         let task = self.record_task(node, kind, id, caller);
+        if lost {
+            let now = self.now;
+            self.tasks[task].phantom = true;
+            self.tasks[task].end(now, "unexpected status");
+            return Reply::failed("got no worker upid - start worker failed");
+        }
         let upid = self.tasks[task].upid.clone();
         let cleanup = match &operation {
-            Operation::Clone(_) => Duration::from_secs(1),
+            Operation::Clone(_) => self.durations.clean_up,
             _ => Duration::ZERO,
         };
-        // The worker forks before the task takes its first lock.
-        let fork = self.task_begins(node).map(Step::Until);
-        let job = self.begin(Some(task), operation, fork.into_iter().chain(steps));
+        let begins = self.task_begins();
+        let job = self.begin(Some(task), operation, begins.into_iter().chain(steps));
         let verdict = std::mem::take(&mut self.engine.verdict_for_next);
         if let Some(job) = self.engine.jobs.get_mut(&job) {
             if let Verdict::Fails(_) | Verdict::Killed = verdict {

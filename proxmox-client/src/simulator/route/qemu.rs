@@ -122,7 +122,7 @@ impl World {
             wait: LOCK_WAIT,
             prefix: String::new(),
         };
-        let mut steps = vec![wait];
+        let mut steps = vec![wait, Step::Check(0), Step::Compute(self.writing())];
         for (key, text) in Self::config_params(&call.params) {
             if is_drive(key) {
                 steps.extend(
@@ -213,6 +213,14 @@ impl World {
                 Step::Finish,
             ]
         };
+        let computed = |time: Duration| {
+            vec![
+                lock_guest(Species::Machine, vmid),
+                Step::Check(0),
+                Step::Compute(time),
+                Step::Finish,
+            ]
+        };
         let (kind, operation, steps) = match (method, rest) {
             ("DELETE", []) => {
                 let guest = self.guest_or(vmid, node)?;
@@ -226,7 +234,7 @@ impl World {
                     force: false,
                     purge,
                 };
-                ("qmdestroy", operation, worked(times.delete))
+                ("qmdestroy", operation, computed(self.delete_time(vmid)))
             }
             ("POST", ["status", "start"]) => {
                 ("qmstart", Operation::Start { vmid }, worked(times.start))
@@ -234,8 +242,6 @@ impl World {
             ("POST", ["status", "stop"]) => {
                 let mut steps = worked(Duration::ZERO);
                 if call.flag("overrule-shutdown") {
-                    // The shutdown's worker gets some seconds to end by itself.
-                    steps.insert(0, Step::Work(Duration::from_millis(3800)));
                     steps.insert(0, Step::Check(OVERRULE));
                 }
                 ("qmstop", Operation::Stop { vmid }, steps)
@@ -298,7 +304,7 @@ impl World {
                         size,
                         digest,
                     },
-                    worked(times.resize),
+                    computed(times.resize),
                 )
             }
             ("POST", ["snapshot"]) => {
@@ -314,7 +320,7 @@ impl World {
                     lock_guest(Species::Machine, vmid),
                     Step::Check(0),
                     Step::Unlock(Key::Guest(vmid)),
-                    Step::Work(times.snapshot),
+                    Step::Compute(times.snapshot),
                     Step::Finish,
                 ];
                 (
@@ -332,7 +338,7 @@ impl World {
                 (
                     "qmdelsnapshot",
                     Operation::DeleteSnapshot { vmid, name },
-                    worked(times.snapshot),
+                    computed(times.snapshot),
                 )
             }
             ("POST", ["snapshot", name, "rollback"]) => {
@@ -344,7 +350,7 @@ impl World {
                         name,
                         start: false,
                     },
-                    worked(times.snapshot),
+                    computed(times.snapshot),
                 )
             }
             ("POST", ["template"]) => {
@@ -358,7 +364,7 @@ impl World {
                 (
                     "qmtemplate",
                     Operation::Template { vmid },
-                    worked(times.template),
+                    computed(times.template),
                 )
             }
             ("POST", ["migrate"]) => {

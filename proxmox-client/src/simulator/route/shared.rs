@@ -2,8 +2,6 @@
 //! Whoever changes one holds its
 //! cluster lock meanwhile.
 
-use std::time::Duration;
-
 use super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::{Key, Step};
@@ -11,9 +9,6 @@ use crate::simulator::guest::Species;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, LOCK_WAIT, Operation};
 use crate::simulator::world::World;
-
-/// How long a change holds the file's lock.
-const HOLD: Duration = Duration::from_millis(3);
 
 /// The cluster lock that a call takes.
 fn lock_of(method: &str, segments: &[&str]) -> Option<Key> {
@@ -74,10 +69,7 @@ impl World {
             wait: LOCK_WAIT,
             prefix: String::new(),
         }];
-        if self.daemon.is_some() {
-            steps.push(Step::Work(HOLD));
-        }
-        steps.push(Step::Finish);
+        steps.extend([Step::Compute(self.writing()), Step::Finish]);
         let operation = Operation::Write {
             call: Box::new(call.clone()),
             caller: caller.clone(),

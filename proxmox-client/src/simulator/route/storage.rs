@@ -4,6 +4,8 @@ mod backup;
 mod definition;
 mod kind;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::shared::require;
@@ -178,13 +180,22 @@ impl World {
         }
         let checksum = call.text("checksum-algorithm").zip(call.text("checksum"));
         let volid = format!("{name}:{content}/{}", file.name);
+        // The file is copied from where the proxy kept it.
+        let copying = match self.daemon {
+            Some(_) => file.size as f64 / self.durations.copy_speed.max(1) as f64,
+            None => 0.0,
+        };
+        let steps = vec![
+            Step::Compute(Duration::from_secs_f64(copying)),
+            Step::Finish,
+        ];
         let operation = Operation::Upload {
             volid,
             content,
             file,
             checksum,
         };
-        Ok(self.start_task(node, "imgcopy", "", caller, operation, vec![Step::Finish]))
+        Ok(self.start_task(node, "imgcopy", "", caller, operation, steps))
     }
 }
 

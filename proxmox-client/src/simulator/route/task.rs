@@ -4,12 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{list, not_simulated};
+use super::{Handled, list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::engine::Step;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Operation};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
+
+/// How often a task that was told to stop may still be there.
+const LOOKS: u8 = 5;
 
 impl World {
     /// All running tasks, then so many of the newest finished ones that there are 25 entries.
@@ -28,24 +32,50 @@ impl World {
         rest: &[&str],
         call: &Call,
         caller: &Caller,
-    ) -> Outcome {
+    ) -> Handled {
         match (method, rest) {
-            ("GET", []) => Ok(self.task_list(node, call, caller)),
-            ("GET", [upid, "status"]) => {
+            ("DELETE", [upid]) => match self.find_task(upid) {
+                Ok(task) => self.stop_task(task),
+                Err(refusal) => Handled::Now(refusal),
+            },
+            ("GET", _) => self.read_tasks(node, rest, call, caller).into(),
+            _ => Handled::Now(not_simulated(call)),
+        }
+    }
+
+    /// Tells a task to stop; the answer comes when it is gone.
+    fn stop_task(&mut self, task: usize) -> Handled {
+        if let Some(job) = self.job_of(task) {
+            match self.interrupted_work(job) {
+                Some(text) => self.interrupt(job, &text),
+                None => self.end_job(job, "unexpected status"),
+            }
+        }
+        let looks = [Step::Check(0), Step::Finish];
+        Handled::Job(self.begin(None, Operation::StopTask { task }, looks))
+    }
+
+    /// Looks whether a task that was told to stop is gone, again and again; kills it after the last look.
+    pub(in super::super) fn await_stop(&mut self, job: u64, task: usize, look: u8) {
+        let Some(running) = self.job_of(task) else {
+            return;
+        };
+        if look == LOOKS {
+            self.end_job(running, "unexpected status");
+        } else if let Some(job) = self.engine.jobs.get_mut(&job) {
+            job.steps.push_front(Step::Check(look + 1));
+            job.steps.push_front(Step::Work(self.durations.stop_look));
+        }
+    }
+
+    fn read_tasks(&self, node: &str, rest: &[&str], call: &Call, caller: &Caller) -> Outcome {
+        match rest {
+            [] => Ok(self.task_list(node, call, caller)),
+            [upid, "status"] => {
                 let task = self.find_task(upid)?;
                 Ok(Reply::data(Value::Object(self.tasks[task].status())))
             }
-            ("GET", [upid, "log"]) => self.task_log(upid, call),
-            ("DELETE", [upid]) => {
-                let task = self.find_task(upid)?;
-                if let Some(job) = self.job_of(task) {
-                    match self.interrupted_work(job) {
-                        Some(text) => self.interrupt(job, &text),
-                        None => self.end_job(job, "unexpected status"),
-                    }
-                }
-                Ok(Reply::data(()))
-            }
+            [upid, "log"] => self.task_log(upid, call),
             _ => Err(not_simulated(call)),
         }
     }

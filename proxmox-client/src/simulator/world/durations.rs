@@ -1,4 +1,4 @@
-//! How long work takes.
+//! How long things take.
 
 use std::time::Duration;
 
@@ -16,10 +16,19 @@ pub struct Durations {
     pub start: Duration,
     /// Stopping hard.
     pub stop: Duration,
+    /// Stopping hard where QEMU is gone at once. With a daemon every other stop takes so long, by chance.
+    #[serde(default)]
+    pub stop_at_once: Duration,
+    /// How long a stop that overrules shutdowns of a machine lets them end by themselves.
+    #[serde(default)]
+    pub overrule: Duration,
     /// Shutting down, if the guest listens.
     pub shutdown: Duration,
-    /// Removing.
+    /// Removing a machine, without its volumes.
     pub delete: Duration,
+    /// Removing one volume of a machine.
+    #[serde(default)]
+    pub delete_volume: Duration,
     /// Growing a disk.
     pub resize: Duration,
     /// Taking or removing a snapshot, rolling back.
@@ -45,6 +54,33 @@ pub struct Durations {
     /// From the start until a guest listens to a shutdown; one that comes earlier is lost.
     #[serde(default)]
     pub listens_after: Duration,
+    /// How long most of those who need the lock of a guest, a storage or a file of the cluster wait for it. Default 10 s.
+    #[serde(default = "ten_seconds")]
+    pub lock_wait: Duration,
+    /// How long a creation waits for the lock of its new id. Default 5 s.
+    #[serde(default = "five_seconds")]
+    pub create_lock_wait: Duration,
+    /// How long the clone of a machine waits for the lock of its source, and again for that of its new id. Default 1 s.
+    #[serde(default = "one_second")]
+    pub clone_lock_wait: Duration,
+    /// How long a clone that failed pauses before it removes what it made. Default 1 s.
+    #[serde(default = "one_second")]
+    pub clean_up: Duration,
+    /// How often a call that stops a task looks whether it is gone; it kills what is there after five looks. Default 1 s.
+    #[serde(default = "one_second")]
+    pub stop_look: Duration,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn five_seconds() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn one_second() -> Duration {
+    Duration::from_secs(1)
 }
 
 impl Default for Durations {
@@ -52,22 +88,30 @@ impl Default for Durations {
         let ms = Duration::from_millis;
         Self {
             create: ms(20),
-            import: ms(280),
+            import: ms(160),
             start: ms(1000),
             stop: ms(1200),
+            stop_at_once: ms(200),
+            overrule: ms(3800),
             shutdown: ms(400),
-            delete: ms(120),
+            delete: ms(20),
+            delete_volume: ms(12),
             resize: ms(70),
             snapshot: ms(60),
             template: ms(50),
             linked_clone: ms(120),
-            full_clone: ms(100),
+            full_clone: ms(80),
             activate: ms(30),
             reload: ms(1500),
             copy_speed: 200 << 20,
             agent_up: Some(ms(12_000)),
             guests_listen: true,
             listens_after: ms(0),
+            lock_wait: ten_seconds(),
+            create_lock_wait: five_seconds(),
+            clone_lock_wait: one_second(),
+            clean_up: one_second(),
+            stop_look: one_second(),
         }
     }
 }

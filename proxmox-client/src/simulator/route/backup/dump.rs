@@ -8,7 +8,7 @@ use super::super::not_simulated;
 use super::super::shared::names;
 use super::{OPTIONS, verify};
 use crate::simulator::answer::{Outcome, Reply};
-use crate::simulator::engine::{Key, Step};
+use crate::simulator::engine::{Key, Patience, Step};
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Dump, Mode, Operation, read_name};
@@ -99,7 +99,7 @@ impl World {
         let lock = Step::Lock {
             key: Key::Backups(node.to_owned()),
             shared: false,
-            wait: minutes(number("lockwait").unwrap_or(180)),
+            wait: Patience::Told(minutes(number("lockwait").unwrap_or(180))),
             prefix: String::new(),
         };
         let dump = Dump {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::guest::id_of;
 use super::super::{Handled, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
-use crate::simulator::engine::Step;
+use crate::simulator::engine::{Patience, Step};
 use crate::simulator::guest::{Guest, Species};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{
@@ -56,7 +56,7 @@ impl World {
                     self.refuse_traces(vmid)?;
                 }
                 let operation = Operation::Delete { vmid, force, purge };
-                ("vzdestroy", operation, worked(times.delete))
+                ("vzdestroy", operation, worked(self.delete_time(vmid)))
             }
             ("POST", ["status", "start"]) => {
                 if guest.is_on() {
@@ -274,7 +274,7 @@ impl World {
             Ok(work) => work,
             Err(refusal) => return Handled::Now(refusal),
         };
-        let lock = |vmid: u32, wait: Duration| Step::Lock {
+        let lock = |vmid: u32, wait: Patience| Step::Lock {
             key: CONTAINER.key(vmid),
             shared: false,
             wait,
@@ -282,7 +282,7 @@ impl World {
         };
         let steps = vec![
             lock(vmid, LOCK_WAIT),
-            lock(work.target, Duration::from_secs(5)),
+            lock(work.target, Patience::Creation),
             Step::Finish,
         ];
         let operation = Operation::ClaimClone {

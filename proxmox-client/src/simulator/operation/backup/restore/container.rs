@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{is_card, with_mac};
 use crate::simulator::answer::Reply;
-use crate::simulator::engine::Step;
+use crate::simulator::engine::{Patience, Step};
 use crate::simulator::guest::{Guest, Power, Species, text_of};
 use crate::simulator::http::Call;
 use crate::simulator::operation::backup::{read_name, told_total};
@@ -84,7 +84,7 @@ impl ContainerRestore {
             Step::Lock {
                 key: CONTAINER.key(self.vmid),
                 shared: false,
-                wait: Duration::from_secs(5),
+                wait: Patience::Creation,
                 prefix: self.prefix(),
             },
             Step::Finish,
