@@ -1,5 +1,7 @@
 //! Many callers at once, against the simulator's model of locks and workers.
 
+mod unseen;
+
 use std::time::Duration;
 
 use std::future::IntoFuture;

@@ -10,7 +10,7 @@ use proxmox_client::property::{
     ContainerNic, Device, Drive, Features, Fleecing, IpConfig, MountPoint, Nic, PropertyString,
     PruneBackups,
 };
-use proxmox_client::wire::{Answer, escape, unescape};
+use proxmox_client::wire::{Answer, Method, Request, escape, unescape};
 use proxmox_client::{HaSid, LxcConfig, NodePriority, QemuConfig, ReplicationId, Size, Upid};
 
 /// Runs a target on seeds and on what comes of them by cutting, doubling, swapping and changing bytes.
@@ -227,6 +227,99 @@ fn names_of_services() {
         if let Ok(fleecing) = text.parse::<Fleecing>() {
             assert!(fleecing.same_meaning(&fleecing.to_string().parse().unwrap()));
         }
+    });
+}
+
+/// Bodies that are nearly uploads: parts of the grammar in any order, some of them broken.
+fn nearly_an_upload(draw: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+    const PARTS: [&[u8]; 20] = [
+        b"--b",
+        b"--b\r\n",
+        b"--b--\r\n",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"\n",
+        b"Content-Disposition: form-data; name=\"content\"",
+        b"Content-Disposition: form-data; name=\"filename\"; filename=\"a.iso\"",
+        b"Content-Disposition: form-data; name=\"checksum\"",
+        b"content-disposition: attachment; filename=\"../../etc/b.iso\"",
+        b"Content-Type: application/octet-stream",
+        b"name=\"",
+        b" filename=\"\xff\xfe\"",
+        b"iso",
+        b"import",
+        b"\0\0\0\0",
+        b"--",
+        b"\"",
+        b";",
+        b"\xc3\x28",
+    ];
+    let mut body = Vec::new();
+    for _ in 0..draw(24) {
+        body.extend_from_slice(PARTS[draw(PARTS.len())]);
+    }
+    body
+}
+
+#[test]
+fn uploads_as_they_arrive() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.unwrap();
+    let simulator =
+        proxmox_client::simulator::Simulator::new(proxmox_client::simulator::World::lab());
+    let request = Request::new(Method::Post, "/nodes/pve1/storage/local/upload", &[]);
+    let send = |kind: &str, body: Vec<u8>| {
+        let answer = runtime.block_on(simulator.answer_body(
+            "root@pam!lab=lab-secret",
+            &request,
+            kind,
+            body,
+        ));
+        let answer = answer.expect("an upload is answered");
+        // Whatever came: a task, or a refusal that says why.
+        match answer.status() {
+            200 => assert!(answer.data::<String>().unwrap().parse::<Upid>().is_ok()),
+            400 | 500 | 501 | 506 => assert!(answer.failure().is_some()),
+            other => panic!("{other} {}", answer.reason()),
+        }
+    };
+    let whole = "--b\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\niso\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"filename\"; filename=\"a.iso\"\r\n\r\nbytes\r\n--b--\r\n";
+    send("multipart/form-data; boundary=b", whole.as_bytes().to_vec());
+    fuzz(&[whole], |data| {
+        let mut rest = data.iter().cycle();
+        let mut draw = |below: usize| {
+            let pair = [rest.next(), rest.next()].map(|byte| byte.copied().unwrap_or_default());
+            usize::from(u16::from_be_bytes(pair)) % below.max(1)
+        };
+        let grammar = nearly_an_upload(&mut draw);
+        let kinds = [
+            "multipart/form-data; boundary=b",
+            "multipart/form-data",
+            "multipart/form-data; boundary=\"\"",
+        ];
+        send(kinds[draw(3)], grammar);
+        send(kinds[0], data.to_vec());
+    });
+}
+
+#[test]
+fn answers_to_uploads() {
+    let seeds = [
+        r#"{"data":"UPID:pve1:000014B6:0008A4D0:6B004739:imgcopy::root@pam!sdk:"}"#,
+        r#"{"data":"UPID:pve1:000014B6:0008A4D0:6B004739:imgcopy:a%3Ab:root@pam:","message":"x"}"#,
+        r#"{"data":null}"#,
+        r#"{"data":{"upid":1}}"#,
+    ];
+    fuzz(&seeds, |data| {
+        let answer = Answer::new(200, "OK", data.to_vec());
+        let text = answer.data::<String>().unwrap_or_default();
+        if let Ok(upid) = text.parse::<Upid>() {
+            assert_eq!(upid.as_str(), text);
+        }
+        let _ = (answer.envelope(), answer.plain_text().map(str::len));
     });
 }
 
