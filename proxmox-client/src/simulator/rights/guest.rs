@@ -162,6 +162,11 @@ impl Change<'_> {
 
     /// Refuses setting and deleting keys of a machine that is there.
     pub(super) fn refuse_update(&self, params: &Map<String, Value>) -> Result<(), Reply> {
+        // Asked for before any key is looked at.
+        if params.get("skiplock").map(text_of).as_deref() == Some("1") {
+            let why = "Only root may use this option.";
+            return Err(Reply::parameter("skiplock", why));
+        }
         let config: Vec<(&str, String)> = World::config_params(params).collect();
         let deleted = params.get("delete").map(text_of).unwrap_or_default();
         let deleted: Vec<&str> = parts(&deleted)

@@ -101,6 +101,7 @@ const RULES: &[Rule] = &[
             "/clone 200",
             "/clone 500",
             "/clone 596",
+            "/status/",
             "DELETE",
             "TASK",
         ],

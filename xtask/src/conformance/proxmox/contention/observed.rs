@@ -56,13 +56,21 @@ impl Observed {
     /// What the recording tells. An answer that never came waited for nothing.
     pub(super) fn recorded(lines: &[&Value]) -> Self {
         let mut out = Self::default();
+        // Tasks of other rounds may have been looked at too.
+        let started: BTreeSet<&str> = lines
+            .iter()
+            .filter_map(|case| case["body"]["data"].as_str())
+            .collect();
         for case in lines {
+            let task = case["body"]["data"]["upid"].as_str();
             if !is_read_back(case) {
                 let status = case["status"].as_u64().unwrap_or_default() as u16;
                 let reason = case["reason"].as_str().unwrap_or_default();
                 let wait = case["dt"].as_f64().unwrap_or_default();
                 out.push(told(case, status, reason), wait);
-            } else if let Some(end) = case["body"]["data"]["exitstatus"].as_str() {
+            } else if let Some(end) = case["body"]["data"]["exitstatus"].as_str()
+                && task.is_some_and(|upid| started.contains(upid))
+            {
                 let kind = case["body"]["data"]["type"].as_str().unwrap_or_default();
                 let secs = case["task"]["secs"].as_f64().unwrap_or_default();
                 out.push(format!("TASK {kind} {}", template(end)), secs);

@@ -13,6 +13,8 @@ use super::rounds::{first_moment, is_read_back, moment};
 /// How long volumes are filled where preallocation is full: a time for each, and bytes per second.
 const FILLING: Duration = Duration::from_millis(100);
 const FILLED: u64 = 1_650_000_000;
+/// The same on the shared storage.
+const SHARED_FILLED: u64 = 1_900_000_000;
 
 /// The clock's step while something from before is made.
 const STEP: Duration = Duration::from_millis(5);
@@ -60,7 +62,7 @@ pub(super) fn world(lines: &[&Value], preparing: &[&Value], left: &Left, seed: u
         })
     };
     if clones("/qemu/9006/") {
-        world = world.with_allocation("ctshared", FILLING, Some(FILLED));
+        world = world.with_allocation("ctshared", FILLING, Some(SHARED_FILLED));
     }
     for (vmid, started) in started_at(left) {
         let ago = Duration::from_secs_f64((first - started).max(0.0));
