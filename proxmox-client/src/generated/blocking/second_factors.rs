@@ -62,8 +62,7 @@ impl SecondFactors {
     }
 
     /// Sets up time-based codes. `code` is one that the secret gives at this moment, from the authenticator that was shown
-    /// `TotpSecret::uri` or from the secret itself (feature `totp`). Gives the new factor's id. The module's page has an
-    /// example.
+    /// `TotpSecret::uri` or from the secret itself (feature `totp`). Gives the new factor's id.
     ///
     /// The blocking form of [`SecondFactors::add_totp`](crate::second_factor::SecondFactors::add_totp).
     pub fn add_totp(
