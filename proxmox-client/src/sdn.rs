@@ -472,7 +472,7 @@ impl Sdn {
     /// ```
     ///
     /// # Errors
-    /// [`Kind::Locked`](crate::Kind::Locked) if someone holds it, [`Kind::InUse`](crate::Kind::InUse) if changes wait.
+    /// [`Kind::Locked`] if someone holds it, [`Kind::InUse`] if changes wait.
     pub async fn lock(&self, allow_pending: bool) -> Result<SdnLock> {
         let request = Request::new(Method::Post, "/cluster/sdn/lock", &[])
             .with_flag("allow-pending", allow_pending);
