@@ -109,6 +109,18 @@ record! {
             "disk" disk: u64,
             /// Configuration lock of a guest.
             "lock" lock: String,
+            /// State of a guest that HA manages.
+            "hastate" ha_state: String,
+            /// Memory in use for a machine on its node, in bytes.
+            "memhost" host_memory: u64,
+            /// Bytes received since the start.
+            "netin" net_in: u64,
+            /// Bytes sent since the start.
+            "netout" net_out: u64,
+            /// Bytes read since the start.
+            "diskread" disk_read: u64,
+            /// Bytes written since the start.
+            "diskwrite" disk_write: u64,
         }
     }
 }
