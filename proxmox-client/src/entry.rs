@@ -1,5 +1,6 @@
 //! One object of the cluster's configuration by its requests: read, made, changed under its digest, removed.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::access::{Ensured, text};
@@ -38,11 +39,7 @@ pub(crate) struct Entry<'a> {
 impl Entry<'_> {
     /// What the server has; none if there is no such object.
     pub(crate) async fn read(&self) -> Result<Option<Map<String, Value>>> {
-        match self.client.fetch(self.read.clone()).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.doing(format!("reading {}", self.what))),
-        }
+        read(self.client, self.read.clone(), &self.what).await
     }
 
     /// Makes it; gives what the server answers.
@@ -109,6 +106,19 @@ where
         }
     }
     once().await
+}
+
+/// Reads an object; none if there is no such one.
+pub(crate) async fn read<T: DeserializeOwned>(
+    client: &Client,
+    request: Request,
+    what: &str,
+) -> Result<Option<T>> {
+    match client.fetch(request).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.doing(format!("reading {what}"))),
+    }
 }
 
 /// Removes an object; one that is not there is a result too.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::access::Ensured;
 use crate::client::Client;
-use crate::entry::{Entry, remove};
+use crate::entry::{Entry, read, remove};
 use crate::error::{Kind, Result};
 use crate::qemu::Removed;
 use crate::wire::{Method, Request};
@@ -59,11 +59,8 @@ impl Ha {
     ///
     /// Example: see [`ensure_resource`](Self::ensure_resource).
     pub async fn resource(&self, sid: &HaSid) -> Result<Option<HaResource>> {
-        match self.0.fetch(self.of(Method::Get, sid, "")).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.doing(format!("reading HA resource {sid}"))),
-        }
+        let request = self.of(Method::Get, sid, "");
+        read(&self.0, request, &format!("HA resource {sid}")).await
     }
 
     fn of(&self, method: Method, sid: &HaSid, below: &str) -> Request {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::access::Ensured;
 use crate::client::Client;
 use crate::cluster::Resource;
-use crate::entry::remove;
+use crate::entry::{read, remove};
 use crate::error::{Error, Result};
 use crate::qemu::Removed;
 use crate::scalar::record;
@@ -88,12 +88,10 @@ impl Pool {
     ///
     /// Example: see [`Pool`].
     pub async fn get(&self) -> Result<Option<PoolInfo>> {
-        let found: Result<Vec<PoolInfo>> = self.client.fetch(self.request(Method::Get)).await;
-        match found {
-            Ok(mut found) => Ok(found.pop()),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.doing(self.doing("reading"))),
-        }
+        let what = format!("pool {}", self.id);
+        let found: Option<Vec<PoolInfo>> =
+            read(&self.client, self.request(Method::Get), &what).await?;
+        Ok(found.and_then(|mut found| found.pop()))
     }
 
     /// Makes sure that it is there.

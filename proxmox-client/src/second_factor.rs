@@ -34,6 +34,7 @@ use serde_json::Value;
 
 use crate::access::{Access, Ensured};
 use crate::client::Client;
+use crate::entry::{read, remove};
 use crate::error::{Error, Kind, Result};
 use crate::open::open_enum;
 use crate::qemu::Removed;
@@ -178,6 +179,10 @@ impl SecondFactors {
         format!("{what} of {}", self.user)
     }
 
+    fn factor(&self, id: &str) -> String {
+        self.doing(&format!("factor {id}"))
+    }
+
     fn request(&self, method: Method, id: Option<&str>) -> Request {
         let request = match id {
             Some(id) => Request::new(method, "/access/tfa/{userid}/{id}", &[&self.user, id]),
@@ -212,11 +217,8 @@ impl SecondFactors {
     ///
     /// Example: see [the module](crate::second_factor).
     pub async fn get(&self, id: &str) -> Result<Option<Factor>> {
-        match self.client.fetch(self.request(Method::Get, Some(id))).await {
-            Ok(factor) => Ok(Some(factor)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.doing(self.doing(&format!("reading factor {id}")))),
-        }
+        let request = self.request(Method::Get, Some(id));
+        read(&self.client, request, &self.factor(id)).await
     }
 
     async fn add(&self, kind: &FactorKind, request: Request) -> Result<Added> {
@@ -400,15 +402,8 @@ impl SecondFactors {
     ///
     /// Example: see [`rename`](Self::rename).
     pub async fn delete(&self, id: &str) -> Result<Removed> {
-        match self
-            .client
-            .request(self.request(Method::Delete, Some(id)))
-            .await
-        {
-            Ok(_) => Ok(Removed::Removed),
-            Err(error) if error.is_not_found() => Ok(Removed::Absent),
-            Err(error) => Err(error.doing(self.doing(&format!("removing factor {id}")))),
-        }
+        let request = self.request(Method::Delete, Some(id));
+        remove(&self.client, request, &self.factor(id)).await
     }
 
     /// Lets the user try again after too many wrong answers.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Reply;
+use super::guest::Guest;
 use super::route::Pool;
 use super::world::{User, World};
 
@@ -46,6 +47,17 @@ pub(super) struct Directory<'a> {
     pub(super) roles: &'a BTreeMap<String, Vec<String>>,
     pub(super) acl: &'a BTreeSet<Grant>,
     pub(super) pools: &'a BTreeMap<String, Pool>,
+}
+
+/// A change of a guest's configuration on behalf of someone.
+struct Change<'a> {
+    world: &'a World,
+    rights: &'a Rights<'a>,
+    vmid: u32,
+    /// The pool that it is made in.
+    pool: Option<&'a str>,
+    /// What it is now; none if it is about to be made.
+    old: Option<&'a Guest>,
 }
 
 /// What one user or token may do.

@@ -228,6 +228,20 @@ pub(super) struct ArchivedDisk {
 }
 
 impl Volume {
+    /// A file that belongs to no guest.
+    pub(super) fn file(volid: &str, content: &str, size: u64, ctime: u64) -> Self {
+        Self {
+            content: content.to_owned(),
+            format: file_format(volid).to_owned(),
+            size,
+            disk_size: None,
+            used: size,
+            ctime,
+            vmid: None,
+            parent: None,
+        }
+    }
+
     /// Whether it is a guest's disk, not a file.
     pub(super) fn is_disk(&self) -> bool {
         matches!(self.content.as_str(), "images" | "rootdir")
@@ -251,4 +265,25 @@ impl Volume {
         }
         entry
     }
+}
+
+/// The format that a file's name tells.
+pub(super) fn file_format(name: &str) -> &str {
+    let known = [
+        (".qcow2", "qcow2"),
+        (".raw", "raw"),
+        (".img", "iso"),
+        (".iso", "iso"),
+        (".vmdk", "vmdk"),
+        (".tar.zst", "tzst"),
+        (".tar.gz", "tgz"),
+        (".tar.xz", "txz"),
+        (".ova", "ova"),
+        (".yaml", "snippet"),
+        (".yml", "snippet"),
+    ];
+    known
+        .iter()
+        .find(|(end, _)| name.ends_with(end))
+        .map_or("raw", |(_, format)| format)
 }

@@ -332,16 +332,7 @@ impl World {
             && let Some(storage) = self.storages.get_mut(storage)
         {
             let content = name.split_once('/').map_or("images", |(folder, _)| folder);
-            let volume = Volume {
-                content: content.to_owned(),
-                format: file_format(name).to_owned(),
-                size,
-                disk_size: None,
-                used: size,
-                ctime: created,
-                vmid: None,
-                parent: None,
-            };
+            let volume = Volume::file(name, content, size, created);
             storage.volumes.insert(volid.to_owned(), volume);
             self.chronicle.note_storage(storage, self.booted);
         }
@@ -619,25 +610,4 @@ impl World {
 
 fn tested_version() -> String {
     "9.1.9".to_owned()
-}
-
-/// The format that a file's name tells.
-pub(super) fn file_format(name: &str) -> &str {
-    let known = [
-        (".qcow2", "qcow2"),
-        (".raw", "raw"),
-        (".img", "iso"),
-        (".iso", "iso"),
-        (".vmdk", "vmdk"),
-        (".tar.zst", "tzst"),
-        (".tar.gz", "tgz"),
-        (".tar.xz", "txz"),
-        (".ova", "ova"),
-        (".yaml", "snippet"),
-        (".yml", "snippet"),
-    ];
-    known
-        .iter()
-        .find(|(end, _)| name.ends_with(end))
-        .map_or("raw", |(_, format)| format)
 }

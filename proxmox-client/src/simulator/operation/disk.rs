@@ -7,8 +7,8 @@ use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Key, Step};
 use crate::simulator::guest::{Species, text_of};
 use crate::simulator::task::seconds;
-use crate::simulator::volume::Volume;
-use crate::simulator::world::{World, file_format};
+use crate::simulator::volume::{Volume, file_format};
+use crate::simulator::world::World;
 
 /// A drive's text, taken apart: its volume and everything else in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

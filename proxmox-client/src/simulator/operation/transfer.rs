@@ -7,7 +7,7 @@ use crate::simulator::answer::Reply;
 use crate::simulator::http::Arrival;
 use crate::simulator::task::seconds;
 use crate::simulator::volume::Volume;
-use crate::simulator::world::{RemoteFile, World, file_format};
+use crate::simulator::world::{RemoteFile, World};
 
 impl World {
     pub(super) fn check_download(&self, volid: &str) -> Result<(), Reply> {
@@ -50,19 +50,7 @@ impl World {
             }
             self.log(job, "OK, checksum verified");
         }
-        let volume = Volume {
-            content: content.to_owned(),
-            format: file_format(volid).to_owned(),
-            size: file.size,
-            disk_size: None,
-            used: file.size,
-            ctime: seconds(self.now),
-            vmid: None,
-            parent: None,
-        };
-        if let Some(storage) = self.storages.get_mut(volid.split(':').next().unwrap_or("")) {
-            storage.volumes.insert(volid.to_owned(), volume);
-        }
+        self.put_file(volid, content, file.size);
         self.log(job, format!("download of '{url}' to '{path}' finished"));
         Ok(())
     }
@@ -95,21 +83,16 @@ impl World {
         self.log(job, format!("target file: {path}"));
         self.log(job, format!("file size is: {}", file.size));
         self.log(job, format!("command: cp -- {spool} {path}"));
-        let volume = Volume {
-            content: content.to_owned(),
-            format: file_format(volid).to_owned(),
-            size: file.size,
-            disk_size: None,
-            used: file.size,
-            ctime: seconds(self.now),
-            vmid: None,
-            parent: None,
-        };
+        self.put_file(volid, content, file.size);
+        self.log(job, "finished file import successfully");
+        Ok(())
+    }
+
+    fn put_file(&mut self, volid: &str, content: &str, size: u64) {
+        let volume = Volume::file(volid, content, size, seconds(self.now));
         if let Some(storage) = self.storages.get_mut(volid.split(':').next().unwrap_or("")) {
             storage.volumes.insert(volid.to_owned(), volume);
         }
-        self.log(job, "finished file import successfully");
-        Ok(())
     }
 
     fn remote_file(&self, url: &str) -> Option<RemoteFile> {

@@ -1,6 +1,6 @@
 //! Calls whose handlers check rights by themselves, where the schema lets everyone through or asks for less.
 
-use super::{Rights, container, denied, guest};
+use super::{Change, Rights, denied, guest};
 use crate::simulator::answer::Reply;
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::http::Call;
@@ -129,14 +129,7 @@ impl World {
             let path = format!("/storage/{storage}");
             rights.need(&path, &["Datastore.AllocateSpace"])
         };
-        let machine = guest::Change {
-            world: self,
-            rights,
-            vmid: guest.vmid,
-            pool: None,
-            old: Some(guest),
-        };
-        let in_container = container::Change {
+        let change = Change {
             world: self,
             rights,
             vmid: guest.vmid,
@@ -145,8 +138,8 @@ impl World {
         };
         match (method, rest) {
             ("PUT" | "POST", ["config"]) => match guest.species {
-                Species::Machine => machine.refuse_update(&call.params),
-                Species::Container => in_container.refuse(&call.params),
+                Species::Machine => change.refuse_machine_update(&call.params),
+                Species::Container => change.refuse_container(&call.params),
             },
             ("POST", ["clone"]) => {
                 self.refuse_unknown_pool(call)?;
@@ -158,10 +151,10 @@ impl World {
                 let storage = call.text("storage");
                 match (config, guest.species) {
                     (Some(config), Species::Machine) => {
-                        machine.refuse_copy(config, storage.as_deref())
+                        change.refuse_machine_copy(config, storage.as_deref())
                     }
                     (Some(config), Species::Container) => {
-                        in_container.refuse_copy(config, storage.as_deref())
+                        change.refuse_container_copy(config, storage.as_deref())
                     }
                     (None, _) => Ok(()),
                 }
@@ -237,14 +230,14 @@ impl World {
         if let Some(archive) = archive {
             self.need_volume(rights, Some(vmid), &archive)?;
         }
-        let change = guest::Change {
+        let change = Change {
             world: self,
             rights,
             vmid,
             pool: pool.as_deref(),
             old: None,
         };
-        change.refuse_creation(&call.params)
+        change.refuse_machine_creation(&call.params)
     }
 
     fn refuse_container(&self, rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
@@ -261,14 +254,14 @@ impl World {
         self.refuse_unknown_pool(call)?;
         let over = restores && call.flag("force");
         self.refuse_place(rights, vmid, pool.as_deref(), over)?;
-        let change = container::Change {
+        let change = Change {
             world: self,
             rights,
             vmid,
             pool: pool.as_deref(),
             old: None,
         };
-        change.refuse(&call.params)?;
+        change.refuse_container(&call.params)?;
         let template = call.text("ostemplate").unwrap_or_default();
         self.need_volume(rights, Some(vmid), &template)?;
         if call.text("rootfs").is_none() {

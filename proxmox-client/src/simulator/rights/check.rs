@@ -121,10 +121,7 @@ impl Check {
         value: &dyn Fn(&str) -> Option<String>,
         quiet: bool,
     ) -> Result<bool, Reply> {
-        let no = |what: &str| match quiet {
-            true => Ok(false),
-            false => Err(denied(what)),
-        };
+        let no = |what: &str| no(quiet, what);
         match self {
             Self::All(checks) => {
                 for check in checks {
@@ -191,10 +188,7 @@ impl Check {
         value: &dyn Fn(&str) -> Option<String>,
         quiet: bool,
     ) -> Result<bool, Reply> {
-        let no = |what: &str| match quiet {
-            true => Ok(false),
-            false => Err(denied(what)),
-        };
+        let no = |what: &str| no(quiet, what);
         let exists = || match rights.directory.users.contains_key(user) {
             true => Ok(true),
             false if quiet => Ok(false),
@@ -266,4 +260,12 @@ fn filled(path: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Does not pass: quietly, or in the server's words.
+fn no(quiet: bool, what: &str) -> Result<bool, Reply> {
+    match quiet {
+        true => Ok(false),
+        false => Err(denied(what)),
+    }
 }

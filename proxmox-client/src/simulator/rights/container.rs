@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use super::Rights;
 use super::guest::sub_key;
+use super::{Change, Rights};
 use crate::simulator::answer::Reply;
-use crate::simulator::guest::{Guest, text_of};
+use crate::simulator::guest::text_of;
 use crate::simulator::operation::{DriveText, is_drive, is_indexed};
 use crate::simulator::schema::parts;
 use crate::simulator::world::World;
@@ -37,26 +37,15 @@ fn privilege(key: &str) -> &'static str {
     }
 }
 
-/// A change of a container's configuration on behalf of someone.
-pub(super) struct Change<'a> {
-    pub(super) world: &'a World,
-    pub(super) rights: &'a Rights<'a>,
-    pub(super) vmid: u32,
-    /// The pool that it is made in.
-    pub(super) pool: Option<&'a str>,
-    /// What it is now; none if it is about to be made.
-    pub(super) old: Option<&'a Guest>,
-}
-
 impl Change<'_> {
     /// Refuses setting and deleting keys.
-    pub(super) fn refuse(&self, params: &Map<String, Value>) -> Result<(), Reply> {
+    pub(super) fn refuse_container(&self, params: &Map<String, Value>) -> Result<(), Reply> {
         let now = |key: &str| self.old.and_then(|guest| guest.text(key));
         let config = World::config_params(params).filter(|(key, _)| !OF_CREATION.contains(key));
         for (key, text) in config {
-            self.need(key)?;
+            self.need_for(key)?;
             if is_drive(key) {
-                self.volume(&DriveText::parse(&text))?;
+                self.container_volume(&DriveText::parse(&text))?;
             }
             if is_indexed(key, "net") {
                 if let Some(old) = now(key) {
@@ -67,7 +56,7 @@ impl Change<'_> {
         }
         let deleted = params.get("delete").map(text_of).unwrap_or_default();
         for key in parts(&deleted) {
-            self.need(key)?;
+            self.need_for(key)?;
             if let Some(old) = now(key).filter(|_| is_indexed(key, "net")) {
                 self.world.need_bridge(self.rights, &old)?;
             }
@@ -75,12 +64,12 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn need(&self, key: &str) -> Result<(), Reply> {
+    fn need_for(&self, key: &str) -> Result<(), Reply> {
         let privilege = privilege(key);
         self.rights.need_guest(self.vmid, self.pool, &[privilege])
     }
 
-    fn volume(&self, drive: &DriveText) -> Result<(), Reply> {
+    fn container_volume(&self, drive: &DriveText) -> Result<(), Reply> {
         if drive.file.starts_with('/') {
             return Ok(());
         }
@@ -96,7 +85,7 @@ impl Change<'_> {
     }
 
     /// Refuses copying a container: its volumes to `storage` if that is given, else each to where it is.
-    pub(super) fn refuse_copy(
+    pub(super) fn refuse_container_copy(
         &self,
         config: &Map<String, Value>,
         storage: Option<&str>,

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Rights, denied};
+use super::{Change, denied};
 use crate::simulator::answer::Reply;
-use crate::simulator::guest::{Guest, text_of};
+use crate::simulator::guest::text_of;
 use crate::simulator::operation::{DriveText, is_drive, is_indexed};
 use crate::simulator::schema::parts;
 use crate::simulator::world::World;
@@ -102,17 +102,6 @@ fn real_device(verb: &str, key: &str, what: &str) -> Reply {
     Reply::failed(format!("only root can {verb} '{key}' config for {what}"))
 }
 
-/// A change of a machine's configuration on behalf of someone.
-pub(super) struct Change<'a> {
-    pub(super) world: &'a World,
-    pub(super) rights: &'a Rights<'a>,
-    pub(super) vmid: u32,
-    /// The pool that it is made in.
-    pub(super) pool: Option<&'a str>,
-    /// What it is now; none if it is about to be made.
-    pub(super) old: Option<&'a Guest>,
-}
-
 impl Change<'_> {
     fn need(&self, privileges: &[&str]) -> Result<(), Reply> {
         self.rights.need_guest(self.vmid, self.pool, privileges)
@@ -140,7 +129,7 @@ impl Change<'_> {
     }
 
     /// Refuses a creation.
-    pub(super) fn refuse_creation(&self, params: &Map<String, Value>) -> Result<(), Reply> {
+    pub(super) fn refuse_machine_creation(&self, params: &Map<String, Value>) -> Result<(), Reply> {
         let config: Vec<(&str, String)> = World::config_params(params).collect();
         for (key, text) in &config {
             self.storage(key, text)?;
@@ -161,7 +150,7 @@ impl Change<'_> {
     }
 
     /// Refuses setting and deleting keys of a machine that is there.
-    pub(super) fn refuse_update(&self, params: &Map<String, Value>) -> Result<(), Reply> {
+    pub(super) fn refuse_machine_update(&self, params: &Map<String, Value>) -> Result<(), Reply> {
         // Asked for before any key is looked at.
         if params.get("skiplock").map(text_of).as_deref() == Some("1") {
             let why = "Only root may use this option.";
@@ -380,7 +369,7 @@ impl Change<'_> {
     }
 
     /// Refuses copying a configuration: its disks to `storage` if that is given, else each to where it is.
-    pub(super) fn refuse_copy(
+    pub(super) fn refuse_machine_copy(
         &self,
         config: &Map<String, Value>,
         storage: Option<&str>,

@@ -92,7 +92,7 @@ impl World {
             "stopall" => Action::Shutdown,
             "suspendall" => Action::Suspend,
             _ => Action::Migrate {
-                target: self.bulk_target(node, call)?,
+                target: self.migration_target(node, call)?,
             },
         };
         let vms = call.text("vms");
@@ -170,17 +170,6 @@ impl World {
         let operation = Operation::Bulk(Box::new(bulk));
         let steps = vec![Step::Check(0), Step::Finish];
         self.start_task(node, kind, "", &caller, operation, steps)
-    }
-
-    fn bulk_target(&self, node: &str, call: &Call) -> Result<String, Reply> {
-        let target = call.text("target").unwrap_or_default();
-        if target == node {
-            return Err(Reply::parameter("target", "target is local node."));
-        }
-        if !self.nodes.contains_key(&target) {
-            return Err(Reply::failed(format!("no such cluster node '{target}'")));
-        }
-        Ok(target)
     }
 
     fn workers(&self, call: &Call) -> Option<usize> {
