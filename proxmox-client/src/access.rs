@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
+use crate::auth::Token;
 use crate::client::Client;
 use crate::error::{Error, Kind, Result};
 use crate::qemu::Removed;
@@ -257,6 +258,17 @@ pub struct NewToken {
     pub secret: SecretString,
 }
 
+impl NewToken {
+    /// The token, ready for [`ClientBuilder::api_token`](crate::ClientBuilder::api_token) and
+    /// [`RemoteEndpoint`](crate::RemoteEndpoint).
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] if the server told an id that is no `user@realm!name`.
+    pub fn token(&self) -> Result<Token> {
+        Token::new(&self.id, self.secret.expose_secret())
+    }
+}
+
 /// Users, groups, roles, rights and tokens of a cluster.
 ///
 /// ```
@@ -284,8 +296,7 @@ impl Client {
 }
 
 fn absent(error: Error) -> Result<Removed> {
-    let gone = error.is_not_found() || error.message().starts_with("no such");
-    if gone {
+    if error.is_not_found() {
         Ok(Removed::Absent)
     } else {
         Err(error)
@@ -351,9 +362,7 @@ impl Access {
         let known: Result<Map<String, Value>> = self.0.fetch(read).await;
         let known = match known {
             Ok(known) => Some(known),
-            Err(error) if error.is_not_found() || error.message().starts_with("no such user") => {
-                None
-            }
+            Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error.doing(doing())),
         };
         let mut params = Params::new();
@@ -591,13 +600,11 @@ impl Access {
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// use proxmox_client::simulator::Simulator;
-    /// use secrecy::ExposeSecret;
     /// # let simulator = Simulator::lab();
     /// # let client = simulator.connect();
     /// let access = client.access();
     /// let made = access.create_token("root@pam", "ci", false).await?; // the secret is shown this once
-    /// let text = format!("{}={}", made.id, made.secret.expose_secret());
-    /// simulator.builder().token(text).build()?.version().await?;
+    /// simulator.builder().api_token(made.token()?).build()?.version().await?;
     /// assert!(access.tokens("root@pam").await?.iter().any(|token| token.name == "ci"));
     /// access.delete_token("root@pam", "ci").await?;
     /// # Ok(()) }

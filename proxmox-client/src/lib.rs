@@ -115,6 +115,7 @@ pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
     limits::Limits, named::Named, named::Noun, nocloud::NoCloud, pool::Pool, pool::PoolInfo,
-    proxy::Proxy, size::Size, trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload,
-    version::Need, version::ServerVersion,
+    proxy::Proxy, secrecy::ExposeSecret, secrecy::SecretString, size::Size,
+    trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload, version::Need,
+    version::ServerVersion,
 };
