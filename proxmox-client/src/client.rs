@@ -432,7 +432,8 @@ impl Client {
         }
         let mut answer = self.log_in(login.first_step()).await?;
         if let Some(second) = login.second_step(&answer).await? {
-            answer = self.log_in(second).await?;
+            let answered = self.log_in(second).await;
+            answer = answered.map_err(|error| error.doing("answering for the second factor"))?;
         }
         let made = Current::new(answer.into_session()?, generation);
         Ok(slot.insert(made).clone())

@@ -327,7 +327,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.0.kind {
             Kind::Authentication => {
-                "check the token (user@realm!name=secret) or the password; a token is shown only once"
+                "check the token (user@realm!name=secret), which is shown only once, or the password and the code; a code is good for one login"
             }
             Kind::SecondFactor => {
                 "answer the challenge with a one-time or recovery code, or use a token"

@@ -57,6 +57,7 @@ async fn a_code_completes_a_login_and_a_wrong_one_does_not() {
         .unwrap();
     let wrong = refused(&simulator, &client(&simulator, alice().with_totp("000000"))).await;
     assert_eq!(wrong.kind(), Kind::Authentication);
+    assert!(wrong.to_string().contains("second factor"), "{wrong}");
     let none = client(&simulator, alice()).version().await.unwrap_err();
     assert_eq!(none.kind(), Kind::SecondFactor);
     assert!(none.to_string().contains(USER), "{none}");
