@@ -56,10 +56,10 @@ pub(super) fn problems(file: &ConfigFile) -> Vec<Problem> {
                 match (entry(table, file.kind, &part, key, text), text.is_empty()) {
                     (Err(Wrong::Key(message)), _) => tell(0, message),
                     (_, true) if key != "boot" => tell(value.0, format!("`{key}` has no value")),
-                    (Err(Wrong::Values(messages)), _) => {
-                        messages
-                            .into_iter()
-                            .for_each(|message| tell(value.0, message));
+                    (Err(Wrong::Values(wrong)), _) => {
+                        for (place, message) in wrong {
+                            tell(value.0 + place, message);
+                        }
                     }
                     _ => {}
                 }
@@ -71,7 +71,8 @@ pub(super) fn problems(file: &ConfigFile) -> Vec<Problem> {
 
 enum Wrong {
     Key(String),
-    Values(Vec<String>),
+    /// With the place of each within the value, in bytes.
+    Values(Vec<(usize, String)>),
 }
 
 fn entry(table: &[Key], guest: GuestKind, part: &Part, key: &str, text: &str) -> Result<(), Wrong> {
@@ -82,7 +83,10 @@ fn entry(table: &[Key], guest: GuestKind, part: &Part, key: &str, text: &str) ->
         return Ok(());
     }
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = key[stem.len()..].parse::<u16>().ok();
+    let digits = &key[stem.len()..];
+    // The server knows `net1`, not `net01`.
+    let canonical = |number: &u16| number.to_string() == digits;
+    let number = digits.parse::<u16>().ok().filter(canonical);
     let unknown = || Wrong::Key(format!("`{key}` is not a key of such a guest"));
     let plain = table
         .iter()
@@ -106,18 +110,34 @@ fn entry(table: &[Key], guest: GuestKind, part: &Part, key: &str, text: &str) ->
     }
 }
 
-/// What is wrong with a value, with the place inside a property string.
-fn value(kind: &Kind, key: &str, text: &str) -> Vec<String> {
+/// What is wrong with a value, each with its place in bytes.
+fn value(kind: &Kind, key: &str, text: &str) -> Vec<(usize, String)> {
     match kind {
         Kind::Property(subs) => PropertyString::parse(text)
             .problems(PropertyKeys(subs))
             .into_iter()
-            .map(|problem| format!("`{key}.{}`: {}", problem.key, problem.message))
+            .map(|problem| {
+                let message = format!("`{key}.{}`: {}", problem.key, problem.message);
+                (place_of(text, &problem.key), message)
+            })
             .collect(),
         plain => property_check::value(plain, text)
             .err()
-            .map(|why| format!("`{key}`: {why}"))
+            .map(|why| (0, format!("`{key}`: {why}")))
             .into_iter()
             .collect(),
     }
+}
+
+/// Where a key stands in a property string, the last time if it stands twice; the beginning if it is not spelt out.
+fn place_of(text: &str, key: &str) -> usize {
+    let mut at = 0;
+    let mut found = 0;
+    for part in text.split(',') {
+        if part.split_once('=').is_some_and(|(name, _)| name == key) {
+            found = at;
+        }
+        at += part.len() + 1;
+    }
+    found
 }

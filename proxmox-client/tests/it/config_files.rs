@@ -146,7 +146,7 @@ fn a_strict_reader_names_place_and_cause() {
         [
             "line 1, column 7: `numa`: `maybe` is not a flag (0 or 1)",
             "line 2, column 1: `scsi31`: the last one is scsi30",
-            "line 3, column 7: `net0.bridge`: stands twice",
+            "line 3, column 23: `net0.bridge`: stands twice",
             "line 4, column 1: neither `key: value` nor a comment nor a header",
             "line 5, column 8: `cores`: 0 is less than 1",
         ]
@@ -180,4 +180,22 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_wrong_sub_key_is_named_where_it_stands() {
+    let text =
+        "net0: virtio,bridge=vmbr0,tags=9,tag=5000\nscsi0: local:1,cache=fast\nnet01: virtio\n";
+    let file = ConfigFile::parse(GuestKind::Qemu, text);
+    let places: Vec<(usize, usize)> = file
+        .problems()
+        .iter()
+        .map(|problem| (problem.line, problem.column))
+        .collect();
+    assert_eq!(
+        places,
+        [(1, 27), (1, 34), (2, 16), (3, 1)],
+        "{:?}",
+        file.problems()
+    );
 }
