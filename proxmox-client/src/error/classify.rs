@@ -31,6 +31,16 @@ use Find::{End, In, Start, Then};
 
 /// First match wins, so the narrow texts stand before the wide ones.
 const TEXTS: &[(Find, Kind)] = &[
+    // The schema's own complaints, which repeat whatever the caller sent: `PVE::JSONSchema`.
+    (Start("type check ('"), Kind::Parameter),
+    (
+        Then("value '", "does not have a value in the enumeration"),
+        Kind::Parameter,
+    ),
+    (Start("value does not "), Kind::Parameter),
+    (Start("value must have "), Kind::Parameter),
+    (Start("value may only "), Kind::Parameter),
+    (Start("property is "), Kind::Parameter),
     // Locks: `PVE::Tools::lock_file_full`, `PVE::Cluster::cfs_lock`, `PVE::AbstractConfig::check_lock`.
     (Then("can't lock file", "got timeout"), Kind::LockTimeout),
     (In("can't aquire lock"), Kind::LockTimeout),
@@ -255,9 +265,9 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("got timeout"), Kind::ServerTimeout),
     (In("no spice port"), Kind::NotConfigured),
     (In("is local node, cannot"), Kind::Parameter),
-    // The proxy's own words inside a task.
-    (In("Connection refused"), Kind::NodeUnreachable),
-    (In("No route to host"), Kind::NodeUnreachable),
+    // Other servers that a handler or a task talked to; between nodes the proxy says so by its status.
+    (In("Connection refused"), Kind::Upstream),
+    (In("No route to host"), Kind::Upstream),
     // Perl tells where it fell over.
     (In(" at /usr/share/perl5/"), Kind::Internal),
 ];

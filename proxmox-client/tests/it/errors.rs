@@ -265,6 +265,11 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         "Permission check failed (changing feature flags for privileged container is only allowed for root@pam)",
         Kind::RootOnly,
     ), // PVE::LXC
+    (
+        500,
+        "error fetching datastores - 500 Can't connect to 192.0.2.9:8007 (Connection refused)",
+        Kind::Upstream,
+    ), // PVE::Storage::PBSPlugin
     (0, "container did not stop", Kind::TaskFailed),                // PVE::LXC
     (500, "a text nobody knows", Kind::Server),
     (0, "a task's text nobody knows", Kind::TaskFailed),
@@ -307,6 +312,24 @@ fn parameters_are_named_in_the_error() {
             .unwrap()
             .is_already_exists()
     );
+}
+
+#[test]
+fn what_the_schema_repeats_of_the_callers_values_decides_nothing() {
+    for said in [
+        "no quorum",
+        "already exists",
+        "got timeout",
+        "does not exist",
+    ] {
+        for why in [
+            format!("type check ('boolean') failed - got '{said}'"),
+            format!("value '{said}' does not have a value in the enumeration 'a, b'"),
+        ] {
+            let kind = classify(400, "Parameter verification failed.", [("x", why.as_str())]);
+            assert_eq!(kind, Kind::Parameter, "{why}");
+        }
+    }
 }
 
 #[test]
