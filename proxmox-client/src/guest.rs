@@ -89,11 +89,16 @@ pub(crate) async fn pending(guest: &impl Guest) -> Result<Vec<PendingEntry>> {
     guest.client().fetch(request).await
 }
 
+/// Whether an error says that there is no such guest, rather than that something else was not found.
+pub(crate) fn is_absent(vmid: u32, error: &Error) -> bool {
+    error.is_not_found() && error.message().contains(&format!("/{vmid}.conf' "))
+}
+
 /// Whether there is such a guest on its node.
 pub(crate) async fn exists(guest: &impl Guest) -> Result<bool> {
     match config(guest, false).await {
         Ok(_) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) if is_absent(guest.vmid(), &error) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,7 @@
 //! Starting, stopping and removing guests.
 
 use crate::error::{Error, Kind};
-use crate::guest::{Guest, tasked};
+use crate::guest::{Guest, is_absent, tasked};
 use crate::qemu::{Removed, Shutdown, Started, Stopped};
 use crate::task::TaskCall;
 use crate::wire::Method;
@@ -22,11 +22,11 @@ fn already_stopped(error: Error) -> Result<Stopped, Error> {
     }
 }
 
-fn gone(error: Error) -> Result<Removed, Error> {
-    if error.is_not_found() {
-        Ok(Removed::Absent)
-    } else {
-        Err(error)
+/// Something else that a removal does not find (a storage, a node) does not make the guest go.
+fn gone(vmid: u32) -> impl Fn(Error) -> Result<Removed, Error> + Clone + Send + 'static {
+    move |error| match is_absent(vmid, &error) {
+        true => Ok(Removed::Absent),
+        false => Err(error),
     }
 }
 
@@ -54,7 +54,8 @@ pub(crate) fn stopping(
         request
     });
     tasked(guest, what, request, |report| {
-        report.check().map(|_| Stopped::Stopped)
+        let done = report.check().map(|_| Stopped::Stopped);
+        done.or_else(already_stopped)
     })
     .or_refused(already_stopped)
 }
@@ -82,8 +83,10 @@ pub(crate) fn removal(guest: &impl Guest, force: bool) -> TaskCall<Removed> {
         }
         request
     });
-    tasked(guest, "removing", request, |report| {
+    let gone = gone(guest.vmid());
+    let refused = gone.clone();
+    tasked(guest, "removing", request, move |report| {
         report.check().map(|_| Removed::Removed).or_else(gone)
     })
-    .or_refused(gone)
+    .or_refused(refused)
 }

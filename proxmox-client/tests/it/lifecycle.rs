@@ -454,3 +454,42 @@ async fn a_snapshot_of_the_world_comes_back_whole() {
     simulator.with(|world| assert!(world.mark_stopped(8101)));
     assert!(!vm.status().await.unwrap().is_running());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_lacks_something_else_is_no_removal() {
+    let (simulator, client) = lab();
+    let vm = client
+        .node("pve1")
+        .create_qemu(100, QemuConfig::new())
+        .await
+        .unwrap()
+        .qemu;
+    simulator.on_request(|request| match request.method.as_str() {
+        "DELETE" => Fault::TaskFails("storage 'gone' does not exist".to_owned()),
+        _ => Fault::None,
+    });
+    let error = vm.delete().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    simulator.clear_faults();
+    let nowhere = client.node("pve9").qemu(100);
+    let error = nowhere.delete().await.unwrap_err();
+    assert!(error.message().contains("pve9"), "{error}");
+    assert!(nowhere.exists().await.unwrap_err().is_not_found());
+    assert!(vm.exists().await.unwrap());
+    assert_eq!(vm.delete().await.unwrap(), Removed::Removed);
+    assert_eq!(vm.delete().await.unwrap(), Removed::Absent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_went_off_before_the_task_looked_is_stopped_already() {
+    let (simulator, client) = lab();
+    let node = client.node("pve1");
+    let vm = node.create_qemu(100, QemuConfig::new()).await.unwrap().qemu;
+    vm.start().await.unwrap();
+    simulator.on_request(|request| match request.path.ends_with("/shutdown") {
+        true => Fault::TaskFails("VM 100 not running".to_owned()),
+        false => Fault::None,
+    });
+    let done = vm.shutdown(Shutdown::new()).await.unwrap();
+    assert_eq!(done, Stopped::AlreadyStopped);
+}
