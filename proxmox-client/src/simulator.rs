@@ -30,6 +30,7 @@ mod fault;
 mod guest;
 mod handle;
 mod http;
+mod lease;
 mod multipart;
 mod operation;
 mod retention;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::answer::{Outcome, Reply};
 use super::http::Call;
+use super::lease::Lan;
 use super::route::{SubscriptionSpec, not_simulated};
 use super::section::{Param, Shape, check};
 use super::world::World;
@@ -21,6 +22,9 @@ pub(super) struct Surroundings {
     pub(super) subscriptions: BTreeMap<String, SubscriptionSpec>,
     /// What scans find, as JSON, by kind and by whom they ask.
     scans: BTreeMap<(String, String), String>,
+    /// DHCP servers, by the bridge or vnet, with its VLAN, that they are on.
+    #[serde(default)]
+    pub(super) lans: BTreeMap<String, Lan>,
 }
 
 impl World {

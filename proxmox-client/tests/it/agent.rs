@@ -145,3 +145,28 @@ fn the_rule_prefers_what_people_mean() {
     assert_eq!(within("2001:db8::", 32), ip("2001:db8::7"));
     assert_eq!(within("203.0.113.0", 24), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_card_has_the_addresses_that_it_was_given() {
+    let world = World::lab().with_dhcp("vmbr0.20", "198.51.100.10".parse().unwrap(), 24);
+    let (_simulator, qemu) = guest(world).await;
+    let more = QemuConfig::new()
+        .with("ide2", "local-lvm:cloudinit")
+        .with("net1", "virtio=BC:24:11:00:00:02,bridge=vmbr0,tag=20")
+        .with("ipconfig1", "ip=dhcp,ip6=2001:db8::7/64")
+        .with("net2", "virtio=BC:24:11:00:00:03,bridge=vmbr0")
+        .with("ipconfig2", "ip=dhcp");
+    qemu.ensure_config(&more).await.unwrap();
+    let first = qemu.wait_for_ip(IpRule::ipv4()).await.unwrap();
+    assert_eq!(first, "192.0.2.31".parse::<IpAddr>().unwrap());
+    let leased = qemu.wait_for_ip(IpRule::ipv4().on_card(1)).await.unwrap();
+    assert_eq!(leased, "198.51.100.10".parse::<IpAddr>().unwrap());
+    let sixth = qemu.wait_for_ip(IpRule::ipv6().on_card(1)).await.unwrap();
+    assert_eq!(sixth, "2001:db8::7".parse::<IpAddr>().unwrap());
+    let unheard = qemu.wait_for_ip(IpRule::ipv4().on_card(2)).await;
+    assert_eq!(
+        unheard.unwrap_err().kind(),
+        Kind::Deadline,
+        "nobody leases addresses there"
+    );
+}

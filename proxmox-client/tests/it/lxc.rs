@@ -941,3 +941,17 @@ proptest! {
         prop_assert!(config.patch_to(&config).is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_is_given_an_address_where_there_is_a_server_for_that() {
+    let world = world().with_dhcp("vmbr0", "192.0.2.50".parse().unwrap(), 24);
+    let (_simulator, client) = connected(world);
+    let card = ContainerNic::new("eth0", "vmbr0").with_ip("dhcp");
+    let config = LxcConfig::new().with_net(0, &card);
+    let new = NewLxc::new(TEMPLATE, config)
+        .with_storage("local-lvm")
+        .with_start();
+    let made = client.node("pve1").create_lxc(200, new).await.unwrap();
+    let address = made.lxc.wait_for_ip(IpRule::ipv4()).await.unwrap();
+    assert_eq!(address.to_string(), "192.0.2.50");
+}

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::not_simulated;
 use super::shared::require;
 use crate::simulator::answer::{Outcome, Reply};
-use crate::simulator::guest::Guest;
 use crate::simulator::http::Call;
+use crate::simulator::lease::Card;
 use crate::simulator::world::World;
 
 /// What a command does in modelled guests.
@@ -97,11 +97,14 @@ impl World {
         }
         self.agent(node, vmid)?;
         let now = self.now;
+        if command == "network-get-interfaces" {
+            let cards = interfaces(&self.cards(vmid));
+            return Ok(Reply::data(json!({ "result": cards })));
+        }
         let known = self.guest_commands.clone();
         let guest = self.guest_mut(vmid)?;
         match command {
             "ping" => Ok(Reply::data(json!({ "result": {} }))),
-            "network-get-interfaces" => Ok(Reply::data(json!({ "result": interfaces(guest) }))),
             "get-host-name" => {
                 let name = guest.name().unwrap_or("localhost");
                 Ok(Reply::data(json!({ "result": { "host-name": name } })))
@@ -197,7 +200,7 @@ fn state_of(process: &Process, now: SystemTime) -> Map<String, Value> {
     state
 }
 
-fn interfaces(guest: &Guest) -> Value {
+fn interfaces(cards: &[Card]) -> Value {
     let statistics = || {
         let kinds = ["bytes", "packets", "errs", "dropped"];
         let counts = ["rx", "tx"]
@@ -208,27 +211,22 @@ fn interfaces(guest: &Guest) -> Value {
             .collect::<Map<String, Value>>()
     };
     let address = |kind: &str, ip: &str, prefix: u8| json!({ "ip-address-type": kind, "ip-address": ip, "prefix": prefix });
-    let mut cards = vec![json!({
+    let mut told = vec![json!({
         "name": "lo", "hardware-address": "00:00:00:00:00:00", "statistics": statistics(),
         "ip-addresses": [address("ipv4", "127.0.0.1", 8), address("ipv6", "::1", 128)],
     })];
-    if let Some(mac) = guest.mac(0) {
+    for card in cards {
         let mut addresses = Vec::new();
-        let given = guest.text("ipconfig0").and_then(|text| {
-            text.split(',')
-                .find_map(|part| part.strip_prefix("ip="))
-                .map(str::to_owned)
-        });
-        if let Some((ip, prefix)) = given.as_deref().and_then(|given| given.split_once('/')) {
-            addresses.push(address("ipv4", ip, prefix.parse().unwrap_or(24)));
+        for (kind, given) in [("ipv4", &card.ipv4), ("ipv6", &card.ipv6)] {
+            addresses.extend(given.iter().map(|(ip, prefix)| address(kind, ip, *prefix)));
         }
-        addresses.push(address("ipv6", &link_local(&mac), 64));
-        cards.push(json!({
-            "name": "eth0", "hardware-address": mac.to_lowercase(), "statistics": statistics(),
-            "ip-addresses": addresses,
+        addresses.push(address("ipv6", &link_local(&card.mac), 64));
+        told.push(json!({
+            "name": format!("eth{}", card.index), "hardware-address": card.mac.to_lowercase(),
+            "statistics": statistics(), "ip-addresses": addresses,
         }));
     }
-    cards.into()
+    told.into()
 }
 
 /// The address that a card gives itself: the MAC address with its second-lowest bit turned and `ff:fe` inside.

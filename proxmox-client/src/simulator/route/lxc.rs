@@ -10,6 +10,7 @@ use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
 use crate::simulator::guest::{Guest, Species};
 use crate::simulator::http::Call;
+use crate::simulator::lease::{Card, part};
 use crate::simulator::operation::{Caller, Operation, is_drive, lock_guest};
 use crate::simulator::world::World;
 
@@ -104,7 +105,11 @@ impl World {
                 Ok(Reply::data(Value::Object(config)))
             }
             ["interfaces"] if !guest.is_on() => Ok(Reply::data(())),
-            ["interfaces"] => Ok(Reply::data(interfaces(guest))),
+            ["interfaces"] => {
+                let cards = self.cards(vmid);
+                let guest = self.guest_of(Species::Container, vmid, node)?;
+                Ok(Reply::data(interfaces(guest, &cards)))
+            }
             _ => Err(not_simulated(call)),
         }
     }
@@ -223,7 +228,7 @@ impl World {
 
 /// Interfaces inside: what the configuration gives an address has it, and one of its own. What a DHCP server would give
 /// is not modelled.
-fn interfaces(guest: &Guest) -> Value {
+fn interfaces(guest: &Guest, cards: &[Card]) -> Value {
     let entry = |name: &str, mac: &str, addresses: Vec<(&str, String, u64)>| {
         let list: Vec<Value> = addresses
             .iter()
@@ -244,28 +249,17 @@ fn interfaces(guest: &Guest) -> Value {
         ("inet6", "::1".to_owned(), 128),
     ];
     let mut all = vec![entry("lo", "00:00:00:00:00:00", local)];
-    for index in 0..32 {
-        let Some(net) = guest.text(&format!("net{index}")) else {
-            continue;
-        };
-        let part = |key: &str| {
-            net.split(',')
-                .filter_map(|part| part.split_once('='))
-                .find(|(have, _)| *have == key)
-                .map(|(_, value)| value.to_owned())
-        };
+    for card in cards {
         let mut addresses = Vec::new();
-        for (key, kind) in [("ip", "inet"), ("ip6", "inet6")] {
-            if let Some(given) = part(key)
-                && let Some((ip, prefix)) = given.split_once('/')
-                && let Ok(prefix) = prefix.parse()
-            {
-                addresses.push((kind, ip.to_owned(), prefix));
-            }
+        for (kind, given) in [("inet", &card.ipv4), ("inet6", &card.ipv6)] {
+            addresses.extend(
+                given
+                    .iter()
+                    .map(|(ip, prefix)| (kind, ip.clone(), u64::from(*prefix))),
+            );
         }
-        let mac = part("hwaddr").unwrap_or_default().to_lowercase();
-        let name = part("name").unwrap_or_default();
-        all.push(entry(&name, &mac, addresses));
+        let name = part(guest, &format!("net{}", card.index), "name").unwrap_or_default();
+        all.push(entry(&name, &card.mac.to_lowercase(), addresses));
     }
     all.into()
 }
