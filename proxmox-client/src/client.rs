@@ -15,12 +15,11 @@ use crate::error::{Error, Kind, Result};
 use crate::known::{Pace, pace, without_secrets};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
-use crate::proxy::Proxy;
 use crate::retry::{Decision, RetryPolicy, decide};
 use crate::task::{Board, PollPolicy};
 #[cfg(feature = "console")]
 use crate::transport::Switched;
-use crate::transport::{Body, Carrier, Https, Outgoing};
+use crate::transport::{Body, Carrier, Https, Outgoing, Proxy};
 use crate::trust::{ClientCertificate, Trust};
 use crate::version::{ServerVersion, VersionGate};
 use crate::wire::{Answer, Envelope, Method, Request};

@@ -1,13 +1,17 @@
-//! The cluster as a whole: version, members, resources.
+//! The cluster as a whole: version, members, endpoints.
 
+mod datacenter;
 mod join;
+mod resource;
 
 use crate::client::Client;
 use crate::error::Result;
 use crate::scalar::record;
 use crate::wire::{Method, Request};
 
+pub use datacenter::{ClusterLogEntry, ClusterOptions, ClusterSettings};
 pub use join::{JoinInfo, JoinNode};
+pub use resource::{Resource, ResourceFilter, ResourceKind, ResourceStatus};
 
 record! {
     /// `GET /version`.
@@ -65,66 +69,6 @@ record! {
     }
 }
 
-record! {
-    /// An entry of `GET /cluster/resources`.
-    ///
-    /// Figures lag: nodes send them about every ten seconds. Ask the node for what must be right now.
-    pub struct Resource {
-        required {
-            /// `qemu/100`, `node/pve1`, `storage/pve1/local`, …
-            "id" id: String,
-            /// `qemu`, `lxc`, `node`, `storage`, `pool`, `sdn`.
-            "type" kind: String,
-        }
-        optional {
-            /// Node.
-            "node" node: String,
-            /// Guest id.
-            "vmid" vmid: u32,
-            /// Guest name.
-            "name" name: String,
-            /// State.
-            "status" status: String,
-            /// Tags, separated by `;`.
-            "tags" tags: String,
-            /// Pool.
-            "pool" pool: String,
-            /// Storage.
-            "storage" storage: String,
-            /// Whether it is a template.
-            "template" template: bool,
-            /// Seconds since the start.
-            "uptime" uptime: u64,
-            /// Processors.
-            "maxcpu" max_cpu: f64,
-            /// Processor use.
-            "cpu" cpu: f64,
-            /// Memory in bytes.
-            "maxmem" max_memory: u64,
-            /// Memory in use, in bytes.
-            "mem" memory: u64,
-            /// Disk in bytes.
-            "maxdisk" max_disk: u64,
-            /// Disk in use, in bytes.
-            "disk" disk: u64,
-            /// Configuration lock of a guest.
-            "lock" lock: String,
-            /// State of a guest that HA manages.
-            "hastate" ha_state: String,
-            /// Memory in use for a machine on its node, in bytes.
-            "memhost" host_memory: u64,
-            /// Bytes received since the start.
-            "netin" net_in: u64,
-            /// Bytes sent since the start.
-            "netout" net_out: u64,
-            /// Bytes read since the start.
-            "diskread" disk_read: u64,
-            /// Bytes written since the start.
-            "diskwrite" disk_write: u64,
-        }
-    }
-}
-
 impl Client {
     /// The server's version.
     ///
@@ -156,29 +100,6 @@ impl Client {
     pub async fn cluster_status(&self) -> Result<Vec<ClusterMember>> {
         self.fetch(Request::new(Method::Get, "/cluster/status", &[]))
             .await
-    }
-
-    /// Guests, nodes, storages and pools of the whole cluster; `vm`, `node`, `storage` or `sdn` narrows the list.
-    ///
-    /// ```
-    /// # #[cfg(feature = "simulator")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// use proxmox_client::QemuConfig;
-    /// # let client = proxmox_client::simulator::Simulator::lab().connect();
-    /// client.node("pve1").create_qemu(100, QemuConfig::new().with_name("web")).await?;
-    /// let guests = client.resources(Some("vm")).await?;
-    /// assert_eq!((guests[0].vmid, guests[0].node.as_deref()), (Some(100), Some("pve1")));
-    /// let storages = client.resources(Some("storage")).await?;
-    /// assert_eq!(storages.len(), 3);
-    /// # Ok(()) }
-    /// # #[cfg(not(feature = "simulator"))] fn main() {}
-    /// ```
-    pub async fn resources(&self, kind: Option<&str>) -> Result<Vec<Resource>> {
-        let mut request = Request::new(Method::Get, "/cluster/resources", &[]);
-        if let Some(kind) = kind {
-            request.params_mut().push("type", kind);
-        }
-        self.fetch(request).await
     }
 
     /// Addresses of all nodes that are up, the one that answers first: endpoints for a client that survives the loss of

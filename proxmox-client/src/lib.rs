@@ -16,7 +16,6 @@ mod cluster;
 #[cfg(feature = "config-files")]
 pub mod config_file;
 pub mod console;
-mod datacenter;
 mod entry;
 pub mod error;
 mod firewall;
@@ -37,7 +36,6 @@ pub mod notification;
 mod open;
 mod pool;
 pub mod property;
-mod proxy;
 mod qemu;
 mod random;
 mod realm;
@@ -75,8 +73,10 @@ pub use backup::{
     IncludedVolume, PruneEntry, PruneMark, PruneQuery, RestoreOptions, UncoveredGuest, VolumeInfo,
 };
 pub use change_set::{ChangePlan, ChangeSet, PlannedStep, StepResult};
-pub use cluster::{ClusterMember, JoinInfo, JoinNode, Resource, Version};
-pub use datacenter::{ClusterLogEntry, ClusterOptions, ClusterSettings};
+pub use cluster::{
+    ClusterLogEntry, ClusterMember, ClusterOptions, ClusterSettings, JoinInfo, JoinNode, Resource,
+    ResourceFilter, ResourceKind, ResourceStatus, Version,
+};
 pub use error::{Error, Kind, Result, Sent};
 pub use firewall::{
     Alias, AliasInfo, AliasSettings, Firewall, FirewallMacro, FirewallOptions, FirewallReference,
@@ -115,7 +115,7 @@ pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
     limits::Limits, named::Named, named::Noun, nocloud::NoCloud, pool::Pool, pool::PoolInfo,
-    proxy::Proxy, secrecy::ExposeSecret, secrecy::SecretString, size::Size,
+    secrecy::ExposeSecret, secrecy::SecretString, size::Size, transport::Proxy,
     trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload, version::Need,
     version::ServerVersion,
 };

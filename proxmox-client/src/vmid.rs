@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::client::Client;
+use crate::cluster::ResourceFilter;
 use crate::error::{Error, Kind, Result};
 use crate::node::Node;
 use crate::qemu::{EnsuredQemu, Mark, QemuConfig, check_vmid};
@@ -205,7 +206,7 @@ impl VmidPool {
 
     /// The ids that are taken in the cluster, machines and containers alike.
     async fn taken(&self) -> Result<BTreeSet<u32>> {
-        let guests = self.client.resources(Some("vm")).await?;
+        let guests = self.client.resources(Some(ResourceFilter::Vm)).await?;
         Ok(guests.into_iter().filter_map(|guest| guest.vmid).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use proxmox_client::property::{Agent, BootOrder, Cpu, Drive, IpConfig, Nic};
 use proxmox_client::task::Progress;
-use proxmox_client::{Client, Error, Kind, Qemu, QemuConfig};
+use proxmox_client::{Client, Error, Kind, Qemu, QemuConfig, ResourceFilter};
 
 use crate::failure::{Failure, Persistence};
 use crate::observe::{HostSeen, Leftover, MachineSeen, TalosSeen};
@@ -267,7 +267,7 @@ pub async fn see_machine(
 /// Machines with the mark of the cluster that no node of the spec has the number of.
 pub async fn see_leftovers(client: &Client, spec: &Spec) -> Result<Vec<Leftover>, Failure> {
     let guests = client
-        .resources(Some("vm"))
+        .resources(Some(ResourceFilter::Vm))
         .await
         .map_err(|error| failed("proxmox", error))?;
     let mut leftovers: Vec<_> = guests

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Guest, GuestConfig, config};
+use crate::cluster::ResourceFilter;
 use crate::error::{Error, Kind, Result, Sent};
 use crate::qemu::Mark;
 
@@ -62,7 +63,7 @@ pub(crate) async fn find_marked<G: Guest>(mut guest: G, mark: &Mark) -> Result<O
 
 /// The guest at another node, if the cluster's list, which is some seconds old, says so.
 async fn elsewhere<G: Guest>(guest: &G) -> Result<Option<G>> {
-    let resources = guest.client().resources(Some("vm")).await?;
+    let resources = guest.client().resources(Some(ResourceFilter::Vm)).await?;
     let id = format!("{}/{}", G::BRANCH, guest.vmid());
     let found = resources.into_iter().find(|resource| resource.id == id);
     let node = found.and_then(|resource| resource.node);

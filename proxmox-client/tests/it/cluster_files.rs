@@ -1,7 +1,9 @@
 //! Users, rights, tokens, pools and firewalls.
 
 use proxmox_client::simulator::{Simulator, World};
-use proxmox_client::{Client, Ensured, Grant, Kind, NewRule, QemuConfig, Removed, UserSettings};
+use proxmox_client::{
+    Client, Ensured, Grant, Kind, NewRule, QemuConfig, Removed, ResourceFilter, UserSettings,
+};
 use secrecy::ExposeSecret;
 
 use crate::laboratory::writes;
@@ -145,7 +147,7 @@ async fn guests_are_put_into_a_pool_and_taken_out() {
             .unwrap()
             .is_empty()
     );
-    let resources = client.resources(Some("vm")).await.unwrap();
+    let resources = client.resources(Some(ResourceFilter::Vm)).await.unwrap();
     assert!(
         resources
             .iter()

@@ -1,7 +1,9 @@
 //! Answers are read leniently, and nothing of them is lost.
 
 use proxmox_client::wire::{Answer, Method, Params, Request, escape, unescape};
-use proxmox_client::{Kind, NodeStatus, QemuConfig, QemuStatus, Resource};
+use proxmox_client::{
+    Kind, NodeStatus, QemuConfig, QemuStatus, Resource, ResourceKind, ResourceStatus,
+};
 use serde_json::{Value, json};
 
 fn answer(data: &Value) -> Answer {
@@ -37,6 +39,35 @@ fn one_odd_field_does_not_make_a_list_unreadable_but_a_missing_name_does() {
         .data::<Vec<Resource>>()
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Decode);
+}
+
+#[test]
+fn names_and_values_may_be_escaped_in_any_way_that_json_allows() {
+    let body = r#"{"data":[{"i\u0064":"qemu\/100","type":"qem\u0075","st\u0061tus":"r\u0075nning","n\u0065w":"\u00e9"}]}"#;
+    let read: Vec<Resource> = Answer::new(200, "OK", body).data().unwrap();
+    assert_eq!(
+        (read[0].id.as_str(), &read[0].kind),
+        ("qemu/100", &ResourceKind::Qemu)
+    );
+    assert_eq!(read[0].status, Some(ResourceStatus::Running));
+    assert_eq!(read[0].extra["new"], "é");
+}
+
+#[test]
+fn an_answer_that_is_no_text_is_refused_with_the_place() {
+    let answer = Answer::new(200, "OK", b"{\"data\":[\"\xff\"]}".to_vec());
+    let error = answer.data::<Vec<String>>().unwrap_err();
+    assert_eq!(error.kind(), Kind::Decode);
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.ends_with("from index 10"), "{source}");
+}
+
+#[test]
+fn kinds_and_states_of_newer_servers_survive() {
+    let list = json!([{ "id": "x/1", "type": "spaceship", "status": "docked" }]);
+    let read: Vec<Resource> = answer(&list).data().unwrap();
+    assert_eq!(read[0].kind, ResourceKind::Other("spaceship".to_owned()));
+    assert_eq!(read[0].to_json(), list[0]);
 }
 
 #[test]

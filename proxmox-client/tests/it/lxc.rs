@@ -7,8 +7,8 @@ use proxmox_client::property::{ContainerNic, Device, Features, MountPoint, Start
 use proxmox_client::simulator::{Fault, NodeSpec, Power, Simulator, Species, StorageSpec, World};
 use proxmox_client::{
     Client, CloneOptions, ConfigUpdate, EnsuredLxc, Grown, IpRule, Kind, Lxc, LxcConfig,
-    LxcMigrateOptions, LxcPatch, Mark, NewLxc, NewRule, QemuConfig, Removed, Shutdown, Size,
-    Started, Stopped,
+    LxcMigrateOptions, LxcPatch, Mark, NewLxc, NewRule, QemuConfig, Removed, ResourceFilter,
+    Shutdown, Size, Started, Stopped,
 };
 
 use crate::laboratory::connected;
@@ -253,7 +253,7 @@ async fn machines_and_containers_share_one_space_of_ids() {
     });
     let container = Species::Container;
     assert_eq!(kinds, [container, Species::Machine, container, container]);
-    let all = client.resources(Some("vm")).await.unwrap();
+    let all = client.resources(Some(ResourceFilter::Vm)).await.unwrap();
     let ids: Vec<&str> = all.iter().map(|resource| resource.id.as_str()).collect();
     assert_eq!(ids, ["lxc/200", "qemu/201", "lxc/202", "lxc/203"]);
     assert_eq!(node.lxcs().await.unwrap().len(), 3);

@@ -174,43 +174,6 @@ impl Client {
         self.runtime.run(self.inner.session())
     }
 
-    /// What a node needs to join this cluster: address and fingerprint of a member, and how the members talk to each
-    /// other. None if the node that is asked is in no cluster.
-    ///
-    /// The blocking form of [`Client::join_info`](crate::Client::join_info).
-    pub fn join_info(&self) -> crate::Result<Option<crate::JoinInfo>> {
-        self.runtime.run(self.inner.join_info())
-    }
-
-    /// The server's version.
-    ///
-    /// The blocking form of [`Client::version`](crate::Client::version).
-    pub fn version(&self) -> crate::Result<crate::Version> {
-        self.runtime.run(self.inner.version())
-    }
-
-    /// The cluster and its nodes with their addresses.
-    ///
-    /// The blocking form of [`Client::cluster_status`](crate::Client::cluster_status).
-    pub fn cluster_status(&self) -> crate::Result<Vec<crate::ClusterMember>> {
-        self.runtime.run(self.inner.cluster_status())
-    }
-
-    /// Guests, nodes, storages and pools of the whole cluster; `vm`, `node`, `storage` or `sdn` narrows the list.
-    ///
-    /// The blocking form of [`Client::resources`](crate::Client::resources).
-    pub fn resources(&self, kind: Option<&str>) -> crate::Result<Vec<crate::Resource>> {
-        self.runtime.run(self.inner.resources(kind))
-    }
-
-    /// Addresses of all nodes that are up, the one that answers first: endpoints for a client that survives the loss of
-    /// any of them. They are those of the cluster's own network, which callers may not reach.
-    ///
-    /// The blocking form of [`Client::discover_endpoints`](crate::Client::discover_endpoints).
-    pub fn discover_endpoints(&self) -> crate::Result<Vec<String>> {
-        self.runtime.run(self.inner.discover_endpoints())
-    }
-
     /// Options of the cluster. What is not set is absent.
     ///
     /// The blocking form of [`Client::cluster_options`](crate::Client::cluster_options).
@@ -234,6 +197,46 @@ impl Client {
     /// The blocking form of [`Client::cluster_log`](crate::Client::cluster_log).
     pub fn cluster_log(&self, most: u32) -> crate::Result<Vec<crate::ClusterLogEntry>> {
         self.runtime.run(self.inner.cluster_log(most))
+    }
+
+    /// What a node needs to join this cluster: address and fingerprint of a member, and how the members talk to each
+    /// other. None if the node that is asked is in no cluster.
+    ///
+    /// The blocking form of [`Client::join_info`](crate::Client::join_info).
+    pub fn join_info(&self) -> crate::Result<Option<crate::JoinInfo>> {
+        self.runtime.run(self.inner.join_info())
+    }
+
+    /// Guests, nodes, storages and pools of the whole cluster, or only some of them.
+    ///
+    /// The blocking form of [`Client::resources`](crate::Client::resources).
+    pub fn resources(
+        &self,
+        only: Option<crate::ResourceFilter>,
+    ) -> crate::Result<Vec<crate::Resource>> {
+        self.runtime.run(self.inner.resources(only))
+    }
+
+    /// The server's version.
+    ///
+    /// The blocking form of [`Client::version`](crate::Client::version).
+    pub fn version(&self) -> crate::Result<crate::Version> {
+        self.runtime.run(self.inner.version())
+    }
+
+    /// The cluster and its nodes with their addresses.
+    ///
+    /// The blocking form of [`Client::cluster_status`](crate::Client::cluster_status).
+    pub fn cluster_status(&self) -> crate::Result<Vec<crate::ClusterMember>> {
+        self.runtime.run(self.inner.cluster_status())
+    }
+
+    /// Addresses of all nodes that are up, the one that answers first: endpoints for a client that survives the loss of
+    /// any of them. They are those of the cluster's own network, which callers may not reach.
+    ///
+    /// The blocking form of [`Client::discover_endpoints`](crate::Client::discover_endpoints).
+    pub fn discover_endpoints(&self) -> crate::Result<Vec<String>> {
+        self.runtime.run(self.inner.discover_endpoints())
     }
 
     /// The security groups.
