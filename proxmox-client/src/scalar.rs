@@ -1,5 +1,6 @@
 //! Lenient scalars: the server sends the same field as a number here and as a string there.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -190,6 +191,36 @@ impl<'de, T: Field> Deserialize<'de> for Lenient<T> {
     }
 }
 
+/// The name of a member, without a copy where the text has none of its characters escaped.
+///
+/// `Cow` itself always copies: serde borrows for it only in derived fields.
+pub(crate) struct Key<'de>(pub(crate) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Borrowed(name)))
+    }
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Owned(name.to_owned())))
+    }
+    fn visit_string<E>(self, name: String) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Owned(name)))
+    }
+}
+
 struct LenientVisitor<T>(PhantomData<T>);
 
 fn scalar<T: Field>(raw: Raw<'_>) -> Lenient<T> {
@@ -285,7 +316,7 @@ macro_rules! record {
                         $( $( let mut $rfield: Option<$rty> = None; )* )?
                         $( let mut $ofield: Option<$oty> = None; )*
                         let mut extra = serde_json::Map::new();
-                        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                        while let Some($crate::scalar::Key(key)) = map.next_key()? {
                             match &*key {
                                 $( $( $rkey => match map.next_value()? {
                                     Lenient::Fits(value) => $rfield = Some(value),

@@ -1,5 +1,7 @@
 //! Sends requests: over HTTPS here, or into a simulator of the same process.
 
+mod proxy;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -8,11 +10,15 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result, Sent};
-use crate::proxy::Proxy;
 use crate::wire::{Answer, Method};
+
+pub use proxy::Proxy;
 
 /// Most bytes of an answer that came packed.
 const LONGEST_UNPACKED: u64 = 256 << 20;
+
+/// Most bytes reserved because an answer says that it is so long.
+const LONGEST_RESERVED: u64 = 64 << 20;
 
 /// A boxed future, so that carriers are objects.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -162,7 +168,7 @@ async fn answer(response: reqwest::Response) -> Result<Answer> {
     // The journal comes packed although nobody asks for it.
     let packed = response.headers().get(reqwest::header::CONTENT_ENCODING);
     let packed = packed.is_some_and(|encoding| encoding.as_bytes() == b"gzip");
-    let body = response.bytes().await.map_err(failure)?;
+    let body = body(response).await?;
     if !packed {
         return Ok(Answer::new(status.as_u16(), reason, body));
     }
@@ -172,6 +178,17 @@ async fn answer(response: reqwest::Response) -> Result<Answer> {
             .with_source(error)
     })?;
     Ok(Answer::new(status.as_u16(), reason, body))
+}
+
+/// The body in one piece that grows once where its length is known: lists of large clusters have megabytes, which are not
+/// held twice.
+async fn body(mut response: reqwest::Response) -> Result<Vec<u8>> {
+    let length = response.content_length().unwrap_or_default();
+    let mut body = Vec::with_capacity(length.min(LONGEST_RESERVED) as usize);
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// What a packed body holds, up to a size that no answer has.
