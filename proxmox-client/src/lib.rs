@@ -58,7 +58,6 @@ mod transport;
 mod trust;
 mod upid;
 pub mod upkeep;
-mod upload;
 mod version;
 mod vmid;
 pub mod wire;
@@ -109,13 +108,12 @@ pub use replication::{
 pub use storage::{
     CifsShare, Datastore, Download, Downloaded, EncryptionKey, IscsiTarget, NewStorage, NfsExport,
     NodeStorage, Scan, ScanLogin, Storage, StorageDefinition, StorageKind, StorageMade,
-    StorageSettings, StorageStatus, ThinPool, Volume, VolumeGroup, ZfsPool,
+    StorageSettings, StorageStatus, ThinPool, Upload, Volume, VolumeGroup, ZfsPool,
 };
 pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
     limits::Limits, named::Named, named::Noun, nocloud::NoCloud, pool::Pool, pool::PoolInfo,
     secrecy::ExposeSecret, secrecy::SecretString, size::Size, transport::Proxy,
-    trust::ClientCertificate, trust::Trust, upid::Upid, upload::Upload, version::Need,
-    version::ServerVersion,
+    trust::ClientCertificate, trust::Trust, upid::Upid, version::Need, version::ServerVersion,
 };

@@ -4,7 +4,7 @@
 //! any other and attached as a CD-ROM drive.
 
 use crate::error::{Error, Result};
-use crate::upload::Upload;
+use crate::storage::Upload;
 
 /// Bytes of a sector.
 const SECTOR: usize = 2048;

@@ -3,6 +3,7 @@
 mod definition;
 mod scan;
 mod settings;
+mod upload;
 
 use crate::error::{Error, Kind, Result};
 use crate::node::Node;
@@ -16,6 +17,7 @@ pub use scan::{
     CifsShare, Datastore, IscsiTarget, NfsExport, Scan, ScanLogin, ThinPool, VolumeGroup, ZfsPool,
 };
 pub use settings::{NewStorage, StorageSettings};
+pub use upload::Upload;
 
 record! {
     /// An entry of `GET /nodes/{node}/storage`.

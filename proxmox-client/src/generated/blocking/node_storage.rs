@@ -96,6 +96,14 @@ impl NodeStorage {
             .run(self.inner.history(timeframe, consolidation))
     }
 
+    /// Uploads a file and waits until the node has put it in place; gives its volume id. A file of that name
+    /// is replaced.
+    ///
+    /// The blocking form of [`NodeStorage::upload`](crate::NodeStorage::upload).
+    pub fn upload(&self, upload: crate::Upload) -> crate::Result<String> {
+        self.runtime.run(self.inner.upload(upload))
+    }
+
     /// Its name.
     ///
     /// The blocking form of [`NodeStorage::name`](crate::NodeStorage::name).
@@ -132,13 +140,5 @@ impl NodeStorage {
         download: crate::Download,
     ) -> crate::blocking::TaskCall<crate::Downloaded> {
         crate::blocking::TaskCall::wrap(self.inner.download_url(download), &self.runtime)
-    }
-
-    /// Uploads a file and waits until the node has put it in place; gives its volume id. A file of that name
-    /// is replaced.
-    ///
-    /// The blocking form of [`NodeStorage::upload`](crate::NodeStorage::upload).
-    pub fn upload(&self, upload: crate::Upload) -> crate::Result<String> {
-        self.runtime.run(self.inner.upload(upload))
     }
 }
