@@ -552,10 +552,10 @@ impl ClientBuilder {
     }
 
     /// Holds calls against the server's version before they are sent: what a later release brought is refused with
-    /// [`Kind::Unsupported`], which names the call or the parameter and both versions. The version is asked for once,
+    /// [`Kind::Unsupported`], which names the call, the parameter or the key inside a property string, and both versions. The version is asked for once,
     /// before the first call that not every version since 7.4 knows.
     ///
-    /// Known is in which release the published description of the interface first had a call or a parameter. Without
+    /// Known is in which release the published description of the interface first had a call, a parameter or a key. Without
     /// this, and without [`server_version`](Self::server_version), everything is sent.
     pub fn check_version(mut self) -> Self {
         self.versions = VersionGate::asking();

@@ -3,10 +3,13 @@
 #[path = "generated/known.rs"]
 mod table;
 
+use std::collections::BTreeSet;
+
 use secrecy::zeroize::Zeroize as _;
 
 use crate::error::Error;
-use crate::version::{Need, ServerVersion};
+use crate::property::PropertyString;
+use crate::version::Need;
 use crate::wire::{Method, Request};
 
 /// How long a call may take.
@@ -62,26 +65,42 @@ pub(crate) fn pace(request: &Request) -> Pace {
     found.copied().unwrap_or(Pace::Ordinary)
 }
 
-/// What a request needs of the server beyond the oldest known version: for the call, or for parameters of it.
+/// Whether a parameter, as it is sent, is this one, as the interface names it: `net0` is `net[n]`.
+fn is_parameter(known: &str, name: &str) -> bool {
+    match known.strip_suffix("[n]") {
+        Some(stem) => name.strip_prefix(stem).is_some_and(is_number),
+        None => known == name,
+    }
+}
+
+/// What a request needs of the server beyond the oldest known version: for the call, for parameters of it, or for keys
+/// that property strings among them name.
 pub(crate) fn needs(request: &Request) -> Vec<Need> {
     let (method, path) = (request.method(), request.path());
-    let call = find(table::CALLS, method, path).map(|since| Need::new(*since, None));
-    let known = find(table::PARAMETERS, method, path)
+    let call = find(table::CALLS, method, path).map(|since| Need::of_call(*since));
+    let parameters = find(table::PARAMETERS, method, path)
         .copied()
         .unwrap_or(&[]);
-    let of_parameter = |name: &str| -> Option<ServerVersion> {
-        let fits = |known: &str| match known.strip_suffix("[n]") {
-            Some(stem) => name.strip_prefix(stem).is_some_and(is_number),
-            None => known == name,
-        };
-        let found = known.iter().find(|(known, _)| fits(known));
-        found.map(|(_, since)| *since)
-    };
-    let of_parameters = request.params().iter().filter_map(|(name, _)| {
-        let since = of_parameter(name)?;
-        Some(Need::new(since, Some(name)))
-    });
-    call.into_iter().chain(of_parameters).collect()
+    let keys = find(table::KEYS, method, path).copied().unwrap_or(&[]);
+    let mut needs: Vec<Need> = call.into_iter().collect();
+    for (name, value) in request.params().iter() {
+        let since = parameters
+            .iter()
+            .find(|(known, _)| is_parameter(known, name));
+        needs.extend(since.map(|(_, since)| Need::of_parameter(*since, name)));
+        let mut new = keys
+            .iter()
+            .filter(|(known, ..)| is_parameter(known, name))
+            .peekable();
+        if new.peek().is_none() {
+            continue;
+        }
+        let string = PropertyString::parse(value);
+        let named: BTreeSet<&str> = string.parts().filter_map(|(key, _)| key).collect();
+        let new = new.filter(|(_, key, _)| named.contains(key));
+        needs.extend(new.map(|(_, key, since)| Need::of_key(*since, name, key)));
+    }
+    needs
 }
 
 fn is_number(text: &str) -> bool {
@@ -155,6 +174,21 @@ mod tests {
             .with("cores", "2")
             .with("virtiofs", "b");
         assert_eq!(needs(config), ["8.4 for `virtiofs3`"]);
+        let config = |key: &str, value: &str| {
+            needs(request(Method::Put, "/nodes/pve1/qemu/100/config").with(key, value))
+        };
+        assert_eq!(
+            config("machine", "q35,viommu=intel"),
+            ["8.2 for `viommu` of `machine`"]
+        );
+        assert_eq!(
+            config("net7", "virtio,bridge=vmbr0,host-tunnel=1"),
+            ["9.2 for `host-tunnel` of `net7`"]
+        );
+        // What older servers take as it is: a value without its key, and a key's name as a value.
+        for (key, value) in [("machine", "q35"), ("memory", "2048"), ("cpu", "level")] {
+            assert!(config(key, value).is_empty(), "{key}");
+        }
     }
 
     #[test]

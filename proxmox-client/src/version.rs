@@ -50,8 +50,8 @@ impl ServerVersion {
 
     /// What a server of this version lacks for a request.
     ///
-    /// Known is in which release from 8.0 on the published description of the interface first had a call or a
-    /// parameter; what is older counts as known everywhere, and so does what this crate has never heard of.
+    /// Known is in which release from 8.0 on the published description of the interface first had a call, a parameter or
+    /// a key of a property string; what is older counts as known everywhere, and so does what this crate has never heard of.
     pub fn missing(self, request: &Request) -> Vec<Need> {
         let mut needs = known::needs(request);
         needs.retain(|need| self < need.version);
@@ -108,22 +108,40 @@ pub struct Need {
     pub version: ServerVersion,
     /// The parameter that needs it; none if the call itself does.
     pub parameter: Option<String>,
+    /// The key of the parameter's property string that needs it; none if the whole parameter does.
+    pub key: Option<String>,
 }
 
 impl Need {
-    pub(crate) fn new(version: ServerVersion, parameter: Option<&str>) -> Self {
+    pub(crate) fn of_call(version: ServerVersion) -> Self {
         Self {
             version,
-            parameter: parameter.map(str::to_owned),
+            parameter: None,
+            key: None,
+        }
+    }
+
+    pub(crate) fn of_parameter(version: ServerVersion, parameter: &str) -> Self {
+        Self {
+            parameter: Some(parameter.to_owned()),
+            ..Self::of_call(version)
+        }
+    }
+
+    pub(crate) fn of_key(version: ServerVersion, parameter: &str, key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..Self::of_parameter(version, parameter)
         }
     }
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.parameter {
-            Some(name) => write!(f, "{} for `{name}`", self.version),
-            None => self.version.fmt(f),
+        match (&self.parameter, &self.key) {
+            (Some(name), Some(key)) => write!(f, "{} for `{key}` of `{name}`", self.version),
+            (Some(name), None) => write!(f, "{} for `{name}`", self.version),
+            (None, _) => self.version.fmt(f),
         }
     }
 }

@@ -1926,7 +1926,7 @@ impl PutOptions {
         Self(self.0.text("console", value))
     }
 
-    /// `crs`: property string of `ha`, `ha-auto-rebalance`, `ha-auto-rebalance-hold-duration`, `ha-auto-rebalance-margin`, `ha-auto-rebalance-method`, `ha-auto-rebalance-threshold`, `ha-rebalance-on-start`.
+    /// `crs`: property string of `ha`, `ha-auto-rebalance` (since 9.1), `ha-auto-rebalance-hold-duration` (since 9.1), `ha-auto-rebalance-margin` (since 9.1), `ha-auto-rebalance-method` (since 9.1), `ha-auto-rebalance-threshold` (since 9.1), `ha-rebalance-on-start`.
     pub fn crs(self, value: &str) -> Self {
         Self(self.0.text("crs", value))
     }
@@ -2001,7 +2001,7 @@ impl PutOptions {
         Self(self.0.text("next-id", value))
     }
 
-    /// `notify`: property string of `fencing`, `package-updates`, `replication`, `target-fencing`, `target-package-updates`, `target-replication`.
+    /// `notify`: property string of `fencing` (since 8.1), `package-updates`, `replication` (since 8.1), `target-fencing` (since 8.1), `target-package-updates` (since 8.1), `target-replication` (since 8.1).
     pub fn notify(self, value: &str) -> Self {
         Self(self.0.text("notify", value))
     }

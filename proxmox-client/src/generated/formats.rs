@@ -43,7 +43,7 @@ pub(crate) static AMD_SEV_KEYS: &[Sub] = &[
 property! {
     /// `amd-sev`: encrypted memory on AMD processors.
     pub struct AmdSev: AMD_SEV, AMD_SEV_KEYS {
-        /// `allow-smt`: default `1`.
+        /// `allow-smt`: default `1`; since 8.4.
         "allow-smt" allow_smt / with_allow_smt: bool,
         /// `kernel-hashes`: default `0`.
         "kernel-hashes" kernel_hashes / with_kernel_hashes: bool,
@@ -282,13 +282,13 @@ property! {
     pub struct HostPci: HOST_PCI, HOST_PCI_KEYS {
         /// `device-id`.
         "device-id" device_id / with_device_id: String,
-        /// `driver`: `vfio`, `keep`; default `vfio`.
+        /// `driver`: `vfio`, `keep`; default `vfio`; since 9.1.
         "driver" driver / with_driver: String,
         /// `host`.
         "host" host / with_host: String,
         /// `legacy-igd`: default `0`.
         "legacy-igd" legacy_igd / with_legacy_igd: bool,
-        /// `mapping`: format `pve-configid`.
+        /// `mapping`: format `pve-configid`; since 8.0.
         "mapping" mapping / with_mapping: String,
         /// `mdev`.
         "mdev" mdev / with_mdev: String,
@@ -450,15 +450,15 @@ Sub::new("viommu", Kind::Enum(&["intel", "virtio"])),
 property! {
     /// `machine`: the chipset and its version.
     pub struct MachineType: MACHINE_TYPE, MACHINE_TYPE_KEYS {
-        /// `aw-bits`: 32 to 64.
+        /// `aw-bits`: 32 to 64; since 9.1.
         "aw-bits" aw_bits / with_aw_bits: f64,
-        /// `enable-s3`.
+        /// `enable-s3`: since 8.4.
         "enable-s3" enable_s3 / with_enable_s3: bool,
-        /// `enable-s4`.
+        /// `enable-s4`: since 8.4.
         "enable-s4" enable_s4 / with_enable_s4: bool,
-        /// `type`: 40 bytes at most.
+        /// `type`: 40 bytes at most; since 8.2.
         "type" type_ / with_type: String,
-        /// `viommu`: `intel`, `virtio`.
+        /// `viommu`: `intel`, `virtio`; since 8.2.
         "viommu" viommu / with_viommu: String,
     }
 }
@@ -477,7 +477,7 @@ pub(crate) static MEMORY_KEYS: &[Sub] = &[Sub::new("current", Kind::Integer(Some
 property! {
     /// `memory`: in MiB.
     pub struct Memory: MEMORY, MEMORY_KEYS {
-        /// `current`: 16 or more; default `512`.
+        /// `current`: 16 or more; default `512`; since 8.1.
         "current" current / with_current: i64,
     }
 }
@@ -490,6 +490,7 @@ pub(crate) static NIC_KEYS: &[Sub] = &[
     Sub::alias("e1000-82545em", "macaddr").naming(),
     Sub::alias("e1000e", "macaddr").naming(),
     Sub::new("firewall", Kind::Flag),
+    Sub::new("host-tunnel", Kind::Flag),
     Sub::alias("i82551", "macaddr").naming(),
     Sub::alias("i82557b", "macaddr").naming(),
     Sub::alias("i82559er", "macaddr").naming(),
@@ -805,7 +806,7 @@ property! {
     pub struct Usb: USB, USB_KEYS {
         /// `host`.
         "host" host / with_host: String,
-        /// `mapping`: format `pve-configid`.
+        /// `mapping`: format `pve-configid`; since 8.0.
         "mapping" mapping / with_mapping: String,
         /// `usb3`: default `0`.
         "usb3" usb3 / with_usb3: bool,
@@ -847,7 +848,7 @@ pub(crate) static VGA_KEYS: &[Sub] = &[
 property! {
     /// `vga`: the display.
     pub struct Vga: VGA, VGA_KEYS {
-        /// `clipboard`: `vnc`.
+        /// `clipboard`: `vnc`; since 8.1.
         "clipboard" clipboard / with_clipboard: String,
         /// `memory`: 4 to 512.
         "memory" memory / with_memory: i64,
@@ -995,6 +996,12 @@ pub(crate) static CONTAINER_FEATURES_KEYS: &[Sub] = &[
 pub(crate) static MOUNT_POINT_KEYS: &[Sub] = &[
     Sub::new("acl", Kind::Flag),
     Sub::new("backup", Kind::Flag),
+    Sub::new(
+        "idmap",
+        Kind::Pattern(
+            "(?:^(?:passthrough|[ug]:[0-9]+:[0-9]+:[1-9][0-9]*(?:;[ug]:[0-9]+:[0-9]+:[1-9][0-9]*)*)$)",
+        ),
+    ),
     Sub::new("keepattrs", Kind::Flag),
     Sub::new(
         "mountoptions",
@@ -1033,6 +1040,12 @@ pub(crate) static CONTAINER_NIC_KEYS: &[Sub] = &[
 
 pub(crate) static ROOT_FS_KEYS: &[Sub] = &[
     Sub::new("acl", Kind::Flag),
+    Sub::new(
+        "idmap",
+        Kind::Pattern(
+            "(?:^(?:passthrough|[ug]:[0-9]+:[0-9]+:[1-9][0-9]*(?:;[ug]:[0-9]+:[0-9]+:[1-9][0-9]*)*)$)",
+        ),
+    ),
     Sub::new(
         "mountoptions",
         Kind::Pattern(
@@ -1094,15 +1107,15 @@ property! {
     pub struct Scheduling: SCHEDULING, SCHEDULING_KEYS {
         /// `ha`: `basic`, `static`, `dynamic`; default `basic`.
         "ha" ha / with_ha: String,
-        /// `ha-auto-rebalance`: default `0`.
+        /// `ha-auto-rebalance`: default `0`; since 9.1.
         "ha-auto-rebalance" ha_auto_rebalance / with_ha_auto_rebalance: bool,
-        /// `ha-auto-rebalance-hold-duration`: 0 or more; default `3`.
+        /// `ha-auto-rebalance-hold-duration`: 0 or more; default `3`; since 9.1.
         "ha-auto-rebalance-hold-duration" ha_auto_rebalance_hold_duration / with_ha_auto_rebalance_hold_duration: f64,
-        /// `ha-auto-rebalance-margin`: 0 or more; default `0.1`.
+        /// `ha-auto-rebalance-margin`: 0 or more; default `0.1`; since 9.1.
         "ha-auto-rebalance-margin" ha_auto_rebalance_margin / with_ha_auto_rebalance_margin: f64,
-        /// `ha-auto-rebalance-method`: `bruteforce`, `topsis`; default `bruteforce`.
+        /// `ha-auto-rebalance-method`: `bruteforce`, `topsis`; default `bruteforce`; since 9.1.
         "ha-auto-rebalance-method" ha_auto_rebalance_method / with_ha_auto_rebalance_method: String,
-        /// `ha-auto-rebalance-threshold`: 0 or more; default `0.3`.
+        /// `ha-auto-rebalance-threshold`: 0 or more; default `0.3`; since 9.1.
         "ha-auto-rebalance-threshold" ha_auto_rebalance_threshold / with_ha_auto_rebalance_threshold: f64,
         /// `ha-rebalance-on-start`: default `0`.
         "ha-rebalance-on-start" ha_rebalance_on_start / with_ha_rebalance_on_start: bool,
@@ -1220,17 +1233,17 @@ pub(crate) static NOTIFY_KEYS: &[Sub] = &[
 property! {
     /// `notify`: which events are told about.
     pub struct Notify: NOTIFY, NOTIFY_KEYS {
-        /// `fencing`: `always`, `never`.
+        /// `fencing`: `always`, `never`; since 8.1.
         "fencing" fencing / with_fencing: String,
         /// `package-updates`: `auto`, `always`, `never`; default `auto`.
         "package-updates" package_updates / with_package_updates: String,
-        /// `replication`: `always`, `never`.
+        /// `replication`: `always`, `never`; since 8.1.
         "replication" replication / with_replication: String,
-        /// `target-fencing`.
+        /// `target-fencing`: since 8.1.
         "target-fencing" target_fencing / with_target_fencing: String,
-        /// `target-package-updates`.
+        /// `target-package-updates`: since 8.1.
         "target-package-updates" target_package_updates / with_target_package_updates: String,
-        /// `target-replication`.
+        /// `target-replication`: since 8.1.
         "target-replication" target_replication / with_target_replication: String,
     }
 }
@@ -1411,11 +1424,11 @@ pub(crate) static WAKE_ON_LAN_KEYS: &[Sub] = &[
 property! {
     /// `wakeonlan`: how the node is woken.
     pub struct WakeOnLan: WAKE_ON_LAN, WAKE_ON_LAN_KEYS {
-        /// `bind-interface`: format `pve-iface`; default `The interface carrying the default route`.
+        /// `bind-interface`: format `pve-iface`; default `The interface carrying the default route`; since 8.2.
         "bind-interface" bind_interface / with_bind_interface: String,
-        /// `broadcast-address`: format `ipv4`; default `255.255.255.255`.
+        /// `broadcast-address`: format `ipv4`; default `255.255.255.255`; since 8.2.
         "broadcast-address" broadcast_address / with_broadcast_address: String,
-        /// `mac`: format `mac-addr`.
+        /// `mac`: format `mac-addr`; since 8.2.
         "mac" mac / with_mac: String,
     }
 }

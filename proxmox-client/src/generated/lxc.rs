@@ -93,7 +93,7 @@ impl Post {
         Self(self.0.text("description", value))
     }
 
-    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
+    /// `dev[n]`: property string of `deny-write` (since 8.3), `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
     pub fn dev(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("dev", index, 255, value))
     }
@@ -148,7 +148,7 @@ impl Post {
         Self(self.0.integer("memory", value))
     }
 
-    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
+    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs` (since 9.1), `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`, `idmap` (since 9.2). Some values only for `root@pam`.
     pub fn mp(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("mp", index, 255, value))
     }
@@ -158,7 +158,7 @@ impl Post {
         Self(self.0.text("nameserver", value))
     }
 
-    /// `net[n]`: property string of `bridge`, `firewall`, `gw`, `gw6`, `host-managed`, `hwaddr`, `ip`, `ip6`, `link_down`, `mtu`, `name`, `rate`, `tag`, `trunks`, `type`.
+    /// `net[n]`: property string of `bridge`, `firewall`, `gw`, `gw6`, `host-managed` (since 9.1), `hwaddr`, `ip`, `ip6`, `link_down`, `mtu`, `name`, `rate`, `tag`, `trunks`, `type`.
     pub fn net(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("net", index, 31, value))
     }
@@ -193,7 +193,7 @@ impl Post {
         Self(self.0.flag("restore", value))
     }
 
-    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
+    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`, `idmap` (since 9.2). Some values only for `root@pam`.
     pub fn rootfs(self, value: &str) -> Self {
         Self(self.0.text("rootfs", value))
     }
@@ -503,7 +503,7 @@ impl PutConfig {
         Self(self.0.text("description", value))
     }
 
-    /// `dev[n]`: property string of `deny-write`, `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
+    /// `dev[n]`: property string of `deny-write` (since 8.3), `gid`, `mode`, `path`, `uid`; since 8.1. Only for `root@pam`.
     pub fn dev(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("dev", index, 255, value))
     }
@@ -548,7 +548,7 @@ impl PutConfig {
         Self(self.0.integer("memory", value))
     }
 
-    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs`, `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
+    /// `mp[n]`: property string of `acl`, `backup`, `keepattrs` (since 9.1), `mountoptions`, `mp`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`, `idmap` (since 9.2). Some values only for `root@pam`.
     pub fn mp(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("mp", index, 255, value))
     }
@@ -558,7 +558,7 @@ impl PutConfig {
         Self(self.0.text("nameserver", value))
     }
 
-    /// `net[n]`: property string of `bridge`, `firewall`, `gw`, `gw6`, `host-managed`, `hwaddr`, `ip`, `ip6`, `link_down`, `mtu`, `name`, `rate`, `tag`, `trunks`, `type`.
+    /// `net[n]`: property string of `bridge`, `firewall`, `gw`, `gw6`, `host-managed` (since 9.1), `hwaddr`, `ip`, `ip6`, `link_down`, `mtu`, `name`, `rate`, `tag`, `trunks`, `type`.
     pub fn net(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("net", index, 31, value))
     }
@@ -583,7 +583,7 @@ impl PutConfig {
         Self(self.0.text("revert", value))
     }
 
-    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`. Some values only for `root@pam`.
+    /// `rootfs`: property string of `acl`, `mountoptions`, `quota`, `replicate`, `ro`, `shared`, `size`, `volume`, `idmap` (since 9.2). Some values only for `root@pam`.
     pub fn rootfs(self, value: &str) -> Self {
         Self(self.0.text("rootfs", value))
     }

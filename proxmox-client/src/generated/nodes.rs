@@ -1083,7 +1083,7 @@ impl PutConfig {
         Self(self.0.integer("startall-onboot-delay", value))
     }
 
-    /// `wakeonlan`: property string of `bind-interface`, `broadcast-address`, `mac`.
+    /// `wakeonlan`: property string of `bind-interface` (since 8.2), `broadcast-address` (since 8.2), `mac` (since 8.2).
     pub fn wakeonlan(self, value: &str) -> Self {
         Self(self.0.text("wakeonlan", value))
     }

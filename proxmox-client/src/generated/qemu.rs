@@ -59,7 +59,7 @@ impl Post {
         Self(self.0.text("affinity", value))
     }
 
-    /// `agent`: property string of `enabled`, `freeze-fs`, `fstrim_cloned_disks`, `type`.
+    /// `agent`: property string of `enabled`, `freeze-fs` (since 9.1), `fstrim_cloned_disks`, `type`.
     pub fn agent(self, value: &str) -> Self {
         Self(self.0.text("agent", value))
     }
@@ -179,7 +179,7 @@ impl Post {
         Self(self.0.text("description", value))
     }
 
-    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert`, `pre-enrolled-keys`, `size`.
+    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert` (since 9.1), `pre-enrolled-keys`, `size`.
     pub fn efidisk0(self, value: &str) -> Self {
         Self(self.0.text("efidisk0", value))
     }
@@ -274,12 +274,12 @@ impl Post {
         Self(self.0.text("lock", value))
     }
 
-    /// `machine`: property string of `aw-bits`, `enable-s3`, `enable-s4`, `type`, `viommu`.
+    /// `machine`: property string of `aw-bits` (since 9.1), `enable-s3` (since 8.4), `enable-s4` (since 8.4), `type` (since 8.2), `viommu` (since 8.2).
     pub fn machine(self, value: &str) -> Self {
         Self(self.0.text("machine", value))
     }
 
-    /// `memory`: property string of `current`.
+    /// `memory`: property string of `current` (since 8.1).
     pub fn memory(self, value: &str) -> Self {
         Self(self.0.text("memory", value))
     }
@@ -304,7 +304,7 @@ impl Post {
         Self(self.0.text("nameserver", value))
     }
 
-    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`.
+    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`, `host-tunnel` (since 9.2).
     pub fn net(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("net", index, 31, value))
     }
@@ -359,7 +359,7 @@ impl Post {
         Self(self.0.indexed("sata", index, 5, value))
     }
 
-    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product`, `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor`, `werror`, `wwn`.
+    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product` (since 8.1), `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor` (since 8.1), `werror`, `wwn`.
     pub fn scsi(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("scsi", index, 30, value))
     }
@@ -449,7 +449,7 @@ impl Post {
         Self(self.0.flag("template", value))
     }
 
-    /// `tpmstate0`: property string of `file`, `format`, `import-from`, `size`, `version`.
+    /// `tpmstate0`: property string of `file`, `format` (since 9.1), `import-from`, `size`, `version`.
     pub fn tpmstate0(self, value: &str) -> Self {
         Self(self.0.text("tpmstate0", value))
     }
@@ -464,7 +464,7 @@ impl Post {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
+    /// `usb[n]`: property string of `host`, `mapping` (since 8.0), `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -474,7 +474,7 @@ impl Post {
         Self(self.0.integer("vcpus", value))
     }
 
-    /// `vga`: property string of `clipboard`, `memory`, `type`.
+    /// `vga`: property string of `clipboard` (since 8.1), `memory`, `type`.
     pub fn vga(self, value: &str) -> Self {
         Self(self.0.text("vga", value))
     }
@@ -816,7 +816,7 @@ impl PostConfig {
         Self(self.0.text("affinity", value))
     }
 
-    /// `agent`: property string of `enabled`, `freeze-fs`, `fstrim_cloned_disks`, `type`.
+    /// `agent`: property string of `enabled`, `freeze-fs` (since 9.1), `fstrim_cloned_disks`, `type`.
     pub fn agent(self, value: &str) -> Self {
         Self(self.0.text("agent", value))
     }
@@ -941,7 +941,7 @@ impl PostConfig {
         Self(self.0.text("digest", value))
     }
 
-    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert`, `pre-enrolled-keys`, `size`.
+    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert` (since 9.1), `pre-enrolled-keys`, `size`.
     pub fn efidisk0(self, value: &str) -> Self {
         Self(self.0.text("efidisk0", value))
     }
@@ -1026,12 +1026,12 @@ impl PostConfig {
         Self(self.0.text("lock", value))
     }
 
-    /// `machine`: property string of `aw-bits`, `enable-s3`, `enable-s4`, `type`, `viommu`.
+    /// `machine`: property string of `aw-bits` (since 9.1), `enable-s3` (since 8.4), `enable-s4` (since 8.4), `type` (since 8.2), `viommu` (since 8.2).
     pub fn machine(self, value: &str) -> Self {
         Self(self.0.text("machine", value))
     }
 
-    /// `memory`: property string of `current`.
+    /// `memory`: property string of `current` (since 8.1).
     pub fn memory(self, value: &str) -> Self {
         Self(self.0.text("memory", value))
     }
@@ -1056,7 +1056,7 @@ impl PostConfig {
         Self(self.0.text("nameserver", value))
     }
 
-    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`.
+    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`, `host-tunnel` (since 9.2).
     pub fn net(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("net", index, 31, value))
     }
@@ -1111,7 +1111,7 @@ impl PostConfig {
         Self(self.0.indexed("sata", index, 5, value))
     }
 
-    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product`, `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor`, `werror`, `wwn`.
+    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product` (since 8.1), `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor` (since 8.1), `werror`, `wwn`.
     pub fn scsi(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("scsi", index, 30, value))
     }
@@ -1196,7 +1196,7 @@ impl PostConfig {
         Self(self.0.flag("template", value))
     }
 
-    /// `tpmstate0`: property string of `file`, `format`, `import-from`, `size`, `version`.
+    /// `tpmstate0`: property string of `file`, `format` (since 9.1), `import-from`, `size`, `version`.
     pub fn tpmstate0(self, value: &str) -> Self {
         Self(self.0.text("tpmstate0", value))
     }
@@ -1206,7 +1206,7 @@ impl PostConfig {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
+    /// `usb[n]`: property string of `host`, `mapping` (since 8.0), `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -1216,7 +1216,7 @@ impl PostConfig {
         Self(self.0.integer("vcpus", value))
     }
 
-    /// `vga`: property string of `clipboard`, `memory`, `type`.
+    /// `vga`: property string of `clipboard` (since 8.1), `memory`, `type`.
     pub fn vga(self, value: &str) -> Self {
         Self(self.0.text("vga", value))
     }
@@ -1283,7 +1283,7 @@ impl PutConfig {
         Self(self.0.text("affinity", value))
     }
 
-    /// `agent`: property string of `enabled`, `freeze-fs`, `fstrim_cloned_disks`, `type`.
+    /// `agent`: property string of `enabled`, `freeze-fs` (since 9.1), `fstrim_cloned_disks`, `type`.
     pub fn agent(self, value: &str) -> Self {
         Self(self.0.text("agent", value))
     }
@@ -1403,7 +1403,7 @@ impl PutConfig {
         Self(self.0.text("digest", value))
     }
 
-    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert`, `pre-enrolled-keys`, `size`.
+    /// `efidisk0`: property string of `efitype`, `file`, `format`, `import-from`, `ms-cert` (since 9.1), `pre-enrolled-keys`, `size`.
     pub fn efidisk0(self, value: &str) -> Self {
         Self(self.0.text("efidisk0", value))
     }
@@ -1483,12 +1483,12 @@ impl PutConfig {
         Self(self.0.text("lock", value))
     }
 
-    /// `machine`: property string of `aw-bits`, `enable-s3`, `enable-s4`, `type`, `viommu`.
+    /// `machine`: property string of `aw-bits` (since 9.1), `enable-s3` (since 8.4), `enable-s4` (since 8.4), `type` (since 8.2), `viommu` (since 8.2).
     pub fn machine(self, value: &str) -> Self {
         Self(self.0.text("machine", value))
     }
 
-    /// `memory`: property string of `current`.
+    /// `memory`: property string of `current` (since 8.1).
     pub fn memory(self, value: &str) -> Self {
         Self(self.0.text("memory", value))
     }
@@ -1513,7 +1513,7 @@ impl PutConfig {
         Self(self.0.text("nameserver", value))
     }
 
-    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`.
+    /// `net[n]`: property string of `bridge`, `firewall`, `link_down`, `macaddr`, `model`, `mtu`, `queues`, `rate`, `tag`, `trunks`, `host-tunnel` (since 9.2).
     pub fn net(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("net", index, 31, value))
     }
@@ -1568,7 +1568,7 @@ impl PutConfig {
         Self(self.0.indexed("sata", index, 5, value))
     }
 
-    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product`, `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor`, `werror`, `wwn`.
+    /// `scsi[n]`: property string of `aio`, `backup`, `bps`, `bps_max_length`, `bps_rd`, `bps_rd_max_length`, `bps_wr`, `bps_wr_max_length`, `cache`, `detect_zeroes`, `discard`, `file`, `format`, `import-from`, `iops`, `iops_max`, `iops_max_length`, `iops_rd`, `iops_rd_max`, `iops_rd_max_length`, `iops_wr`, `iops_wr_max`, `iops_wr_max_length`, `iothread`, `mbps`, `mbps_max`, `mbps_rd`, `mbps_rd_max`, `mbps_wr`, `mbps_wr_max`, `media`, `product` (since 8.1), `queues`, `replicate`, `rerror`, `ro`, `scsiblock`, `serial`, `shared`, `size`, `snapshot`, `ssd`, `vendor` (since 8.1), `werror`, `wwn`.
     pub fn scsi(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("scsi", index, 30, value))
     }
@@ -1653,7 +1653,7 @@ impl PutConfig {
         Self(self.0.flag("template", value))
     }
 
-    /// `tpmstate0`: property string of `file`, `format`, `import-from`, `size`, `version`.
+    /// `tpmstate0`: property string of `file`, `format` (since 9.1), `import-from`, `size`, `version`.
     pub fn tpmstate0(self, value: &str) -> Self {
         Self(self.0.text("tpmstate0", value))
     }
@@ -1663,7 +1663,7 @@ impl PutConfig {
         Self(self.0.indexed("unused", index, 255, value))
     }
 
-    /// `usb[n]`: property string of `host`, `mapping`, `usb3`. Some values only for `root@pam`.
+    /// `usb[n]`: property string of `host`, `mapping` (since 8.0), `usb3`. Some values only for `root@pam`.
     pub fn usb(self, index: u16, value: &str) -> Self {
         Self(self.0.indexed("usb", index, 13, value))
     }
@@ -1673,7 +1673,7 @@ impl PutConfig {
         Self(self.0.integer("vcpus", value))
     }
 
-    /// `vga`: property string of `clipboard`, `memory`, `type`.
+    /// `vga`: property string of `clipboard` (since 8.1), `memory`, `type`.
     pub fn vga(self, value: &str) -> Self {
         Self(self.0.text("vga", value))
     }
@@ -2885,7 +2885,7 @@ impl PostStatusStart {
         Self(self.0.text("force-cpu", value))
     }
 
-    /// `machine`: property string of `aw-bits`, `enable-s3`, `enable-s4`, `type`, `viommu`.
+    /// `machine`: property string of `aw-bits` (since 9.1), `enable-s3` (since 8.4), `enable-s4` (since 8.4), `type` (since 8.2), `viommu` (since 8.2).
     pub fn machine(self, value: &str) -> Self {
         Self(self.0.text("machine", value))
     }

@@ -121,3 +121,91 @@ fn callers_can_ask_beforehand() {
     assert!(ServerVersion::new(9, 0, 0).supports(&rules()));
     assert!(old.supports(&Request::new(Method::Get, "/no/such/path", &[])));
 }
+
+fn config(key: &str, value: &str) -> Request {
+    let template = "/nodes/{node}/qemu/{vmid}/config";
+    Request::new(Method::Put, template, &["pve1", "100"]).with(key, value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_inside_a_property_string_is_named_with_its_parameter() {
+    use proxmox_client::QemuConfig;
+    use proxmox_client::property::Nic;
+    let simulator = server("9.1.9");
+    let client = checking(&simulator);
+    let wanted = QemuConfig::new().with_net(0, Nic::virtio("vmbr0").with("host-tunnel", "1"));
+    let error = client.node("pve1").create_qemu(100, wanted).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::Unsupported, Sent::No));
+    let told = error.to_string();
+    assert!(told.contains("9.2 for `host-tunnel` of `net0`"), "{told}");
+    assert!(asked(&simulator).iter().all(|path| path == "/version"));
+    let old = ServerVersion::new(8, 1, 0);
+    let missing = old.missing(&config("machine", "type=q35,viommu=virtio"));
+    let keys: Vec<_> = missing.iter().map(|need| need.key.as_deref()).collect();
+    assert_eq!(keys, [Some("type"), Some("viommu")]);
+    assert!(old.supports(&config("machine", "q35")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_server_refuses_keys_of_property_strings_that_it_does_not_know() {
+    use proxmox_client::QemuConfig;
+    let unknown =
+        "property is not defined in schema and the schema does not allow additional properties";
+    let format = |key: &str| format!("invalid format - format error\n{key}: {unknown}\n");
+    let table = [
+        (
+            "8.4.5",
+            "net0",
+            "virtio,bridge=vmbr0,host-tunnel=1",
+            format("net0.host-tunnel"),
+        ),
+        ("9.1.9", "cpu", "host,level=30", format("cpu.level")),
+        (
+            "8.2.2",
+            "machine",
+            "q35,enable-s3=1",
+            format("machine.enable-s3"),
+        ),
+        // Before they were property strings these had one plain value.
+        (
+            "8.1.4",
+            "machine",
+            "q35,viommu=intel",
+            "value does not match the regex pattern".to_owned(),
+        ),
+        (
+            "8.0.3",
+            "memory",
+            "current=2048",
+            "type check ('integer') failed - got 'current=2048'".to_owned(),
+        ),
+        (
+            "8.0.3",
+            "memory",
+            "8",
+            "value must have a minimum value of 16".to_owned(),
+        ),
+    ];
+    for (version, key, value, why) in table {
+        let world = World::lab().with_version(version);
+        let world = world.with_guest("pve1", 100, &QemuConfig::new());
+        let client = Simulator::new(world).connect();
+        let error = client.request(config(key, value)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Parameter, "{version} {key}={value}");
+        assert_eq!(error.parameters()[key], why, "{version} {key}={value}");
+    }
+    for (version, key, value) in [
+        ("8.1.4", "machine", "q35"),
+        ("8.2.2", "machine", "q35,viommu=intel"),
+        ("8.0.3", "memory", "2048"),
+        ("8.1.4", "memory", "current=2048"),
+        ("9.2.0", "cpu", "host,level=30"),
+    ] {
+        let world = World::lab().with_version(version);
+        let world = world.with_guest("pve1", 100, &QemuConfig::new());
+        let client = Simulator::new(world).connect();
+        let answer = client.request(config(key, value)).await;
+        assert!(answer.is_ok(), "{version} {key}={value}: {answer:?}");
+    }
+}

@@ -16,7 +16,8 @@ pub(super) fn parameters(method: &Method, release: Release, given: &Map<String, 
         .plain()
         .filter(|(name, _)| !given.contains_key(*name))
     {
-        value(None, shape, name, kind_of(shape, given), &mut errors);
+        let kind = kind_of(shape, given);
+        value(None, shape, name, kind, release, &mut errors);
     }
     for (name, given_value) in given {
         let came_later = |shape: &&Value| release_of(shape).is_some_and(|since| since > release);
@@ -33,7 +34,7 @@ pub(super) fn parameters(method: &Method, release: Release, given: &Map<String, 
                     _ => given_value,
                 };
                 let kind = kind_of(shape, given);
-                value(Some(given_value), shape, name, kind, &mut errors);
+                value(Some(given_value), shape, name, kind, release, &mut errors);
                 let present = |name: &str| given.contains_key(name);
                 required_by(shape, "", name, &present, &mut errors);
             }
@@ -47,19 +48,15 @@ pub(super) fn members(
     keys: &Map<String, Value>,
     given: &Map<String, Value>,
     place: &str,
+    release: Release,
 ) -> Errors {
     let mut errors = Errors::new();
     for (name, shape) in keys
         .iter()
         .filter(|(_, shape)| shape.get("alias").is_none())
     {
-        value(
-            given.get(name),
-            shape,
-            &below(place, name),
-            None,
-            &mut errors,
-        );
+        let place = below(place, name);
+        value(given.get(name), shape, &place, None, release, &mut errors);
     }
     for name in given.keys() {
         match keys.get(name) {
@@ -116,6 +113,7 @@ fn value(
     shape: &Value,
     place: &str,
     kind: Option<&str>,
+    release: Release,
     errors: &mut Errors,
 ) {
     let mut optional = shape["optional"] == 1;
@@ -127,7 +125,7 @@ fn value(
         };
         for choice in choices.iter().filter(|_| kind.is_some()).filter(fits) {
             optional = choice["optional"] == 1;
-            value(given, choice, place, None, errors);
+            value(given, choice, place, None, release, errors);
         }
     } else if kind.is_some() {
         optional = true;
@@ -138,6 +136,9 @@ fn value(
         }
         return;
     };
+    if let Some(plain) = plain_until(shape, release) {
+        return value(Some(given), plain, place, None, release, errors);
+    }
     if let Err(why) = typed(given, shape["type"].as_str()) {
         return tell(errors, place, why);
     }
@@ -146,17 +147,24 @@ fn value(
             if shape["items"].is_object() {
                 for (index, item) in items.iter().enumerate() {
                     let place = format!("{place}[{index}]");
-                    value(Some(item), &shape["items"], &place, None, errors);
+                    value(Some(item), &shape["items"], &place, None, release, errors);
                 }
             }
         }
         Value::Object(_) | Value::Null => {}
         scalar_value => {
-            if let Err(why) = limits(&scalar(scalar_value), shape, place) {
+            if let Err(why) = limits(&scalar(scalar_value), shape, place, release) {
                 tell(errors, place, why);
             }
         }
     }
+}
+
+/// What a value was before it became a property string: what the key is now that it may leave unnamed.
+fn plain_until(shape: &Value, release: Release) -> Option<&Value> {
+    let keys = shape["format"].as_object()?;
+    let mut bare = keys.values().filter(|key| key["default_key"] == 1);
+    bare.find(|key| release_of(key).is_some_and(|since| since > release))
 }
 
 /// A scalar as the server sees it.
@@ -227,10 +235,10 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The first limit that a text breaks.
-fn limits(text: &str, shape: &Value, place: &str) -> Result<(), String> {
+fn limits(text: &str, shape: &Value, place: &str, release: Release) -> Result<(), String> {
     let format = match &shape["format"] {
-        Value::Object(keys) => property::check(keys, text, place).map(|_| ()),
-        Value::String(name) => named(name, text, place),
+        Value::Object(keys) => property::check(keys, text, place, release).map(|_| ()),
+        Value::String(name) => named(name, text, place, release),
         _ => Ok(()),
     };
     format.map_err(|why| format!("invalid format - {why}"))?;
@@ -274,9 +282,9 @@ fn limits(text: &str, shape: &Value, place: &str) -> Result<(), String> {
 }
 
 /// A format known by its name: `-list` checks each part, `-opt` lets an empty text pass.
-fn named(name: &str, text: &str, place: &str) -> Result<(), String> {
+fn named(name: &str, text: &str, place: &str, release: Release) -> Result<(), String> {
     if let Some(keys) = TABLE.format(name) {
-        let members = property::check(keys, text, place)?;
+        let members = property::check(keys, text, place, release)?;
         return property::consistent(name, &members);
     }
     if let Some(name) = name.strip_suffix("-list") {

@@ -1,17 +1,22 @@
 //! Property strings as the server reads them.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::check;
+use super::table::{Release, release_of};
 
-/// Reads a text by the keys of its format and checks it; gives the members under their own names.
+/// Reads a text by the keys that its format had in a release and checks it; gives the members under their own names.
 pub(super) fn check(
     keys: &Map<String, Value>,
     text: &str,
     place: &str,
+    release: Release,
 ) -> Result<Map<String, Value>, String> {
+    let keys = &*known_in(keys, release);
     let members = read(keys, text)?;
-    let errors = check::members(keys, &members, place);
+    let errors = check::members(keys, &members, place, release);
     if errors.is_empty() {
         return Ok(members);
     }
@@ -20,6 +25,16 @@ pub(super) fn check(
         told.push_str(&format!("{place}: {why}\n"));
     }
     Err(told)
+}
+
+fn known_in(keys: &Map<String, Value>, release: Release) -> Cow<'_, Map<String, Value>> {
+    let known = |key: &Value| release_of(key).is_none_or(|since| since <= release);
+    if keys.values().all(known) {
+        return Cow::Borrowed(keys);
+    }
+    let mut keys = keys.clone();
+    keys.retain(|_, key| known(key));
+    Cow::Owned(keys)
 }
 
 fn read(keys: &Map<String, Value>, text: &str) -> Result<Map<String, Value>, String> {

@@ -202,6 +202,7 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
                         }
                         // What was only named and is spelled out now: servers of 9.1 answer by it already.
                         Entry::Occupied(mut entry) => {
+                            gain_keys(entry.get_mut(), &schema, since);
                             let named = entry.get().get("format").is_some();
                             let spelled_out =
                                 schema.get("format").is_none() && schema.get("pattern").is_some();
@@ -218,6 +219,25 @@ pub(super) fn merge(mut reference: Vec<Method>, newer: Vec<Method>, since: &str)
     reference
 }
 
+/// A property string with the keys that only a newer version describes, marked with that version.
+fn gain_keys(known: &mut Value, newer: &Value, since: &str) {
+    if let (Some(known), Some(newer)) = (known.get_mut("items"), newer.get("items")) {
+        return gain_keys(known, newer, since);
+    }
+    let Some(newer) = newer["format"].as_object() else {
+        return;
+    };
+    let known = known.get_mut("format").and_then(Value::as_object_mut);
+    let Some(known) = known else { return };
+    for (name, schema) in newer {
+        known.entry(name.clone()).or_insert_with(|| {
+            let mut schema = schema.clone();
+            schema["since"] = since.into();
+            schema
+        });
+    }
+}
+
 /// Marks what the reference has and earlier releases had not.
 pub(super) fn mark(methods: &mut [Method], overlay: &Overlay) {
     for method in methods {
@@ -228,6 +248,30 @@ pub(super) fn mark(methods: &mut [Method], overlay: &Overlay) {
         for (name, schema) in &mut method.params {
             if let Some(release) = overlay.since_parameter(&call, name) {
                 schema["since"] = release.into();
+            }
+            let list = schema.get("items").is_some();
+            let shape = if list { &mut schema["items"] } else { schema };
+            let keys = shape.get_mut("format").and_then(Value::as_object_mut);
+            for (key, schema) in keys.into_iter().flatten() {
+                if let Some(release) = overlay.since_key(&call, name, key) {
+                    schema["since"] = release.into();
+                }
+            }
+        }
+    }
+}
+
+/// The same for formats that the reference only names.
+fn mark_named(formats: &mut Map<String, Value>, methods: &[Method], overlay: &Overlay) {
+    for method in methods {
+        let call = format!("{} {}", method.verb, method.path);
+        for (name, schema) in &method.params {
+            let format = schema["format"].as_str();
+            let keys = format.and_then(|format| formats.get_mut(format)?.as_object_mut());
+            for (key, schema) in keys.into_iter().flatten() {
+                if let Some(release) = overlay.since_key(&call, name, key) {
+                    schema["since"] = release.into();
+                }
             }
         }
     }
@@ -243,6 +287,7 @@ pub(super) fn print(methods: &[Method], overlay: &Overlay) -> anyhow::Result<Str
         .find_map(|method| method.params.get("ide[n]"));
     let drive = drive.context("no parameter ide[n]")?["format"].clone();
     formats.insert("pve-qm-ide".to_owned(), drive);
+    mark_named(&mut formats, methods, overlay);
     let formats: Vec<String> = formats
         .iter()
         .map(|(name, keys)| format!("{}:{keys}", Value::from(name.as_str())))
@@ -335,6 +380,35 @@ mod tests {
         assert_eq!(merged[0].params["b"], json!({ "since": "9" }));
         assert_eq!(merged[0].params["a"], json!({}));
         assert_eq!(merged[1].info["since"], "9");
+    }
+
+    #[test]
+    fn property_strings_gain_keys_that_a_newer_version_describes() {
+        let method = |keys: Value, list: bool| Method {
+            path: "/x".to_owned(),
+            verb: "PUT".to_owned(),
+            info: Map::new(),
+            params: [(
+                "a".to_owned(),
+                match list {
+                    true => json!({ "type": "array", "items": { "format": keys } }),
+                    false => json!({ "format": keys }),
+                },
+            )]
+            .into(),
+            returns: Value::Null,
+        };
+        let expected = json!({ "old": { "type": "string" }, "new": { "since": "9" } });
+        for list in [false, true] {
+            let merged = merge(
+                vec![method(json!({ "old": { "type": "string" } }), list)],
+                vec![method(json!({ "old": {}, "new": {} }), list)],
+                "9",
+            );
+            let shape = &merged[0].params["a"];
+            let shape = shape.get("items").unwrap_or(shape);
+            assert_eq!(shape["format"], expected);
+        }
     }
 
     #[test]

@@ -96,7 +96,10 @@ pub(super) fn describe_member(name: &str, schema: &Value) -> String {
             let keys: Vec<String> = keys
                 .iter()
                 .filter(|(_, key)| key.get("alias").is_none())
-                .map(|(name, _)| format!("`{name}`"))
+                .map(|(name, key)| match key["since"].as_str() {
+                    Some(since) => format!("`{name}` (since {since})"),
+                    None => format!("`{name}`"),
+                })
                 .collect();
             parts.push(format!("property string of {}", keys.join(", ")));
         }

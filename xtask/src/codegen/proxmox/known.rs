@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::area;
-use super::overlay::{Overlay, Pace, call_of};
+use super::overlay::{self, Overlay, Pace, call_of};
 
 /// All tables.
 pub(super) fn print(schema: &Value, overlay: &Overlay) -> anyhow::Result<String> {
@@ -60,6 +60,23 @@ pub(super) fn print(schema: &Value, overlay: &Overlay) -> anyhow::Result<String>
                 let number = number.as_u64().context("a shape is not a number")?;
                 if let Some(since) = schema["shapes"][number as usize]["since"].as_str() {
                     write!(list, "({name:?}, {}),", version(since)?)?;
+                }
+            }
+            Ok((!list.is_empty()).then(|| format!("&[{list}]")))
+        },
+    )?;
+    table(
+        "Which version brought keys to property strings of parameters that were there before.",
+        "KEYS",
+        "&[(&str, &str, ServerVersion)]",
+        &|method| {
+            let mut list = String::new();
+            for (name, number) in method["params"].as_object().into_iter().flatten() {
+                let keys = overlay::keys(schema, Some(number));
+                for (key, shape) in keys.into_iter().flatten() {
+                    if let Some(since) = shape["since"].as_str() {
+                        write!(list, "({name:?}, {key:?}, {}),", version(since)?)?;
+                    }
                 }
             }
             Ok((!list.is_empty()).then(|| format!("&[{list}]")))

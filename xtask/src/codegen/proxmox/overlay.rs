@@ -75,6 +75,14 @@ impl Overlay {
             .map(|(release, _)| release)
     }
 
+    /// The release that brought a key to the property string of a parameter that was there before.
+    pub(super) fn since_key(&self, call: &str, parameter: &str, key: &str) -> Option<&str> {
+        let name = format!("{parameter}.{key}");
+        self.releases()
+            .find(|(_, brought)| names(&brought["keys"][&name], call))
+            .map(|(release, _)| release)
+    }
+
     fn releases(&self) -> impl Iterator<Item = (&str, &Value)> {
         members(&self.0["since"]["releases"])
     }
@@ -150,6 +158,15 @@ impl Overlay {
             let place = format!("since {release}");
             known.calls(&brought["calls"], &place)?;
             known.parameters(&brought["parameters"], &place)?;
+            for (name, calls) in members(&brought["keys"]) {
+                known.calls(calls, &place)?;
+                let (parameter, key) = name.rsplit_once('.').context("a key has no parameter")?;
+                for call in texts(calls) {
+                    let known = keys(schema, known.params[call].get(parameter));
+                    let has = known.is_some_and(|known| known.contains_key(key));
+                    ensure!(has, "{place}: {call} has no key {name}");
+                }
+            }
         }
         let answers = &self.0["answers"];
         let mut classified = BTreeSet::new();
@@ -267,6 +284,19 @@ impl<'a> Known<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The keys of a parameter that is a property string, or a list of such; the parameter is given by its shape's number.
+pub(super) fn keys<'a>(
+    schema: &'a Value,
+    number: Option<&Value>,
+) -> Option<&'a Map<String, Value>> {
+    let shape = &schema["shapes"][number?.as_u64()? as usize];
+    let shape = shape.get("items").unwrap_or(shape);
+    match &shape["format"] {
+        Value::String(name) => schema["formats"][name].as_object(),
+        spelled_out => spelled_out.as_object(),
     }
 }
 
