@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::error::{Error, Kind, Result};
 use crate::qemu::Removed;
 use crate::scalar::record;
+use crate::secret::Members;
 use crate::wire::{Method, Params, Request};
 
 /// What became of making sure that something is as wanted.
@@ -618,7 +619,7 @@ impl Access {
         let path = "/access/users/{userid}/token/{tokenid}";
         let request =
             Request::new(Method::Post, path, &[user, name]).with_flag("privsep", separate);
-        let answer: Map<String, Value> = self.0.fetch(request).await.map_err(|error| {
+        let answer: Members = self.0.fetch(request).await.map_err(|error| {
             let taken = error
                 .parameters()
                 .values()
@@ -633,10 +634,10 @@ impl Access {
             };
             error.doing(doing())
         })?;
-        match (answer.get("full-tokenid"), answer.get("value")) {
-            (Some(Value::String(id)), Some(Value::String(secret))) => Ok(NewToken {
+        match (answer.get("full-tokenid"), answer.secret("value")) {
+            (Some(Value::String(id)), Some(secret)) => Ok(NewToken {
                 id: id.clone(),
-                secret: SecretString::from(secret.clone()),
+                secret,
             }),
             _ => Err(Error::new(Kind::Decode, "the answer has no secret").doing(doing())),
         }

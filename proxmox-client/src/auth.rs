@@ -7,10 +7,13 @@ mod session;
 
 use std::fmt;
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::secret::joined;
+use crate::transport::Headers;
 
 pub use factor::{Challenge, FactorAnswer};
 pub use login::Login;
@@ -35,7 +38,7 @@ pub struct Token {
 
 impl Token {
     /// From the token's id (`user@realm!name`) and its secret.
-    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Result<Self> {
+    pub fn new(id: impl Into<String>, secret: impl Into<SecretString>) -> Result<Self> {
         let (id, secret) = (id.into(), secret.into());
         let shaped = id.split_once('!').is_some_and(|(user, name)| {
             !name.is_empty()
@@ -47,18 +50,17 @@ impl Token {
         if !shaped || !clean(&id) {
             return Err(Error::invalid("a token's id has the form user@realm!name"));
         }
-        if !clean(&secret) {
+        if !clean(secret.expose_secret()) {
             return Err(Error::invalid("a token's secret is a UUID without blanks"));
         }
-        Ok(Self {
-            id,
-            secret: secret.into(),
-        })
+        Ok(Self { id, secret })
     }
 
     /// From `user@realm!name=secret`, as it is often kept in one variable.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: impl Into<SecretString>) -> Result<Self> {
+        let text = text.into();
         let (id, secret) = text
+            .expose_secret()
             .trim()
             .split_once('=')
             .ok_or_else(|| Error::invalid("a token has the form user@realm!name=secret"))?;
@@ -71,8 +73,8 @@ impl Token {
     }
 
     /// As an authorization header has it; holds the secret.
-    pub(crate) fn header(&self) -> String {
-        format!("PVEAPIToken={}={}", self.id, self.secret.expose_secret())
+    pub(crate) fn header(&self) -> Zeroizing<String> {
+        joined(&["PVEAPIToken=", &self.id, "=", self.secret.expose_secret()])
     }
 }
 
@@ -101,6 +103,6 @@ impl fmt::Debug for Auth {
     }
 }
 
-pub(crate) fn token_headers(token: &Token) -> Vec<(&'static str, String)> {
+pub(crate) fn token_headers(token: &Token) -> Headers {
     vec![("authorization", token.header())]
 }

@@ -64,8 +64,8 @@ impl Node {
     /// # let own = rcgen::KeyPair::generate().unwrap();
     /// # let names = vec!["pve1.example.test".to_owned()];
     /// # let chain = rcgen::CertificateParams::new(names).unwrap().self_signed(&own).unwrap().pem();
-    /// # let key = own.serialize_pem().into();
-    /// let shown = node.set_certificate(&chain, &key).await?;
+    /// # let key = own.serialize_pem();
+    /// let shown = node.set_certificate(&chain, key).await?;
     /// assert_eq!(shown.names, Some(vec!["pve1.example.test".to_owned()]));
     /// let all = node.certificates().await?;
     /// assert!(all.iter().any(|one| one.fingerprint == shown.fingerprint));
@@ -79,12 +79,12 @@ impl Node {
     pub async fn set_certificate(
         &self,
         chain: &str,
-        key: &SecretString,
+        key: impl Into<SecretString>,
     ) -> Result<NodeCertificate> {
         let request = self
             .request(Method::Post, "/certificates/custom")?
             .with("certificates", chain)
-            .with("key", key.expose_secret())
+            .with("key", key.into().expose_secret())
             .with_flag("force", true)
             .with_flag("restart", true);
         let made = self.client().fetch(request).await;

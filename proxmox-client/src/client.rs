@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -12,14 +13,14 @@ use url::Url;
 
 use crate::auth::{Auth, Current, Login, Session, TicketAnswer, Token, token_headers};
 use crate::error::{Error, Kind, Result};
-use crate::known::{Pace, pace, without_secrets};
+use crate::known::{Pace, answers_secrets, pace, without_secrets};
 use crate::limits::{Gate, Limits, Turn};
 use crate::node::Node;
 use crate::retry::{Decision, RetryPolicy, decide};
 use crate::task::{Board, PollPolicy};
 #[cfg(feature = "console")]
 use crate::transport::Switched;
-use crate::transport::{Body, Carrier, Https, Outgoing, Proxy};
+use crate::transport::{Body, Carrier, Headers, Https, Outgoing, Proxy};
 use crate::trust::{ClientCertificate, Trust};
 use crate::version::{ServerVersion, VersionGate};
 use crate::wire::{Answer, Envelope, Method, Request};
@@ -297,7 +298,7 @@ impl Client {
         &self,
         endpoint: usize,
         request: &Request,
-        mut headers: Vec<(&'static str, String)>,
+        mut headers: Headers,
     ) -> Result<Switched> {
         headers.extend(self.credentials(request.method()).await?.0);
         let outgoing = Outgoing {
@@ -355,10 +356,7 @@ impl Client {
     }
 
     /// The headers that say who asks, and which login they come from.
-    async fn credentials(
-        &self,
-        method: Method,
-    ) -> Result<(Vec<(&'static str, String)>, Option<u64>)> {
+    async fn credentials(&self, method: Method) -> Result<(Headers, Option<u64>)> {
         match &self.0.auth {
             Auth::None => Ok((Vec::new(), None)),
             Auth::Token(token) => Ok((token_headers(token), None)),
@@ -457,11 +455,7 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        request: &Request,
-        headers: Vec<(&'static str, String)>,
-    ) -> Result<Answer> {
+    async fn exchange(&self, request: &Request, headers: Headers) -> Result<Answer> {
         let outgoing = Outgoing {
             method: request.method(),
             target: request.target(),
@@ -473,7 +467,11 @@ impl Client {
             body: request.body().map(Body::Text),
             deadline: self.deadline(request),
         };
-        self.0.carrier.send(self.endpoint(), outgoing).await
+        let answer = self.0.carrier.send(self.endpoint(), outgoing).await?;
+        Ok(match answers_secrets(request) {
+            true => answer.with_secrets(),
+            false => answer,
+        })
     }
 }
 
@@ -488,8 +486,8 @@ impl ClientBuilder {
     }
 
     /// Authenticates with an API token, `user@realm!name=secret`.
-    pub fn token(mut self, token: impl AsRef<str>) -> Self {
-        self.auth = Credentials::Text(Token::parse(token.as_ref()));
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.auth = Credentials::Text(Token::parse(token));
         self
     }
 

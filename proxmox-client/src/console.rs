@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lxc::Lxc;
 use crate::node::Node;
 use crate::qemu::Qemu;
+use crate::secret::Members;
 use crate::wire::{Method, Request};
 
 pub use spice::SpiceTicket;
@@ -107,7 +108,7 @@ impl Console {
     }
 
     async fn ticket(&self, request: Request) -> Result<ConsoleTicket> {
-        let answer: Map<String, Value> = self.client.fetch(request).await?;
+        let answer: Members = self.client.fetch(request).await?;
         ConsoleTicket::read(&answer, self.client.endpoint())
     }
 
@@ -183,7 +184,8 @@ impl Console {
             Place::Qemu(_) | Place::Lxc(_) => "/spiceproxy",
         };
         let request = self.request(Method::Post, below)?;
-        SpiceTicket::read(self.client.fetch(request).await?)
+        let answer: Members = self.client.fetch(request).await?;
+        SpiceTicket::read(&answer)
     }
 
     /// Opens the terminal.

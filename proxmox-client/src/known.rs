@@ -107,6 +107,11 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether what a call answers holds a secret.
+pub(crate) fn answers_secrets(request: &Request) -> bool {
+    find(table::SECRET_ANSWERS, request.method(), request.path()).is_some()
+}
+
 /// Takes secret values of a request out of what is told about its failure, should the server repeat them.
 pub(crate) fn without_secrets(error: Error, request: &Request) -> Error {
     let Some(names) = find(table::SECRETS, request.method(), request.path()) else {

@@ -45,6 +45,7 @@ pub mod rights;
 mod scalar;
 pub mod sdn;
 pub mod second_factor;
+mod secret;
 pub mod service;
 mod setting;
 #[cfg(feature = "simulator")]

@@ -342,12 +342,11 @@ impl Access {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// use proxmox_client::simulator::{Simulator, World};
     /// use proxmox_client::{Login, UserSettings};
-    /// use secrecy::SecretString;
     /// # let simulator = Simulator::new(World::lab().with_user("root@pam", "root-secret"));
     /// let log_in = |user, password| simulator.builder().login(Login::new(user, password)).build();
     /// let root = log_in("root@pam", "root-secret")?.access();
     /// root.ensure_user("alice@pve", &UserSettings::new()).await?;
-    /// root.set_password("alice@pve", &SecretString::from("correct horse"), None).await?;
+    /// root.set_password("alice@pve", "correct horse", None).await?;
     /// log_in("alice@pve", "correct horse")?.version().await?;
     /// # Ok(()) }
     /// # #[cfg(not(feature = "simulator"))] fn main() {}
@@ -358,15 +357,15 @@ impl Access {
     pub async fn set_password(
         &self,
         user: &str,
-        password: &SecretString,
-        own: Option<&SecretString>,
+        password: impl Into<SecretString>,
+        own: Option<SecretString>,
     ) -> Result<()> {
         let expose = secrecy::ExposeSecret::expose_secret;
         let mut request = Request::new(Method::Put, "/access/password", &[])
             .with("userid", user)
-            .with("password", expose(password));
+            .with("password", expose(&password.into()));
         if let Some(own) = own {
-            request = request.with("confirmation-password", expose(own));
+            request = request.with("confirmation-password", expose(&own));
         }
         let done = self.client().request(request).await;
         done.map(|_| ())

@@ -12,10 +12,10 @@
 //! # let simulator = Simulator::new(world);
 //! # let now = simulator.snapshot().now();
 //! let client = simulator.builder().login(Login::new("alice@pve", "secret")).build()?;
-//! let factors = client.access().second_factors("alice@pve").with_password("secret".into());
+//! let factors = client.access().second_factors("alice@pve").with_password("secret");
 //! let secret = TotpSecret::generate("alice@pve")?;
 //! // An authenticator takes `secret.uri()`; a program makes codes by itself.
-//! let id = factors.add_totp("phone", &secret, &secret.code_at(now)).await?;
+//! let id = factors.add_totp("phone", &secret, secret.code_at(now)).await?;
 //! let codes = factors.add_recovery_codes().await?;
 //! assert_eq!(codes.len(), 10);
 //! assert!(factors.get(&id).await?.is_some_and(|factor| factor.is_enabled()));
@@ -119,7 +119,7 @@ pub enum Unlocked {
 struct Added {
     id: Option<String>,
     challenge: Option<String>,
-    recovery: Option<Vec<String>>,
+    recovery: Option<Vec<SecretString>>,
 }
 
 /// The second factors of one user.
@@ -170,8 +170,8 @@ impl Access {
 impl SecondFactors {
     /// The caller's own password, which the server asks for when factors are changed unless the caller is `root@pam`.
     #[must_use]
-    pub fn with_password(mut self, own: SecretString) -> Self {
-        self.own = Some(own);
+    pub fn with_password(mut self, own: impl Into<SecretString>) -> Self {
+        self.own = Some(own.into());
         self
     }
 
@@ -246,13 +246,13 @@ impl SecondFactors {
         &self,
         description: &str,
         secret: &TotpSecret,
-        code: &str,
+        code: impl Into<SecretString>,
     ) -> Result<String> {
         let request = self
             .request(Method::Post, None)
             .with("description", description)
             .with("totp", secret.uri().expose_secret())
-            .with("value", code);
+            .with("value", code.into().expose_secret());
         self.id(self.add(&FactorKind::Totp, request).await?)
     }
 
@@ -265,8 +265,7 @@ impl SecondFactors {
     pub async fn add_recovery_codes(&self) -> Result<Vec<SecretString>> {
         let request = self.request(Method::Post, None);
         let added = self.add(&FactorKind::Recovery, request).await?;
-        let codes = added.recovery.unwrap_or_default();
-        Ok(codes.into_iter().map(SecretString::from).collect())
+        Ok(added.recovery.unwrap_or_default())
     }
 
     /// Registers a security key. `register` is given what the browser's `navigator.credentials.create` takes, as JSON with
@@ -325,16 +324,20 @@ impl SecondFactors {
     /// # async fn run() -> Result<(), proxmox_client::Error> {
     /// # let client = proxmox_client::Client::builder().endpoint("192.0.2.10").build()?;
     /// # let pressed = "cccccccccccb".to_owned();
-    /// let factors = client.access().second_factors("alice@pve").with_password("secret".into());
-    /// let id = factors.add_yubico("key ring", &pressed.into()).await?;
+    /// let factors = client.access().second_factors("alice@pve").with_password("secret");
+    /// let id = factors.add_yubico("key ring", pressed).await?;
     /// println!("from now on it is asked for as factor {id}");
     /// # Ok(()) }
     /// ```
-    pub async fn add_yubico(&self, description: &str, password: &SecretString) -> Result<String> {
+    pub async fn add_yubico(
+        &self,
+        description: &str,
+        password: impl Into<SecretString>,
+    ) -> Result<String> {
         let request = self
             .request(Method::Post, None)
             .with("description", description)
-            .with("value", password.expose_secret());
+            .with("value", password.into().expose_secret());
         self.id(self.add(&FactorKind::Yubico, request).await?)
     }
 

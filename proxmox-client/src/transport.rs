@@ -9,6 +9,10 @@ use std::io::Read as _;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
+
 use crate::error::{Error, Kind, Result, Sent};
 use crate::wire::{Answer, Method};
 
@@ -23,12 +27,15 @@ const LONGEST_RESERVED: u64 = 64 << 20;
 /// A boxed future, so that carriers are objects.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Names and values that say who asks; wiped when they are dropped.
+pub(crate) type Headers = Vec<(&'static str, Zeroizing<String>)>;
+
 /// One HTTP exchange, ready to be sent.
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     /// Path and query, from `/api2/json` on.
-    pub(crate) target: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) target: Zeroizing<String>,
+    pub(crate) headers: Headers,
     pub(crate) content_type: Option<String>,
     pub(crate) body: Option<Body>,
     pub(crate) deadline: Option<Duration>,
@@ -36,8 +43,8 @@ pub(crate) struct Outgoing {
 
 /// A request body.
 pub(crate) enum Body {
-    /// A form.
-    Text(String),
+    /// A form; wiped when it is dropped.
+    Text(Zeroizing<String>),
     /// Pieces that come one after the other, and how many bytes they are together.
     Pieces { length: u64, pieces: Pieces },
 }
@@ -134,7 +141,7 @@ impl Https {
     }
 
     /// A request with method, address and headers.
-    fn request(&self, endpoint: usize, outgoing: &Outgoing) -> Result<reqwest::RequestBuilder> {
+    fn request(&self, endpoint: usize, outgoing: &mut Outgoing) -> Result<reqwest::RequestBuilder> {
         let method = match outgoing.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -142,15 +149,16 @@ impl Https {
             Method::Delete => reqwest::Method::DELETE,
         };
         let origin = &self.endpoints[endpoint % self.endpoints.len()];
-        let mut request = self
-            .client
-            .request(method, format!("{origin}{}", outgoing.target));
-        for (name, value) in &outgoing.headers {
-            let mut value = reqwest::header::HeaderValue::from_str(value).map_err(|_| {
+        let address = crate::secret::joined(&[origin, &outgoing.target]);
+        let mut request = self.client.request(method, address.as_str());
+        for (name, value) in outgoing.headers.drain(..) {
+            // It is not copied here, so that it is wiped when the last one lets go of it.
+            let value = HeaderValue::from_maybe_shared(Bytes::from_owner(value));
+            let mut value = value.map_err(|_| {
                 Error::invalid(format!("header {name} cannot hold the given credentials"))
             })?;
             value.set_sensitive(true);
-            request = request.header(*name, value);
+            request = request.header(name, value);
         }
         Ok(request)
     }
@@ -204,11 +212,11 @@ fn unpacked(body: &[u8]) -> std::io::Result<Vec<u8>> {
 
 impl Carrier for Https {
     #[cfg(feature = "console")]
-    fn upgrade(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Switched>> {
+    fn upgrade(&self, endpoint: usize, mut outgoing: Outgoing) -> BoxFuture<'_, Result<Switched>> {
         Box::pin(async move {
             // A limit of the request itself would also end the connection that it becomes.
             let limit = outgoing.deadline.unwrap_or(Duration::MAX);
-            let sending = self.request(endpoint, &outgoing)?.send();
+            let sending = self.request(endpoint, &mut outgoing)?.send();
             let response = tokio::time::timeout(limit, sending).await.map_err(|_| {
                 Error::new(Kind::Deadline, "no answer in time").with_sent(Sent::Maybe)
             })?;
@@ -230,9 +238,9 @@ impl Carrier for Https {
         })
     }
 
-    fn send(&self, endpoint: usize, outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
+    fn send(&self, endpoint: usize, mut outgoing: Outgoing) -> BoxFuture<'_, Result<Answer>> {
         Box::pin(async move {
-            let mut request = self.request(endpoint, &outgoing)?;
+            let mut request = self.request(endpoint, &mut outgoing)?;
             if let Some(kind) = outgoing.content_type {
                 request = request.header(reqwest::header::CONTENT_TYPE, kind);
             }
@@ -240,7 +248,7 @@ impl Carrier for Https {
                 request = request.timeout(deadline);
             }
             match outgoing.body {
-                Some(Body::Text(text)) => request = request.body(text),
+                Some(Body::Text(text)) => request = request.body(Bytes::from_owner(text)),
                 Some(Body::Pieces { length, pieces }) => {
                     // The server refuses chunked bodies; with a length hyper sends none.
                     let shared = SyncPieces(std::sync::Mutex::new(pieces));

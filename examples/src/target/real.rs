@@ -72,7 +72,7 @@ impl Real {
     pub(super) fn proxmox(&self) -> Result<proxmox_client::Client, Failure> {
         proxmox_client::Client::builder()
             .endpoint(&self.endpoint)
-            .token(self.token.expose_secret())
+            .token(self.token.clone())
             .trust(self.trust.clone())
             .build()
             .map_err(|error| Failure::permanent("proxmox", "cannot be talked to").caused_by(error))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::generated::SECRET;
 use crate::scalar::{Field, from_value};
+use crate::secret::wipe_members;
 use crate::upid::Upid;
 
 mod sealed {
@@ -95,6 +96,15 @@ impl fmt::Debug for Shown<'_> {
             }
             Self::Open(plain, _) => fmt::Display::fmt(plain, f),
         }
+    }
+}
+
+/// Secrets do not stay in memory.
+impl Drop for Object {
+    fn drop(&mut self) {
+        let secret = self.secret;
+        let is_secret = |name: &str| SECRET.contains(&name) || secret.contains(&name);
+        wipe_members(&mut self.members, &is_secret);
     }
 }
 
@@ -282,7 +292,6 @@ field_answer!(
     Object,
     Below,
     BTreeMap<String, Object>,
-    SecretString,
     bool,
     i64,
     String,
@@ -325,6 +334,20 @@ field_answer!(
     crate::sdn::SubnetInfo,
     crate::sdn::IpamAddress,
 );
+
+impl sealed::Sealed for SecretString {}
+
+impl Answer for SecretString {
+    fn read(data: Value) -> Result<Self, Value> {
+        match data {
+            Value::String(text) => Ok(text.into()),
+            other => Err(other),
+        }
+    }
+    fn to_json(&self) -> Value {
+        self.expose_secret().into()
+    }
+}
 
 /// A guest's configuration is an answer too.
 macro_rules! config_answer {

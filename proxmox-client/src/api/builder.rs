@@ -1,5 +1,7 @@
 //! Collects a call's parameters.
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::error::{Error, Result};
 use crate::wire::{Method, Request};
 
@@ -23,6 +25,19 @@ impl Builder {
     pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
         self.request.params_mut().push(name, value);
         self
+    }
+
+    pub(crate) fn secret(self, name: &str, value: impl Into<SecretString>) -> Self {
+        self.text(name, value.into().expose_secret())
+    }
+
+    pub(crate) fn secrets<S: Into<SecretString>>(
+        self,
+        name: &str,
+        values: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let values = values.into_iter();
+        values.fold(self, |builder, value| builder.secret(name, value))
     }
 
     pub(crate) fn flag(mut self, name: &str, value: bool) -> Self {

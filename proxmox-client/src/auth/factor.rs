@@ -5,6 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::secret::secret;
 use crate::wire;
 
 /// What a server asks for after the password, as the partial ticket of a login's first step tells it.
@@ -67,35 +68,35 @@ impl Challenge {
 pub struct FactorAnswer(SecretString);
 
 impl FactorAnswer {
-    fn of(kind: &str, answer: &str) -> Self {
-        Self(format!("{kind}:{answer}").into())
+    fn of(kind: &str, answer: &SecretString) -> Self {
+        Self(secret(&[kind, ":", answer.expose_secret()]))
     }
 
     /// A time-based code of six digits.
-    pub fn totp(code: impl AsRef<str>) -> Self {
-        Self::of("totp", code.as_ref())
+    pub fn totp(code: impl Into<SecretString>) -> Self {
+        Self::of("totp", &code.into())
     }
 
     /// A recovery code; each works once.
-    pub fn recovery(code: impl AsRef<str>) -> Self {
-        Self::of("recovery", code.as_ref())
+    pub fn recovery(code: impl Into<SecretString>) -> Self {
+        Self::of("recovery", &code.into())
     }
 
     /// A one-time password of a Yubico device.
-    pub fn yubico(password: impl AsRef<str>) -> Self {
-        Self::of("yubico", password.as_ref())
+    pub fn yubico(password: impl Into<SecretString>) -> Self {
+        Self::of("yubico", &password.into())
     }
 
     /// What a security key signed, as JSON: `{"id", "type", "challenge", "rawId", "response": {"authenticatorData",
     /// "clientDataJSON", "signature"}}`, where `challenge` is that of [`Challenge::webauthn`] and binary members are
     /// base64url without padding, as Proxmox VE's own login page sends it.
-    pub fn webauthn(response: impl AsRef<str>) -> Self {
-        Self::of("webauthn", response.as_ref())
+    pub fn webauthn(response: impl Into<SecretString>) -> Self {
+        Self::of("webauthn", &response.into())
     }
 
     /// What a security key signed by U2F, as JSON.
-    pub fn u2f(response: impl AsRef<str>) -> Self {
-        Self::of("u2f", response.as_ref())
+    pub fn u2f(response: impl Into<SecretString>) -> Self {
+        Self::of("u2f", &response.into())
     }
 
     pub(super) fn expose(&self) -> &str {

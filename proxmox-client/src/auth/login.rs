@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -13,6 +14,8 @@ use tokio::time::Instant;
 use super::factor::{Challenge, FactorAnswer};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
+use crate::secret::joined;
+use crate::transport::Headers;
 use crate::wire::{Method, Request};
 
 type Answering = Pin<Box<dyn Future<Output = Result<FactorAnswer>> + Send>>;
@@ -41,10 +44,10 @@ pub struct Login {
 
 impl Login {
     /// A user with realm (`root@pam`) and the password.
-    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Self {
             user: user.into(),
-            password: password.into().into(),
+            password: password.into(),
             second_factor: None,
         }
     }
@@ -52,24 +55,24 @@ impl Login {
     /// A user with a ticket that was had elsewhere (a login in a browser, another program): it is changed for a fresh
     /// one at once, and then renewed like any other. Tickets live two hours. With its CSRF prevention token it is a
     /// [`Session`], which needs no call.
-    pub fn from_ticket(user: impl Into<String>, ticket: impl Into<String>) -> Self {
+    pub fn from_ticket(user: impl Into<String>, ticket: impl Into<SecretString>) -> Self {
         Self::new(user, ticket)
     }
 
     pub(crate) fn of_session(session: &Session) -> Self {
-        Self::from_ticket(session.user(), session.ticket.expose_secret())
+        Self::from_ticket(session.user(), session.ticket.clone())
     }
 
     /// Answers the challenge for a second factor with a time-based code of six digits, which is good for one login
     /// within half a minute.
     #[must_use]
-    pub fn with_totp(self, code: impl AsRef<str>) -> Self {
+    pub fn with_totp(self, code: impl Into<SecretString>) -> Self {
         self.with_answer(FactorAnswer::totp(code))
     }
 
     /// Answers the challenge for a second factor with a recovery code.
     #[must_use]
-    pub fn with_recovery_code(self, code: impl AsRef<str>) -> Self {
+    pub fn with_recovery_code(self, code: impl Into<SecretString>) -> Self {
         self.with_answer(FactorAnswer::recovery(code))
     }
 
@@ -98,7 +101,8 @@ impl Login {
         if first.need_second_factor != Some(1) {
             return Ok(None);
         }
-        let ticket = first.ticket.as_deref().unwrap_or_default();
+        let ticket = first.ticket.as_ref();
+        let ticket = ticket.map_or("", |ticket| ticket.expose_secret());
         let challenge = Challenge::of_ticket(&self.user, ticket).ok_or_else(|| {
             Error::new(
                 Kind::Decode,
@@ -152,11 +156,12 @@ impl Current {
         }
     }
 
-    pub(crate) fn headers(&self, method: Method) -> Vec<(&'static str, String)> {
+    pub(crate) fn headers(&self, method: Method) -> Headers {
         let ticket = crate::wire::escape(self.session.ticket.expose_secret());
-        let mut headers = vec![("cookie", format!("PVEAuthCookie={ticket}"))];
+        let ticket = Zeroizing::new(ticket);
+        let mut headers = vec![("cookie", joined(&["PVEAuthCookie=", &ticket]))];
         if method != Method::Get {
-            let csrf = self.session.csrf.expose_secret().to_owned();
+            let csrf = joined(&[self.session.csrf.expose_secret()]);
             headers.push(("csrfpreventiontoken", csrf));
         }
         headers
@@ -174,9 +179,9 @@ impl Current {
 
 #[derive(Deserialize)]
 pub(crate) struct TicketAnswer {
-    ticket: Option<String>,
+    ticket: Option<SecretString>,
     #[serde(rename = "CSRFPreventionToken")]
-    csrf: Option<String>,
+    csrf: Option<SecretString>,
     #[serde(rename = "NeedTFA")]
     need_second_factor: Option<u8>,
 }

@@ -1,5 +1,6 @@
 //! Logins through an OpenID Connect provider.
 
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::TicketAnswer;
@@ -47,7 +48,7 @@ impl Client {
 }
 
 struct Returned {
-    code: Option<String>,
+    code: Option<SecretString>,
     state: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
@@ -84,9 +85,10 @@ impl OpenId {
     ///
     /// # Errors
     /// [`Kind::Authentication`](crate::Kind::Authentication) if the code or the state are not (or no longer) known.
-    pub async fn log_in(&self, code: &str, state: &str) -> Result<Session> {
+    pub async fn log_in(&self, code: impl Into<SecretString>, state: &str) -> Result<Session> {
+        let code = code.into();
         let request = Request::new(Method::Post, "/access/openid/login", &[])
-            .with("code", code)
+            .with("code", code.expose_secret())
             .with("state", state)
             .with("redirect-url", &*self.redirect);
         let answer: TicketAnswer = self.client.fetch(request).await?;
@@ -102,7 +104,7 @@ impl OpenId {
     pub async fn log_in_redirected(&self, address: &str) -> Result<Session> {
         let returned = returned(address)?;
         match (returned.code, returned.state, returned.error) {
-            (Some(code), Some(state), None) => self.log_in(&code, &state).await,
+            (Some(code), Some(state), None) => self.log_in(code, &state).await,
             (_, _, Some(error)) => {
                 let why = returned.error_description.unwrap_or_default();
                 let text = format!("the provider refused the login: {error} {why}");
@@ -125,7 +127,7 @@ fn returned(address: &str) -> Result<Returned> {
             .map(|(_, value)| value.into_owned())
     };
     Ok(Returned {
-        code: value("code"),
+        code: value("code").map(SecretString::from),
         state: value("state"),
         error: value("error"),
         error_description: value("error_description"),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
+use crate::secret::secret;
 
 /// A login that can be kept and used again: a ticket with the token that protects its writes. It ends two hours after
 /// its ticket was issued; a client that uses it renews it at half of that.
@@ -19,8 +20,7 @@ use crate::error::{Error, Result};
 /// let client = simulator.builder().login(Login::new("root@pam", "correct horse")).build()?;
 /// let kept = client.session().await?.expect("it logs in").to_secret_text(); // keep it like a password
 ///
-/// # use secrecy::ExposeSecret;
-/// let session = Session::from_secret_text(kept.expose_secret())?;
+/// let session = Session::from_secret_text(kept)?;
 /// assert_eq!(session.user(), "root@pam");
 /// let later = simulator.builder().session(session).build()?;
 /// later.version().await?;
@@ -42,9 +42,9 @@ impl Session {
     ///
     /// # Errors
     /// A text that is no ticket, or only the partial one that asks for a second factor.
-    pub fn new(ticket: impl Into<String>, csrf: impl Into<String>) -> Result<Self> {
-        let ticket = ticket.into();
-        let mut parts = ticket.split(':');
+    pub fn new(ticket: impl Into<SecretString>, csrf: impl Into<SecretString>) -> Result<Self> {
+        let (ticket, csrf) = (ticket.into(), csrf.into());
+        let mut parts = ticket.expose_secret().split(':');
         let user = match (parts.next(), parts.next()) {
             (Some("PVE"), Some(user)) if user.contains('@') => user.to_owned(),
             _ => {
@@ -53,22 +53,16 @@ impl Session {
                 ));
             }
         };
-        let csrf = csrf.into();
-        if csrf.is_empty()
-            || !csrf
-                .bytes()
-                .chain(ticket.bytes())
-                .all(|b| b.is_ascii_graphic())
-        {
+        let is_clean = |secret: &SecretString| {
+            let text = secret.expose_secret();
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !is_clean(&csrf) || !is_clean(&ticket) {
             return Err(Error::invalid(
                 "a ticket and its CSRF prevention token are texts without blanks, and neither is empty",
             ));
         }
-        Ok(Self {
-            user,
-            ticket: ticket.into(),
-            csrf: csrf.into(),
-        })
+        Ok(Self { user, ticket, csrf })
     }
 
     /// Who is logged in, with realm.
@@ -96,15 +90,16 @@ impl Session {
     /// One text to be kept like a password.
     pub fn to_secret_text(&self) -> SecretString {
         let (ticket, csrf) = (self.ticket.expose_secret(), self.csrf.expose_secret());
-        format!("{ticket} {csrf}").into()
+        secret(&[ticket, " ", csrf])
     }
 
     /// From what [`to_secret_text`](Self::to_secret_text) gave.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn from_secret_text(text: &str) -> Result<Self> {
-        let parts = text.trim().split_once(' ');
+    pub fn from_secret_text(text: impl Into<SecretString>) -> Result<Self> {
+        let text = text.into();
+        let parts = text.expose_secret().trim().split_once(' ');
         let (ticket, csrf) = parts.ok_or_else(|| {
             Error::invalid(
                 "a kept session is a ticket and its CSRF prevention token, with a blank between",
@@ -130,7 +125,7 @@ mod tests {
     #[test]
     fn a_session_is_kept_and_read_again() {
         let session = Session::new("PVE:root@pam:6B0036C4::c2ln", "6B0036C4:aGFzaA").unwrap();
-        let again = Session::from_secret_text(session.to_secret_text().expose_secret()).unwrap();
+        let again = Session::from_secret_text(session.to_secret_text()).unwrap();
         assert_eq!(again.user(), "root@pam");
         assert_eq!(
             again.ticket().expose_secret(),

@@ -43,14 +43,16 @@ impl Socket {
         key[..8].copy_from_slice(&random::number().to_ne_bytes());
         key[8..].copy_from_slice(&random::number().to_ne_bytes());
         let key = STANDARD.encode(key);
-        let headers = vec![
-            ("connection", "Upgrade".to_owned()),
-            ("upgrade", "websocket".to_owned()),
-            ("sec-websocket-version", "13".to_owned()),
-            ("sec-websocket-key", key.clone()),
+        let headers = [
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", &key),
             // The server closes connections that do not ask for it.
-            ("sec-websocket-protocol", "binary".to_owned()),
+            ("sec-websocket-protocol", "binary"),
         ];
+        let headers = headers.map(|(name, value)| (name, value.to_owned().into()));
+        let headers = headers.into();
         let switched = client.upgrade(endpoint, request, headers).await?;
         let expected = STANDARD.encode(Sha1::digest(format!("{key}{ACCEPTED}")));
         if switched.accepted.as_deref() != Some(&expected) {

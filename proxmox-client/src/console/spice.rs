@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::required;
 use crate::error::Result;
+use crate::secret::{Members, secret};
 
 /// The answer to a call for a SPICE console.
 #[derive(Clone)]
@@ -18,9 +20,9 @@ pub struct SpiceTicket {
 }
 
 impl SpiceTicket {
-    pub(super) fn read(answer: Map<String, Value>) -> Result<Self> {
-        let mut file = String::from("[virt-viewer]\n");
-        for (name, value) in &answer {
+    pub(super) fn read(answer: &Members) -> Result<Self> {
+        let mut lines = Zeroizing::new(Vec::new());
+        for (name, value) in answer.iter() {
             let text = match value {
                 Value::String(text) => text.clone(),
                 Value::Bool(flag) => u8::from(*flag).to_string(),
@@ -28,16 +30,20 @@ impl SpiceTicket {
                 Value::Null | Value::Array(_) | Value::Object(_) => continue,
             };
             // A value is one line: lines of the certificate are told by `\n` in letters.
-            let text = text.replace("\r\n", "\\n").replace(['\n', '\r'], "\\n");
-            file.extend([name.as_str(), "=", &text, "\n"]);
+            let text = Zeroizing::new(text);
+            let text = Zeroizing::new(text.replace("\r\n", "\\n"));
+            let text = text.replace(['\n', '\r'], "\\n");
+            lines.extend([name.clone(), "=".to_owned(), text, "\n".to_owned()]);
         }
+        let mut file = vec!["[virt-viewer]\n"];
+        file.extend(lines.iter().map(String::as_str));
         Ok(Self {
-            host: required(&answer, "host")?.to_owned(),
+            host: required(answer, "host")?.to_owned(),
             proxy: answer
                 .get("proxy")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
-            file: file.into(),
+            file: secret(&file),
         })
     }
 
@@ -78,7 +84,7 @@ mod tests {
             "type": "spice", "host": "pvespiceproxy:1:100:pve1::s", "proxy": "http://pve1:3128", "tls-port": 61000,
             "password": "s3cret", "ca": "-----BEGIN\\nAAAA\\n", "title": "VM 100\nhost=evil", "delete-this-file": 1,
         });
-        let ticket = SpiceTicket::read(answer.as_object().unwrap().clone()).unwrap();
+        let ticket = SpiceTicket::read(&answer.as_object().unwrap().clone().into()).unwrap();
         assert_eq!(
             ticket.viewer_file(),
             "[virt-viewer]\ntype=spice\nhost=pvespiceproxy:1:100:pve1::s\nproxy=http://pve1:3128\ntls-port=61000\n\

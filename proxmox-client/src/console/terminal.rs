@@ -160,7 +160,7 @@ mod tests {
             "port": "5900", "user": "root@pam", "ticket": "PVEVNC:6B003797::s3cret",
             "upid": "UPID:pve1:00007BC4:00028956:6B003797:vncshell::root@pam:",
         });
-        ConsoleTicket::read(answer.as_object().unwrap(), 0).unwrap()
+        ConsoleTicket::read(&answer.as_object().unwrap().clone().into(), 0).unwrap()
     }
 
     /// A session whose server answers the first line with `greeting`, and that server.

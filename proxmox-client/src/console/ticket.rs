@@ -3,10 +3,11 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::required;
 use crate::error::{Error, Kind, Result};
+use crate::secret::Members;
 use crate::upid::Upid;
 
 /// Where a screen or terminal waits for its connection, and the secret that opens it.
@@ -22,7 +23,7 @@ pub struct ConsoleTicket {
 }
 
 impl ConsoleTicket {
-    pub(super) fn read(answer: &Map<String, Value>, endpoint: usize) -> Result<Self> {
+    pub(super) fn read(answer: &Members, endpoint: usize) -> Result<Self> {
         // The port comes as text of one call and as number of another.
         let port = match answer.get("port") {
             Some(Value::String(text)) => text.parse().ok(),
@@ -35,7 +36,7 @@ impl ConsoleTicket {
             user: required(answer, "user")?.to_owned(),
             upid: required(answer, "upid")?.parse()?,
             ticket: required(answer, "ticket")?.into(),
-            password: optional("password").map(SecretString::from),
+            password: answer.secret("password"),
             certificate: optional("cert"),
             endpoint,
         })

@@ -251,8 +251,8 @@ impl PostDomains {
     }
 
     /// `client-key`: 256 bytes at most. Secret.
-    pub fn client_key(self, value: &str) -> Self {
-        Self(self.0.text("client-key", value))
+    pub fn client_key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("client-key", value))
     }
 
     /// `comment`: 4096 bytes at most.
@@ -321,8 +321,8 @@ impl PostDomains {
     }
 
     /// `password`. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `port`: 1 to 65535.
@@ -376,8 +376,8 @@ impl PostDomains {
     }
 
     /// `tfa`: 128 bytes at most; format `pve-tfa-config`. Secret.
-    pub fn tfa(self, value: &str) -> Self {
-        Self(self.0.text("tfa", value))
+    pub fn tfa(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("tfa", value))
     }
 
     /// `user_attr`: 256 bytes at most.
@@ -752,8 +752,8 @@ impl PutDomainsByRealm {
     }
 
     /// `client-key`: 256 bytes at most. Secret.
-    pub fn client_key(self, value: &str) -> Self {
-        Self(self.0.text("client-key", value))
+    pub fn client_key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("client-key", value))
     }
 
     /// `comment`: 4096 bytes at most.
@@ -832,8 +832,8 @@ impl PutDomainsByRealm {
     }
 
     /// `password`. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `port`: 1 to 65535.
@@ -887,8 +887,8 @@ impl PutDomainsByRealm {
     }
 
     /// `tfa`: 128 bytes at most; format `pve-tfa-config`. Secret.
-    pub fn tfa(self, value: &str) -> Self {
-        Self(self.0.text("tfa", value))
+    pub fn tfa(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("tfa", value))
     }
 
     /// `user_attr`: 256 bytes at most.
@@ -1213,10 +1213,10 @@ pub struct PostOpenidLogin(Builder);
 
 impl PostOpenidLogin {
     /// The call with what it needs: `code`: 4096 bytes at most. Secret; `redirect-url`: 255 bytes at most; `state`: 1024 bytes at most.
-    pub fn new(code: &str, redirect_url: &str, state: &str) -> Self {
+    pub fn new(code: impl Into<secrecy::SecretString>, redirect_url: &str, state: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/access/openid/login", &[])
-                .text("code", code)
+                .secret("code", code)
                 .text("redirect-url", redirect_url)
                 .text("state", state),
         )
@@ -1241,17 +1241,17 @@ pub struct PutPassword(Builder);
 
 impl PutPassword {
     /// The call with what it needs: `password`: 8 to 64 bytes. Secret; `userid`: 64 bytes at most; format `pve-userid`.
-    pub fn new(password: &str, userid: &str) -> Self {
+    pub fn new(password: impl Into<secrecy::SecretString>, userid: &str) -> Self {
         Self(
             Builder::new(Method::Put, "/access/password", &[])
-                .text("password", password)
+                .secret("password", password)
                 .text("userid", userid),
         )
     }
 
     /// `confirmation-password`: 5 to 64 bytes; since 8.1. Secret.
-    pub fn confirmation_password(self, value: &str) -> Self {
-        Self(self.0.text("confirmation-password", value))
+    pub fn confirmation_password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("confirmation-password", value))
     }
 }
 
@@ -1823,18 +1823,18 @@ impl PostTfaByUserid {
     }
 
     /// `password`: 5 to 64 bytes. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `totp`. Secret.
-    pub fn totp(self, value: &str) -> Self {
-        Self(self.0.text("totp", value))
+    pub fn totp(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("totp", value))
     }
 
     /// `value`. Secret.
-    pub fn value(self, value: &str) -> Self {
-        Self(self.0.text("value", value))
+    pub fn value(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("value", value))
     }
 }
 
@@ -1865,8 +1865,8 @@ impl DeleteTfaById {
     }
 
     /// `password`: 5 to 64 bytes. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 }
 
@@ -1932,8 +1932,8 @@ impl PutTfaById {
     }
 
     /// `password`: 5 to 64 bytes. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 }
 
@@ -2000,10 +2000,10 @@ pub struct PostTicket(Builder);
 
 impl PostTicket {
     /// The call with what it needs: `password`. Secret; `username`: 64 bytes at most.
-    pub fn new(password: &str, username: &str) -> Self {
+    pub fn new(password: impl Into<secrecy::SecretString>, username: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/access/ticket", &[])
-                .text("password", password)
+                .secret("password", password)
                 .text("username", username),
         )
     }
@@ -2014,8 +2014,8 @@ impl PostTicket {
     }
 
     /// `otp`. Secret.
-    pub fn otp(self, value: &str) -> Self {
-        Self(self.0.text("otp", value))
+    pub fn otp(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("otp", value))
     }
 
     /// `path`: 64 bytes at most.
@@ -2034,8 +2034,8 @@ impl PostTicket {
     }
 
     /// `tfa-challenge`. Secret.
-    pub fn tfa_challenge(self, value: &str) -> Self {
-        Self(self.0.text("tfa-challenge", value))
+    pub fn tfa_challenge(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("tfa-challenge", value))
     }
 }
 
@@ -2214,8 +2214,8 @@ impl PostUsers {
     }
 
     /// `keys`. Secret.
-    pub fn keys(self, value: &str) -> Self {
-        Self(self.0.text("keys", value))
+    pub fn keys(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("keys", value))
     }
 
     /// `lastname`: 1024 bytes at most.
@@ -2224,8 +2224,8 @@ impl PostUsers {
     }
 
     /// `password`: 8 to 64 bytes. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 }
 
@@ -2388,8 +2388,8 @@ impl PutUsersByUserid {
     }
 
     /// `keys`. Secret.
-    pub fn keys(self, value: &str) -> Self {
-        Self(self.0.text("keys", value))
+    pub fn keys(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("keys", value))
     }
 
     /// `lastname`: 1024 bytes at most.
@@ -2724,13 +2724,18 @@ pub struct PostVncticket(Builder);
 
 impl PostVncticket {
     /// The call with what it needs: `authid`: 64 bytes at most; `path`: 64 bytes at most; `privs`: 64 bytes at most; format `pve-priv-list`; `vncticket`. Secret.
-    pub fn new(authid: &str, path: &str, privs: &str, vncticket: &str) -> Self {
+    pub fn new(
+        authid: &str,
+        path: &str,
+        privs: &str,
+        vncticket: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(Method::Post, "/access/vncticket", &[])
                 .text("authid", authid)
                 .text("path", path)
                 .text("privs", privs)
-                .text("vncticket", vncticket),
+                .secret("vncticket", vncticket),
         )
     }
 

@@ -1186,14 +1186,19 @@ pub struct PostQemuSetUserPassword(Builder);
 
 impl PostQemuSetUserPassword {
     /// The call with what it needs: `password`: 5 to 1024 bytes. Secret; `username`.
-    pub fn new(node: &str, vmid: i64, password: &str, username: &str) -> Self {
+    pub fn new(
+        node: &str,
+        vmid: i64,
+        password: impl Into<secrecy::SecretString>,
+        username: &str,
+    ) -> Self {
         Self(
             Builder::new(
                 Method::Post,
                 "/nodes/{node}/qemu/{vmid}/agent/set-user-password",
                 &[node, &vmid.to_string()],
             )
-            .text("password", password)
+            .secret("password", password)
             .text("username", username),
         )
     }

@@ -71,8 +71,8 @@ impl PostAcmeAccount {
     }
 
     /// `eab-hmac-key`: since 8.1. Secret.
-    pub fn eab_hmac_key(self, value: &str) -> Self {
-        Self(self.0.text("eab-hmac-key", value))
+    pub fn eab_hmac_key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("eab-hmac-key", value))
     }
 
     /// `eab-kid`: since 8.1.
@@ -435,8 +435,8 @@ impl PostAcmePlugins {
     }
 
     /// `data`. Secret.
-    pub fn data(self, value: &str) -> Self {
-        Self(self.0.text("data", value))
+    pub fn data(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("data", value))
     }
 
     /// `disable`.
@@ -535,8 +535,8 @@ impl PutAcmePluginsById {
     }
 
     /// `data`. Secret.
-    pub fn data(self, value: &str) -> Self {
-        Self(self.0.text("data", value))
+    pub fn data(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("data", value))
     }
 
     /// `delete`: 4096 bytes at most; format `pve-configid-list`.
@@ -841,8 +841,8 @@ impl PostCustom {
     }
 
     /// `key`: format `pem-string`. Secret.
-    pub fn key(self, value: &str) -> Self {
-        Self(self.0.text("key", value))
+    pub fn key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("key", value))
     }
 
     /// `restart`: default `0`.

@@ -455,12 +455,16 @@ pub struct PostConfigJoin(Builder);
 
 impl PostConfigJoin {
     /// The call with what it needs: `fingerprint`; `hostname`; `password`: 128 bytes at most. Secret.
-    pub fn new(fingerprint: &str, hostname: &str, password: &str) -> Self {
+    pub fn new(
+        fingerprint: &str,
+        hostname: &str,
+        password: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/config/join", &[])
                 .text("fingerprint", fingerprint)
                 .text("hostname", hostname)
-                .text("password", password),
+                .secret("password", password),
         )
     }
 
@@ -1520,8 +1524,8 @@ impl PostMetricsServerById {
     }
 
     /// `otel-headers`: 1024 bytes at most; since 9.0. Secret.
-    pub fn otel_headers(self, value: &str) -> Self {
-        Self(self.0.text("otel-headers", value))
+    pub fn otel_headers(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("otel-headers", value))
     }
 
     /// `otel-max-body-size`: 1024 or more; default `10000000`; since 9.0.
@@ -1570,8 +1574,8 @@ impl PostMetricsServerById {
     }
 
     /// `token`. Secret.
-    pub fn token(self, value: &str) -> Self {
-        Self(self.0.text("token", value))
+    pub fn token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("token", value))
     }
 
     /// `verify-certificate`: default `1`.
@@ -1655,8 +1659,8 @@ impl PutMetricsServerById {
     }
 
     /// `otel-headers`: 1024 bytes at most; since 9.0. Secret.
-    pub fn otel_headers(self, value: &str) -> Self {
-        Self(self.0.text("otel-headers", value))
+    pub fn otel_headers(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("otel-headers", value))
     }
 
     /// `otel-max-body-size`: 1024 or more; default `10000000`; since 9.0.
@@ -1705,8 +1709,8 @@ impl PutMetricsServerById {
     }
 
     /// `token`. Secret.
-    pub fn token(self, value: &str) -> Self {
-        Self(self.0.text("token", value))
+    pub fn token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("token", value))
     }
 
     /// `verify-certificate`: default `1`.
@@ -1957,8 +1961,8 @@ impl PutOptions {
     }
 
     /// `http_proxy`. Secret.
-    pub fn http_proxy(self, value: &str) -> Self {
-        Self(self.0.text("http_proxy", value))
+    pub fn http_proxy(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("http_proxy", value))
     }
 
     /// `keyboard`: `de`, `de-ch`, `da`, `en-gb`, `en-us`, `es`, `fi`, `fr`, `fr-be`, `fr-ca`, `fr-ch`, `hu`, `is`, `it`, `ja`, `lt`, `mk`, `nl`, `no`, `pl`, `pt`, `pt-br`, `sv`, `sl`, `tr`.

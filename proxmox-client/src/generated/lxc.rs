@@ -174,8 +174,8 @@ impl Post {
     }
 
     /// `password`: 5 bytes or more. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `pool`: format `pve-poolid`.
@@ -1037,7 +1037,12 @@ pub struct GetMtunnelwebsocket(Builder);
 
 impl GetMtunnelwebsocket {
     /// The call with what it needs: `socket`; `ticket`. Secret.
-    pub fn new(node: &str, vmid: i64, socket: &str, ticket: &str) -> Self {
+    pub fn new(
+        node: &str,
+        vmid: i64,
+        socket: &str,
+        ticket: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(
                 Method::Get,
@@ -1045,7 +1050,7 @@ impl GetMtunnelwebsocket {
                 &[node, &vmid.to_string()],
             )
             .text("socket", socket)
-            .text("ticket", ticket),
+            .secret("ticket", ticket),
         )
     }
 }
@@ -1095,7 +1100,7 @@ impl PostRemoteMigrate {
         node: &str,
         vmid: i64,
         target_bridge: &str,
-        target_endpoint: &str,
+        target_endpoint: impl Into<secrecy::SecretString>,
         target_storage: &str,
     ) -> Self {
         Self(
@@ -1105,7 +1110,7 @@ impl PostRemoteMigrate {
                 &[node, &vmid.to_string()],
             )
             .text("target-bridge", target_bridge)
-            .text("target-endpoint", target_endpoint)
+            .secret("target-endpoint", target_endpoint)
             .text("target-storage", target_storage),
         )
     }
@@ -1916,7 +1921,12 @@ pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
     /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
-    pub fn new(node: &str, vmid: i64, port: i64, vncticket: &str) -> Self {
+    pub fn new(
+        node: &str,
+        vmid: i64,
+        port: i64,
+        vncticket: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(
                 Method::Get,
@@ -1924,7 +1934,7 @@ impl GetVncwebsocket {
                 &[node, &vmid.to_string()],
             )
             .integer("port", port)
-            .text("vncticket", vncticket),
+            .secret("vncticket", vncticket),
         )
     }
 }

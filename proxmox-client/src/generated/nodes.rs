@@ -2607,8 +2607,8 @@ pub struct PutSubscription(Builder);
 
 impl PutSubscription {
     /// The call with what it needs: `key`: 32 bytes at most. Secret.
-    pub fn new(node: &str, key: &str) -> Self {
-        Self(Builder::new(Method::Put, "/nodes/{node}/subscription", &[node]).text("key", key))
+    pub fn new(node: &str, key: impl Into<secrecy::SecretString>) -> Self {
+        Self(Builder::new(Method::Put, "/nodes/{node}/subscription", &[node]).secret("key", key))
     }
 }
 
@@ -2980,11 +2980,11 @@ pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
     /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
-    pub fn new(node: &str, port: i64, vncticket: &str) -> Self {
+    pub fn new(node: &str, port: i64, vncticket: impl Into<secrecy::SecretString>) -> Self {
         Self(
             Builder::new(Method::Get, "/nodes/{node}/vncwebsocket", &[node])
                 .integer("port", port)
-                .text("vncticket", vncticket),
+                .secret("vncticket", vncticket),
         )
     }
 }

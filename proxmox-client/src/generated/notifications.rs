@@ -127,12 +127,12 @@ pub struct PostEndpointsGotify(Builder);
 
 impl PostEndpointsGotify {
     /// The call with what it needs: `name`: format `pve-configid`; `server`; `token`. Secret.
-    pub fn new(name: &str, server: &str, token: &str) -> Self {
+    pub fn new(name: &str, server: &str, token: impl Into<secrecy::SecretString>) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/notifications/endpoints/gotify", &[])
                 .text("name", name)
                 .text("server", server)
-                .text("token", token),
+                .secret("token", token),
         )
     }
 
@@ -282,8 +282,8 @@ impl PutEndpointsGotifyByName {
     }
 
     /// `token`. Secret.
-    pub fn token(self, value: &str) -> Self {
-        Self(self.0.text("token", value))
+    pub fn token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("token", value))
     }
 }
 
@@ -732,8 +732,8 @@ impl PostEndpointsSmtp {
     }
 
     /// `password`. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `port`.
@@ -937,8 +937,8 @@ impl PutEndpointsSmtpByName {
     }
 
     /// `password`. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `port`.
@@ -1085,8 +1085,8 @@ impl PostEndpointsWebhook {
     }
 
     /// `secret`. Secret.
-    pub fn secret(self, value: &[&str]) -> Self {
-        Self(self.0.list("secret", value))
+    pub fn secret(self, value: impl IntoIterator<Item = impl Into<secrecy::SecretString>>) -> Self {
+        Self(self.0.secrets("secret", value))
     }
 }
 
@@ -1255,8 +1255,8 @@ impl PutEndpointsWebhookByName {
     }
 
     /// `secret`. Secret.
-    pub fn secret(self, value: &[&str]) -> Self {
-        Self(self.0.list("secret", value))
+    pub fn secret(self, value: impl IntoIterator<Item = impl Into<secrecy::SecretString>>) -> Self {
+        Self(self.0.secrets("secret", value))
     }
 
     /// `url`.

@@ -135,8 +135,8 @@ impl Post {
     }
 
     /// `cipassword`. Secret.
-    pub fn cipassword(self, value: &str) -> Self {
-        Self(self.0.text("cipassword", value))
+    pub fn cipassword(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("cipassword", value))
     }
 
     /// `citype`: `configdrive2`, `nocloud`, `opennebula`.
@@ -887,8 +887,8 @@ impl PostConfig {
     }
 
     /// `cipassword`. Secret.
-    pub fn cipassword(self, value: &str) -> Self {
-        Self(self.0.text("cipassword", value))
+    pub fn cipassword(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("cipassword", value))
     }
 
     /// `citype`: `configdrive2`, `nocloud`, `opennebula`.
@@ -1349,8 +1349,8 @@ impl PutConfig {
     }
 
     /// `cipassword`. Secret.
-    pub fn cipassword(self, value: &str) -> Self {
-        Self(self.0.text("cipassword", value))
+    pub fn cipassword(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("cipassword", value))
     }
 
     /// `citype`: `configdrive2`, `nocloud`, `opennebula`.
@@ -2162,7 +2162,12 @@ pub struct GetMtunnelwebsocket(Builder);
 
 impl GetMtunnelwebsocket {
     /// The call with what it needs: `socket`; `ticket`. Secret.
-    pub fn new(node: &str, vmid: i64, socket: &str, ticket: &str) -> Self {
+    pub fn new(
+        node: &str,
+        vmid: i64,
+        socket: &str,
+        ticket: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(
                 Method::Get,
@@ -2170,7 +2175,7 @@ impl GetMtunnelwebsocket {
                 &[node, &vmid.to_string()],
             )
             .text("socket", socket)
-            .text("ticket", ticket),
+            .secret("ticket", ticket),
         )
     }
 }
@@ -2220,7 +2225,7 @@ impl PostRemoteMigrate {
         node: &str,
         vmid: i64,
         target_bridge: &str,
-        target_endpoint: &str,
+        target_endpoint: impl Into<secrecy::SecretString>,
         target_storage: &str,
     ) -> Self {
         Self(
@@ -2230,7 +2235,7 @@ impl PostRemoteMigrate {
                 &[node, &vmid.to_string()],
             )
             .text("target-bridge", target_bridge)
-            .text("target-endpoint", target_endpoint)
+            .secret("target-endpoint", target_endpoint)
             .text("target-storage", target_storage),
         )
     }
@@ -3239,7 +3244,12 @@ pub struct GetVncwebsocket(Builder);
 
 impl GetVncwebsocket {
     /// The call with what it needs: `port`: 5900 to 5999; `vncticket`: 512 bytes at most. Secret.
-    pub fn new(node: &str, vmid: i64, port: i64, vncticket: &str) -> Self {
+    pub fn new(
+        node: &str,
+        vmid: i64,
+        port: i64,
+        vncticket: impl Into<secrecy::SecretString>,
+    ) -> Self {
         Self(
             Builder::new(
                 Method::Get,
@@ -3247,7 +3257,7 @@ impl GetVncwebsocket {
                 &[node, &vmid.to_string()],
             )
             .integer("port", port)
-            .text("vncticket", vncticket),
+            .secret("vncticket", vncticket),
         )
     }
 }

@@ -54,8 +54,8 @@ impl Put {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `release-lock`: default `1`; since 9.0.
@@ -298,8 +298,8 @@ impl PostControllers {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `loopback`.
@@ -343,8 +343,8 @@ impl DeleteControllersByController {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -458,8 +458,8 @@ impl PutControllersByController {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `loopback`.
@@ -534,11 +534,11 @@ pub struct PostDns(Builder);
 
 impl PostDns {
     /// The call with what it needs: `dns`: 2 bytes or more; `key`. Secret; `type`: `powerdns`; format `pve-configid`; `url`.
-    pub fn new(dns: &str, key: &str, type_: &str, url: &str) -> Self {
+    pub fn new(dns: &str, key: impl Into<secrecy::SecretString>, type_: &str, url: &str) -> Self {
         Self(
             Builder::new(Method::Post, "/cluster/sdn/dns", &[])
                 .text("dns", dns)
-                .text("key", key)
+                .secret("key", key)
                 .text("type", type_)
                 .text("url", url),
         )
@@ -550,8 +550,8 @@ impl PostDns {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `reversemaskv6`.
@@ -595,8 +595,8 @@ impl DeleteDnsByDns {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -706,13 +706,13 @@ impl PutDnsByDns {
     }
 
     /// `key`. Secret.
-    pub fn key(self, value: &str) -> Self {
-        Self(self.0.text("key", value))
+    pub fn key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("key", value))
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `reversemaskv6`.
@@ -1025,8 +1025,8 @@ impl PostFabricsFabric {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1141,8 +1141,8 @@ impl PutFabricsFabricById {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1263,8 +1263,8 @@ impl PostFabricsNodeByFabricId {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1373,8 +1373,8 @@ impl PutFabricsNodeByNodeId {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1448,8 +1448,8 @@ impl PostIpams {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `section`.
@@ -1458,8 +1458,8 @@ impl PostIpams {
     }
 
     /// `token`. Secret.
-    pub fn token(self, value: &str) -> Self {
-        Self(self.0.text("token", value))
+    pub fn token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("token", value))
     }
 
     /// `url`.
@@ -1493,8 +1493,8 @@ impl DeleteIpamsByIpam {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1602,8 +1602,8 @@ impl PutIpamsByIpam {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `section`.
@@ -1612,8 +1612,8 @@ impl PutIpamsByIpam {
     }
 
     /// `token`. Secret.
-    pub fn token(self, value: &str) -> Self {
-        Self(self.0.text("token", value))
+    pub fn token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("token", value))
     }
 
     /// `url`.
@@ -1679,8 +1679,8 @@ impl DeleteLock {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -1735,8 +1735,8 @@ impl PostRollback {
     }
 
     /// `lock-token`. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `release-lock`: default `1`.
@@ -1894,8 +1894,8 @@ impl PostVnets {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `tag`: 1 to 16777215.
@@ -1939,8 +1939,8 @@ impl DeleteVnetsByVnet {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -2024,8 +2024,8 @@ impl PutVnetsByVnet {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `tag`: 1 to 16777215.
@@ -2718,8 +2718,8 @@ impl PostVnetsSubnets {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `snat`.
@@ -2753,8 +2753,8 @@ impl DeleteVnetsSubnetsBySubnet {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -2897,8 +2897,8 @@ impl PutVnetsSubnetsBySubnet {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `snat`.
@@ -3291,8 +3291,8 @@ impl PostZones {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `mac`: format `mac-addr`.
@@ -3371,8 +3371,8 @@ impl DeleteZonesByZone {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 }
 
@@ -3516,8 +3516,8 @@ impl PutZonesByZone {
     }
 
     /// `lock-token`: since 9.0. Secret.
-    pub fn lock_token(self, value: &str) -> Self {
-        Self(self.0.text("lock-token", value))
+    pub fn lock_token(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("lock-token", value))
     }
 
     /// `mac`: format `mac-addr`.

@@ -75,8 +75,8 @@ impl GetScanCifs {
     }
 
     /// `password`. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `username`.
@@ -255,10 +255,15 @@ pub struct GetScanPbs(Builder);
 
 impl GetScanPbs {
     /// The call with what it needs: `password`. Secret; `server`: format `pve-storage-server`; `username`.
-    pub fn new(node: &str, password: &str, server: &str, username: &str) -> Self {
+    pub fn new(
+        node: &str,
+        password: impl Into<secrecy::SecretString>,
+        server: &str,
+        username: &str,
+    ) -> Self {
         Self(
             Builder::new(Method::Get, "/nodes/{node}/scan/pbs", &[node])
-                .text("password", password)
+                .secret("password", password)
                 .text("server", server)
                 .text("username", username),
         )
@@ -1349,8 +1354,8 @@ impl Post {
     }
 
     /// `encryption-key`. Secret.
-    pub fn encryption_key(self, value: &str) -> Self {
-        Self(self.0.text("encryption-key", value))
+    pub fn encryption_key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("encryption-key", value))
     }
 
     /// `export`: format `pve-storage-path`.
@@ -1389,8 +1394,8 @@ impl Post {
     }
 
     /// `keyring`. Secret.
-    pub fn keyring(self, value: &str) -> Self {
-        Self(self.0.text("keyring", value))
+    pub fn keyring(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("keyring", value))
     }
 
     /// `krbd`: default `0`.
@@ -1454,8 +1459,8 @@ impl Post {
     }
 
     /// `password`: 256 bytes at most. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `path`: format `pve-storage-path`.
@@ -1708,8 +1713,8 @@ impl PutByStorage {
     }
 
     /// `encryption-key`. Secret.
-    pub fn encryption_key(self, value: &str) -> Self {
-        Self(self.0.text("encryption-key", value))
+    pub fn encryption_key(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("encryption-key", value))
     }
 
     /// `fingerprint`.
@@ -1738,8 +1743,8 @@ impl PutByStorage {
     }
 
     /// `keyring`. Secret.
-    pub fn keyring(self, value: &str) -> Self {
-        Self(self.0.text("keyring", value))
+    pub fn keyring(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("keyring", value))
     }
 
     /// `krbd`: default `0`.
@@ -1803,8 +1808,8 @@ impl PutByStorage {
     }
 
     /// `password`: 256 bytes at most. Secret.
-    pub fn password(self, value: &str) -> Self {
-        Self(self.0.text("password", value))
+    pub fn password(self, value: impl Into<secrecy::SecretString>) -> Self {
+        Self(self.0.secret("password", value))
     }
 
     /// `pool`.

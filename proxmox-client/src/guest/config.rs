@@ -42,24 +42,25 @@ pub(crate) fn check_properties(
     }
 }
 
-/// Makes a guest's configuration with what both kinds have; `secret` names keys whose values are never shown.
+/// Makes a guest's configuration with what both kinds have; `secret` names keys whose values are never shown, and wiped.
 macro_rules! guest_config {
     ($(#[$meta:meta])* pub struct $Name:ident { secret: $secret:expr, formats: $format_of:path }) => {
         $(#[$meta])*
-        #[derive(Clone, Default, PartialEq)]
+        #[derive(Clone, PartialEq)]
         pub struct $Name {
-            values: serde_json::Map<String, serde_json::Value>,
+            values: $crate::secret::Values,
             digest: Option<String>,
+        }
+
+        impl Default for $Name {
+            fn default() -> Self {
+                Self::from_values(serde_json::Map::new())
+            }
         }
 
         impl std::fmt::Debug for $Name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                let secret: &[&str] = &$secret;
-                let shown = self.values.iter().map(|(key, value)| {
-                    let hidden = secret.contains(&key.as_str());
-                    (key, if hidden { serde_json::Value::from("…") } else { value.clone() })
-                });
-                f.debug_map().entries(shown).finish()
+                self.values.fmt(f)
             }
         }
 
@@ -95,6 +96,7 @@ macro_rules! guest_config {
                 let digest = values
                     .shift_remove("digest")
                     .and_then(|digest| digest.as_str().map(str::to_owned));
+                let values = $crate::secret::Values::new(values, &$secret);
                 Self { values, digest }
             }
 
@@ -121,14 +123,14 @@ macro_rules! guest_config {
             /// Sets any key.
             #[must_use]
             pub fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
-                self.values.insert(key.to_owned(), value.into());
+                self.values.set(key, value.into());
                 self
             }
 
             /// Removes any key.
             #[must_use]
             pub fn without(mut self, key: &str) -> Self {
-                self.values.shift_remove(key);
+                self.values.remove(key);
                 self
             }
 

@@ -95,8 +95,8 @@ impl NewLxc {
 
     /// Password of root inside, at least five characters.
     #[must_use]
-    pub fn with_password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(SecretString::from(password.into()));
+    pub fn with_password(mut self, password: impl Into<SecretString>) -> Self {
+        self.password = Some(password.into());
         self
     }
 

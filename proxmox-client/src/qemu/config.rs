@@ -1,5 +1,7 @@
 //! A virtual machine's configuration.
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::error::Result;
 use crate::guest::guest_config;
 use crate::property::{
@@ -245,6 +247,12 @@ impl QemuConfig {
     #[must_use]
     pub fn with_cloud_init_user(self, user: &str) -> Self {
         self.with("ciuser", user)
+    }
+
+    /// Password of that user. The server keeps it hashed and shows stars in its place.
+    #[must_use]
+    pub fn with_cloud_init_password(self, password: impl Into<SecretString>) -> Self {
+        self.with("cipassword", password.into().expose_secret())
     }
 
     /// Public SSH keys, one per line in the authorized_keys form.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use secrecy::zeroize::Zeroizing;
+
 use crate::auth::Token;
 use crate::error::{Error, Result};
 use crate::qemu::{Qemu, check_vmid};
+use crate::secret::joined;
 use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::Method;
@@ -46,23 +49,24 @@ impl RemoteEndpoint {
     }
 
     /// As the server wants it; holds the token's secret.
-    fn text(&self) -> Result<String> {
+    fn text(&self) -> Result<Zeroizing<String>> {
         let clean = |text: &str| !text.is_empty() && !text.contains([',', '=', ' ']);
         if !clean(&self.host) {
             let host = self.host.escape_debug();
             return Err(Error::invalid(format!("`{host}` is not a host")));
         }
-        let mut text = format!("host={},apitoken={}", self.host, self.token.header());
+        let mut more = String::new();
         if let Some(port) = self.port {
-            text.push_str(&format!(",port={port}"));
+            more.push_str(&format!(",port={port}"));
         }
         if let Some(fingerprint) = &self.fingerprint {
             if !clean(fingerprint) {
                 return Err(Error::invalid("the fingerprint is no fingerprint"));
             }
-            text.push_str(&format!(",fingerprint={fingerprint}"));
+            more.push_str(&format!(",fingerprint={fingerprint}"));
         }
-        Ok(text)
+        let token = self.token.header();
+        Ok(joined(&["host=", &self.host, ",apitoken=", &token, &more]))
     }
 }
 
@@ -200,7 +204,7 @@ impl Qemu {
             };
             let mut request = self
                 .request(Method::Post, "/remote_migrate")?
-                .with("target-endpoint", how.endpoint.text()?)
+                .with("target-endpoint", how.endpoint.text()?.as_str())
                 .with("target-vmid", there.to_string())
                 .with("target-bridge", mapping("bridges", &how.bridges)?)
                 .with("target-storage", mapping("storages", &how.storages)?);
@@ -237,7 +241,7 @@ mod tests {
     fn an_endpoint_is_spelled_as_the_server_wants_it_and_hides_its_secret() {
         let full = endpoint().with_port(443).with_fingerprint("AA:BB");
         assert_eq!(
-            full.text().unwrap(),
+            *full.text().unwrap(),
             "host=192.0.2.20,apitoken=PVEAPIToken=root@pam!move=s3cret-value,port=443,fingerprint=AA:BB"
         );
         let shown = format!("{:?} {:?}", full, RemoteMigration::new(full.clone()));

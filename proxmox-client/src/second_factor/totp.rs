@@ -6,6 +6,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
+use crate::secret::secret;
 use crate::{random, wire};
 
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -42,8 +43,8 @@ impl TotpSecret {
     ///
     /// # Errors
     /// [`Kind::InvalidInput`](crate::Kind::InvalidInput) for a text that is no base32, or empty.
-    pub fn from_base32(account: &str, key: &SecretString) -> Result<Self> {
-        let bytes = read(key.expose_secret()).filter(|bytes| !bytes.is_empty());
+    pub fn from_base32(account: &str, key: impl Into<SecretString>) -> Result<Self> {
+        let bytes = read(key.into().expose_secret()).filter(|bytes| !bytes.is_empty());
         let bytes = bytes.ok_or_else(|| Error::invalid("the secret is no base32"))?;
         Ok(Self::of(account, &bytes))
     }
@@ -74,12 +75,15 @@ impl TotpSecret {
         let issuer = self.issuer.as_deref().map(wire::escape);
         let before = issuer.as_ref().map(|issuer| format!("{issuer}:"));
         let after = issuer.as_ref().map(|issuer| format!("&issuer={issuer}"));
-        SecretString::from(format!(
-            "otpauth://totp/{}{account}?secret={}&digits=6&algorithm=SHA1&period=30{}",
-            before.unwrap_or_default(),
+        secret(&[
+            "otpauth://totp/",
+            before.as_deref().unwrap_or_default(),
+            &account,
+            "?secret=",
             self.key.expose_secret(),
-            after.unwrap_or_default()
-        ))
+            "&digits=6&algorithm=SHA1&period=30",
+            after.as_deref().unwrap_or_default(),
+        ])
     }
 
     /// The code of a moment, six digits; it is good for the half minute around it, and once.
@@ -112,7 +116,7 @@ fn code(key: &[u8], step: u64) -> u32 {
 
 /// RFC 4648, without padding.
 fn write(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    let mut out = String::with_capacity((bytes.len() * 8).div_ceil(5));
     let (mut rest, mut bits) = (0u32, 0);
     for byte in bytes {
         rest = (rest & 0x1f) << 8 | u32::from(*byte);
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     fn secret(key: &str) -> Result<TotpSecret> {
-        TotpSecret::from_base32("alice@pve", &key.to_owned().into())
+        TotpSecret::from_base32("alice@pve", key)
     }
 
     #[test]

@@ -176,8 +176,10 @@ impl Simulator {
     pub async fn answer(&self, token: &str, request: &Request) -> Option<Answer> {
         let mut arrived = Arrived {
             method: request.method().as_str().to_owned(),
-            target: request.target(),
-            body: request.body().unwrap_or_default().into_bytes(),
+            target: request.target().to_string(),
+            body: request
+                .body()
+                .map_or_else(Vec::new, |body| body.as_bytes().to_vec()),
             ..Arrived::default()
         };
         arrived
@@ -191,8 +193,10 @@ impl Simulator {
         let (ticket, csrf) = held(&self.0.world).fresh_ticket(user);
         let mut arrived = Arrived {
             method: request.method().as_str().to_owned(),
-            target: request.target(),
-            body: request.body().unwrap_or_default().into_bytes(),
+            target: request.target().to_string(),
+            body: request
+                .body()
+                .map_or_else(Vec::new, |body| body.as_bytes().to_vec()),
             ..Arrived::default()
         };
         let headers = &mut arrived.headers;
@@ -238,7 +242,7 @@ impl Simulator {
     ) -> Option<Answer> {
         let mut arrived = Arrived {
             method: request.method().as_str().to_owned(),
-            target: request.target(),
+            target: request.target().to_string(),
             body,
             ..Arrived::default()
         };
@@ -458,17 +462,17 @@ impl Carrier for InProcess {
         Box::pin(async move {
             let mut arrived = Arrived {
                 method: outgoing.method.as_str().to_owned(),
-                target: outgoing.target,
+                target: outgoing.target.to_string(),
                 ..Arrived::default()
             };
             for (name, value) in outgoing.headers {
-                arrived.headers.insert(name.to_owned(), value);
+                arrived.headers.insert(name.to_owned(), value.to_string());
             }
             if let Some(kind) = outgoing.content_type {
                 arrived.headers.insert("content-type".to_owned(), kind);
             }
             arrived.body = match outgoing.body {
-                Some(Body::Text(text)) => text.into_bytes(),
+                Some(Body::Text(text)) => text.as_bytes().to_vec(),
                 Some(Body::Pieces { mut pieces, .. }) => {
                     let kind = arrived.headers.get("content-type");
                     let mut upload = Upload::new(kind.map_or("", String::as_str));

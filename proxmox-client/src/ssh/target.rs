@@ -44,17 +44,17 @@ impl SshKey {
     }
 
     /// A private key as text, in the form that OpenSSH writes or as PEM.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<SecretString>) -> Self {
         Self {
-            source: KeySource::Text(SecretString::from(text.into())),
+            source: KeySource::Text(text.into()),
             passphrase: None,
         }
     }
 
     /// What the key is encrypted with.
     #[must_use]
-    pub fn with_passphrase(mut self, passphrase: impl Into<String>) -> Self {
-        self.passphrase = Some(SecretString::from(passphrase.into()));
+    pub fn with_passphrase(mut self, passphrase: impl Into<SecretString>) -> Self {
+        self.passphrase = Some(passphrase.into());
         self
     }
 
@@ -160,8 +160,8 @@ impl SshTarget {
 
     /// Logs in with this password, where the server asks for it in either of the two ways there are.
     #[must_use]
-    pub fn with_password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(SecretString::from(password.into()));
+    pub fn with_password(mut self, password: impl Into<SecretString>) -> Self {
+        self.password = Some(password.into());
         self
     }
 

@@ -15,6 +15,7 @@ use crate::open::open_enum;
 use crate::property::PruneBackups;
 use crate::qemu::Removed;
 use crate::scalar::record;
+use crate::secret::wipe;
 use crate::setting::{Settings, names_of};
 use crate::wire::{Method, Request};
 
@@ -154,13 +155,15 @@ pub struct StorageMade {
 }
 
 impl StorageMade {
-    fn new(ensured: Ensured, answer: &Value) -> Self {
+    fn new(ensured: Ensured, mut answer: Value) -> Self {
         let key = answer
             .get("config")
             .and_then(|config| config.get("encryption-key"));
+        let encryption_key = key.and_then(Value::as_str).map(SecretString::from);
+        wipe(&mut answer);
         Self {
             ensured,
-            encryption_key: key.and_then(Value::as_str).map(SecretString::from),
+            encryption_key,
         }
     }
 }
@@ -280,7 +283,7 @@ impl Storage {
             .entry(Some(wanted.kind()))?
             .create(&wanted.all())
             .await?;
-        Ok(StorageMade::new(Ensured::Created, &answer))
+        Ok(StorageMade::new(Ensured::Created, answer))
     }
 
     /// Makes sure that it is defined so; settings that are not named are left alone.
@@ -310,10 +313,10 @@ impl Storage {
                     .doing(format!("defining storage {}", self.name)));
             }
             let (ensured, answer) = entry.ensure(&wanted.settings().0).await?;
-            return Ok(StorageMade::new(ensured, &answer));
+            return Ok(StorageMade::new(ensured, answer));
         }
         match entry.create(&wanted.all()).await {
-            Ok(answer) => Ok(StorageMade::new(Ensured::Created, &answer)),
+            Ok(answer) => Ok(StorageMade::new(Ensured::Created, answer)),
             // Someone else defined it meanwhile: compare with what they did.
             Err(error) if error.is_already_exists() => Box::pin(self.ensure(wanted)).await,
             Err(error) => Err(error),
@@ -330,7 +333,7 @@ impl Storage {
         let entry = self.entry(None)?;
         let names = settings.0.names();
         let answer = entry.change(&settings.0, &names, None).await?;
-        Ok(StorageMade::new(Ensured::Updated(names), &answer))
+        Ok(StorageMade::new(Ensured::Updated(names), answer))
     }
 
     /// Forgets it; what it holds stays where it is.

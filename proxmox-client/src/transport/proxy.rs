@@ -35,8 +35,9 @@ impl Proxy {
     ///
     /// # Errors
     /// Another scheme, or no address at all. The text is not repeated, for it may hold a password.
-    pub fn new(url: &str) -> Result<Self> {
-        let parsed = Url::parse(url).map_err(|error| {
+    pub fn new(url: impl Into<SecretString>) -> Result<Self> {
+        let url = url.into();
+        let parsed = Url::parse(url.expose_secret()).map_err(|error| {
             Error::invalid("the proxy has no address such as http://192.0.2.1:3128")
                 .with_source(error)
         })?;
@@ -55,7 +56,7 @@ impl Proxy {
             .map_or(String::new(), |port| format!(":{port}"));
         Ok(Self {
             shown: format!("{}://{host}{port}", parsed.scheme()),
-            url: url.to_owned().into(),
+            url,
             exceptions: None,
         })
     }

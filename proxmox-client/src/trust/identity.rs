@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
 
@@ -14,7 +16,7 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
-    key: Arc<PrivateKeyDer<'static>>,
+    key: Arc<Zeroizing<PrivateKeyDer<'static>>>,
 }
 
 impl ClientCertificate {
@@ -23,7 +25,7 @@ impl ClientCertificate {
     ///
     /// # Errors
     /// A text that holds no certificate, or no key.
-    pub fn from_pem(chain: &str, key: &str) -> Result<Self> {
+    pub fn from_pem(chain: &str, key: impl Into<SecretString>) -> Result<Self> {
         let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| {
@@ -35,14 +37,14 @@ impl ClientCertificate {
             ));
         }
         // The parser's error could quote the text, so it is not kept.
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
+        let key = PrivateKeyDer::from_pem_slice(key.into().expose_secret().as_bytes()).map_err(|_| {
             Error::invalid(
                 "the client certificate's key has no `BEGIN … PRIVATE KEY` block that can be read",
             )
         })?;
         Ok(Self {
             chain,
-            key: Arc::new(key),
+            key: Arc::new(Zeroizing::new(key)),
         })
     }
 

@@ -83,10 +83,10 @@ impl Node {
     /// # use proxmox_client::simulator::{Simulator, SubscriptionSpec, World};
     /// # let known = SubscriptionSpec::active("pve1c-0123456789", "Community Subscription", "2027-01-31");
     /// # let client = Simulator::new(World::lab().with_subscription(known)).connect();
-    /// let (node, key) = (client.node("pve1"), "pve1c-0123456789".into());
+    /// let (node, key) = (client.node("pve1"), "pve1c-0123456789");
     /// assert_eq!(node.subscription().await?.status, SubscriptionStatus::NotFound);
-    /// assert_eq!(node.ensure_subscription(&key).await?, Ensured::Created);
-    /// assert_eq!(node.ensure_subscription(&key).await?, Ensured::Unchanged);
+    /// assert_eq!(node.ensure_subscription(key).await?, Ensured::Created);
+    /// assert_eq!(node.ensure_subscription(key).await?, Ensured::Unchanged);
     /// node.refresh_subscription().await?;
     /// assert_eq!(node.subscription().await?.status, SubscriptionStatus::Active);
     /// node.remove_subscription().await?;
@@ -96,7 +96,8 @@ impl Node {
     ///
     /// # Errors
     /// [`Kind::Parameter`](crate::Kind::Parameter) for what is no key, and a refusal for a key of too few sockets.
-    pub async fn ensure_subscription(&self, key: &SecretString) -> Result<Ensured> {
+    pub async fn ensure_subscription(&self, key: impl Into<SecretString>) -> Result<Ensured> {
+        let key = key.into();
         let mut have = self.read_subscription().await?;
         let held = have.get("key").and_then(Value::as_str);
         let (same, none) = (held == Some(key.expose_secret()), held.is_none());

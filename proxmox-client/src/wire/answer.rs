@@ -1,14 +1,16 @@
 //! An answer as it came, and the envelope inside.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result, Sent, classify};
+use crate::secret::Held;
 
-/// An HTTP answer: status, reason phrase and body.
+/// An HTTP answer: status, reason phrase and body; `Debug` shows neither of the latter, since they may be secret.
 ///
 /// ```
 /// use proxmox_client::Kind;
@@ -19,15 +21,24 @@ use crate::error::{Error, Kind, Result, Sent, classify};
 /// assert_eq!(bad.failure().unwrap().kind(), Kind::AlreadyExists);
 /// # Ok::<(), proxmox_client::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Answer {
     status: u16,
     reason: String,
-    body: Vec<u8>,
+    body: Held,
 }
 
-/// The members of a successful answer.
-#[derive(Debug, Clone, Deserialize)]
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The members of a successful answer; `Debug` shows the names of those beside `data` alone, since values may be secret.
+#[derive(Clone, Deserialize)]
 #[non_exhaustive]
 pub struct Envelope<T = Value> {
     /// What was asked for.
@@ -41,6 +52,17 @@ pub struct Envelope<T = Value> {
     /// Other members beside `data`, such as `changes`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl<T> fmt::Debug for Envelope<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extra: Vec<&String> = self.extra.keys().collect();
+        f.debug_struct("Envelope")
+            .field("has_data", &self.data.is_some())
+            .field("total", &self.total)
+            .field("extra", &extra)
+            .finish()
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,8 +83,19 @@ impl Answer {
         Self {
             status,
             reason: reason.into(),
-            body: body.into(),
+            body: Held {
+                bytes: body.into(),
+                secret: false,
+            },
         }
+    }
+
+    /// The same, with a body that holds a secret: it is wiped when it is dropped, and an error that it cannot be read
+    /// repeats nothing of it. Clients do this with the answers of calls that are known to tell secrets.
+    #[must_use]
+    pub fn with_secrets(mut self) -> Self {
+        self.body.secret = true;
+        self
     }
 
     /// The status.
@@ -77,7 +110,7 @@ impl Answer {
 
     /// The body as it came.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.body.bytes
     }
 
     /// Whether the status is a success.
@@ -87,7 +120,7 @@ impl Answer {
 
     /// The text of a successful answer that is no JSON: a log or file asked for with `download`.
     pub fn plain_text(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.body)
+        let text = std::str::from_utf8(self.body())
             .ok()
             .filter(|_| self.is_success())?;
         (!text.trim_start().starts_with('{')).then_some(text)
@@ -101,8 +134,8 @@ impl Answer {
         if self.is_success() {
             return None;
         }
-        let failure: Failure = serde_json::from_slice(&self.body).unwrap_or_default();
-        let plain = std::str::from_utf8(&self.body)
+        let failure: Failure = serde_json::from_slice(self.body()).unwrap_or_default();
+        let plain = std::str::from_utf8(self.body())
             .ok()
             .map(str::trim)
             .filter(|text| !text.is_empty() && !text.starts_with('{') && !text.starts_with('<'));
@@ -162,14 +195,21 @@ impl Answer {
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        let refused = |error: &dyn std::fmt::Display| {
+        let refused = |why: String| {
             Error::new(Kind::Decode, "the answer does not have the promised form")
                 .with_status(self.status)
                 .with_sent(Sent::Answered)
-                .with_source(error.to_string())
+                .with_source(why)
         };
         // Looked at once as a whole, which is faster than each text of a long list by itself.
-        let text = std::str::from_utf8(&self.body).map_err(|error| refused(&error))?;
-        serde_json::from_str(text).map_err(|error| refused(&error))
+        let text = std::str::from_utf8(self.body());
+        let text = text.map_err(|error| refused(error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| {
+            // The parser's text repeats the value that it did not expect.
+            refused(match self.body.secret {
+                true => format!("line {} column {}", error.line(), error.column()),
+                false => error.to_string(),
+            })
+        })
     }
 }

@@ -7,20 +7,29 @@ use std::fmt::Write as _;
 /// The server splits form bodies at `&` and `;` and cuts a value at a second `=`, and reads `+` as a blank,
 /// so nothing of these may stand unescaped.
 pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
+    let mut out = String::with_capacity(escaped_length(text));
     escape_into(text, &mut out);
     out
 }
 
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)
+}
+
+/// How long a text is once it is escaped.
+pub(super) fn escaped_length(text: &str) -> usize {
+    let bytes = text.bytes();
+    bytes
+        .map(|byte| if is_unreserved(byte) { 1 } else { 3 })
+        .sum()
+}
+
 pub(crate) fn escape_into(text: &str, out: &mut String) {
     for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(byte as char);
-            }
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
+        if is_unreserved(byte) {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
         }
     }
 }

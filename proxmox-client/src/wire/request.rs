@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use secrecy::zeroize::Zeroize as _;
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use serde_json::{Map, Value};
 
-use super::form::{escape, escape_into};
+use super::form::{escape, escape_into, escaped_length};
+
+/// Where the interface begins, as JSON.
+const BASE: &str = "/api2/json";
 
 /// The methods that the interface knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,18 +92,28 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// As a query string or form body.
-    pub fn encode(&self) -> String {
-        let mut out = String::new();
-        for (name, value) in &self.0 {
-            if !out.is_empty() {
+    /// As a query string or form body, wiped when it is dropped.
+    pub fn encode(&self) -> Zeroizing<String> {
+        let mut out = Zeroizing::new(String::with_capacity(self.encoded_length()));
+        self.encode_into(&mut out);
+        out
+    }
+
+    fn encoded_length(&self) -> usize {
+        let pairs = self.0.iter();
+        let lengths = pairs.map(|(name, value)| escaped_length(name) + escaped_length(value) + 2);
+        lengths.sum::<usize>().saturating_sub(1)
+    }
+
+    fn encode_into(&self, out: &mut String) {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
                 out.push('&');
             }
-            escape_into(name, &mut out);
+            escape_into(name, out);
             out.push('=');
-            escape_into(value, &mut out);
+            escape_into(value, out);
         }
-        out
     }
 }
 
@@ -206,21 +219,26 @@ impl Request {
         &mut self.params
     }
 
-    /// The request target: path and, for GET and DELETE, the query (these two may not carry a body).
-    pub fn target(&self) -> String {
-        let query = match self.method {
-            Method::Get | Method::Delete => self.params.encode(),
-            Method::Post | Method::Put => String::new(),
-        };
-        if query.is_empty() {
-            format!("/api2/json{}", self.path)
-        } else {
-            format!("/api2/json{}?{query}", self.path)
+    /// The request target: path and, for GET and DELETE, the query (these two may not carry a body). Wiped when it is
+    /// dropped.
+    pub fn target(&self) -> Zeroizing<String> {
+        let has_query = matches!(self.method, Method::Get | Method::Delete);
+        let query = has_query.then_some(&self.params);
+        let query = query.filter(|params| !params.is_empty());
+        let length = BASE.len() + self.path.len();
+        let length = length + query.map_or(0, |params| 1 + params.encoded_length());
+        let mut target = Zeroizing::new(String::with_capacity(length));
+        target.push_str(BASE);
+        target.push_str(&self.path);
+        if let Some(params) = query {
+            target.push('?');
+            params.encode_into(&mut target);
         }
+        target
     }
 
-    /// The form body of POST and PUT.
-    pub fn body(&self) -> Option<String> {
+    /// The form body of POST and PUT, wiped when it is dropped.
+    pub fn body(&self) -> Option<Zeroizing<String>> {
         match self.method {
             Method::Get | Method::Delete => None,
             Method::Post | Method::Put => Some(self.params.encode()),
@@ -229,5 +247,33 @@ impl Request {
 
     pub(crate) fn describe(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A text that grew while it was made would leave a part of itself in memory.
+        #[test]
+        fn what_is_encoded_has_room_from_the_start(
+            pairs in proptest::collection::vec((".{1,8}", ".{0,16}"), 0..4),
+        ) {
+            let mut request = Request::new(Method::Get, "/version", &[]);
+            for (name, value) in &pairs {
+                request.params_mut().push(name, value);
+            }
+            let (query, target) = (request.params().encode(), request.target());
+            prop_assert_eq!(query.capacity(), query.len());
+            prop_assert_eq!(target.capacity(), target.len());
+            let expected: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+                .collect();
+            prop_assert_eq!(&**query, expected.join("&"));
+        }
     }
 }

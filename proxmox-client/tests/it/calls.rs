@@ -29,16 +29,16 @@ fn a_call_fills_its_path_and_names_its_parameters_as_the_interface_does() {
         .timeout(60);
     let request = call.into_request().unwrap();
     assert_eq!(
-        request.target(),
+        *request.target(),
         "/api2/json/nodes/pve1/qemu/100/status/shutdown"
     );
-    assert_eq!(request.body().unwrap(), "forceStop=1&timeout=60");
+    assert_eq!(*request.body().unwrap(), "forceStop=1&timeout=60");
     let log = tasks::GetLog::new("pve1", "UPID:a")
         .limit(0)
         .into_request()
         .unwrap();
     assert_eq!(
-        log.target(),
+        *log.target(),
         "/api2/json/nodes/pve1/tasks/UPID%3Aa/log?limit=0"
     );
 }
@@ -50,7 +50,7 @@ fn a_numbered_parameter_knows_its_last_index() {
             .scsi(index, "local:1")
             .into_request()
     };
-    assert_eq!(config(30).unwrap().body().unwrap(), "scsi30=local%3A1");
+    assert_eq!(*config(30).unwrap().body().unwrap(), "scsi30=local%3A1");
     let error: Error = config(31).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput);
     assert_eq!(error.to_string(), "`scsi31`: the last one is scsi30");

@@ -20,7 +20,7 @@ async fn machine() -> (Simulator, Qemu) {
         .with("nameserver", "192.0.2.53")
         .with("searchdomain", "example.test")
         .with_cloud_init_user("ubuntu")
-        .with("cipassword", "pw-secret")
+        .with_cloud_init_password("pw-secret")
         .with_ssh_keys([KEY]);
     let node = simulator.connect().node("pve1");
     let qemu = node.create_qemu(120, config).await.unwrap().qemu;

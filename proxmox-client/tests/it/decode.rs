@@ -107,7 +107,7 @@ fn parameters_go_where_the_method_allows_and_are_escaped_for_the_servers_decoder
     )
     .with("limit", "0");
     assert_eq!(
-        request.target(),
+        *request.target(),
         "/api2/json/nodes/pve1/tasks/UPID%3Aa%3Ab%40c%21d%3A/log?limit=0"
     );
     assert_eq!(request.body(), None);
@@ -117,9 +117,9 @@ fn parameters_go_where_the_method_allows_and_are_escaped_for_the_servers_decoder
     params.push_value("target", &json!(["a", "b"]));
     params.push_value("nothing", &Value::Null);
     let request = Request::new(Method::Post, "/nodes/{node}/qemu", &["pve1"]).with_params(params);
-    assert_eq!(request.target(), "/api2/json/nodes/pve1/qemu");
+    assert_eq!(*request.target(), "/api2/json/nodes/pve1/qemu");
     assert_eq!(
-        request.body().unwrap(),
+        *request.body().unwrap(),
         "net0=virtio%2Cbridge%3Dvmbr0&onboot=1&target=a&target=b"
     );
 }

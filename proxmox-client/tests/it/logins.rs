@@ -7,7 +7,6 @@ use futures::future::join_all;
 use proxmox_client::simulator::{Clock, Simulator, World};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{Challenge, Client, Error, FactorAnswer, Kind, Login, Session};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 const USER: &str = "alice@pve";
@@ -142,7 +141,7 @@ async fn a_session_is_kept_and_used_without_logging_in_again() {
     assert_eq!(session.expires(), Some(then() + Duration::from_secs(7200)));
     let kept = session.to_secret_text();
     simulator.clear_journal();
-    let session = Session::from_secret_text(kept.expose_secret()).unwrap();
+    let session = Session::from_secret_text(kept).unwrap();
     let second = simulator.builder().session(session).build().unwrap();
     second.pool("of-the-session").ensure("").await.unwrap();
     let logins = simulator

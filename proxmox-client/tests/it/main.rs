@@ -60,6 +60,8 @@ mod logins;
 mod lxc;
 #[cfg(feature = "simulator")]
 mod mappings;
+#[cfg(all(feature = "api", target_os = "linux"))]
+mod memory;
 #[cfg(feature = "simulator")]
 mod metrics;
 #[cfg(feature = "simulator")]

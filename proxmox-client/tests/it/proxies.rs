@@ -86,7 +86,7 @@ async fn a_proxy_leads_to_servers_that_are_not_reached_directly() {
     assert_eq!(direct.unwrap_err().kind(), Kind::Connect);
     for (protocol, scheme) in [(Protocol::Connect, "http"), (Protocol::Socks5, "socks5h")] {
         let (address, count) = proxy(protocol, server.address()).await;
-        let through = Proxy::new(&format!("{scheme}://{address}")).unwrap();
+        let through = Proxy::new(format!("{scheme}://{address}")).unwrap();
         let client = hidden(&server).proxy(through.clone()).build().unwrap();
         assert_eq!(client.version().await.unwrap().version, "9.1.9");
         assert_eq!(count.load(Ordering::Relaxed), 1, "{scheme}");
@@ -109,7 +109,7 @@ async fn a_console_is_reached_through_the_proxy_as_well() {
     let server = simulator.serve().await.unwrap();
     for (protocol, scheme) in [(Protocol::Connect, "http"), (Protocol::Socks5, "socks5h")] {
         let (address, count) = proxy(protocol, server.address()).await;
-        let through = Proxy::new(&format!("{scheme}://{address}")).unwrap();
+        let through = Proxy::new(format!("{scheme}://{address}")).unwrap();
         let client = hidden(&server).proxy(through).build().unwrap();
         let mut screen = client.node("pve1").qemu(100).console().vnc().await.unwrap();
         let mut greeting = String::new();
@@ -196,7 +196,7 @@ async fn a_certificate_is_shown_to_a_server_that_asks_for_one() {
         builder.build().unwrap()
     };
     let of = |who: &Identity| {
-        ClientCertificate::from_pem(&who.certificate, &who.key.serialize_pem()).unwrap()
+        ClientCertificate::from_pem(&who.certificate, who.key.serialize_pem()).unwrap()
     };
     assert_eq!(
         client(Some(of(&known))).version().await.unwrap().version,
@@ -216,8 +216,8 @@ fn a_client_certificate_is_checked_and_its_key_is_shown_nowhere() {
     let who = identity("operator");
     let key = who.key.serialize_pem();
     let secret = key.lines().nth(1).unwrap();
-    let good = ClientCertificate::from_pem(&who.certificate, &key).unwrap();
-    let without = ClientCertificate::from_pem(&key, &key).unwrap_err();
+    let good = ClientCertificate::from_pem(&who.certificate, &*key).unwrap();
+    let without = ClientCertificate::from_pem(&key, &*key).unwrap_err();
     let cut = ClientCertificate::from_pem(&who.certificate, &key[..key.len() / 2]).unwrap_err();
     let shown = format!("{good:?} {without:?} {without} {cut:?} {cut}");
     assert!(!shown.contains(secret), "{shown}");

@@ -150,17 +150,14 @@ async fn only_directories_are_synchronised() {
 #[tokio::test(start_paused = true)]
 async fn a_password_is_set_by_a_person_and_not_by_a_token() {
     let simulator = Simulator::new(World::lab().with_user("root@pam", "root-secret"));
-    let (old, new) = (
-        SecretString::from("first-secret"),
-        SecretString::from("second-secret"),
-    );
+    let (old, new) = ("first-secret", "second-secret");
     let by_token = simulator.connect().access();
     by_token
         .ensure_user("alice@pve", &UserSettings::new())
         .await
         .unwrap();
     let error = by_token
-        .set_password("alice@pve", &old, None)
+        .set_password("alice@pve", old, None)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), Kind::TicketOnly);
@@ -171,18 +168,18 @@ async fn a_password_is_set_by_a_person_and_not_by_a_token() {
         simulator.builder().login(login).build().unwrap()
     };
     let root = log_in("root@pam", "root-secret").access();
-    root.set_password("alice@pve", &old, None).await.unwrap();
+    root.set_password("alice@pve", old, None).await.unwrap();
     let alice = log_in("alice@pve", "first-secret").access();
     let unproven = alice
-        .set_password("alice@pve", &new, None)
+        .set_password("alice@pve", new, None)
         .await
         .unwrap_err();
     assert!(unproven.parameters().contains_key("confirmation-password"));
     alice
-        .set_password("alice@pve", &new, Some(&old))
+        .set_password("alice@pve", new, Some(SecretString::from(old)))
         .await
         .unwrap();
     assert!(log_in("alice@pve", "second-secret").version().await.is_ok());
-    let nobody = root.set_password("bob@pve", &new, None).await.unwrap_err();
+    let nobody = root.set_password("bob@pve", new, None).await.unwrap_err();
     assert!(nobody.is_not_found());
 }

@@ -48,20 +48,23 @@ async fn a_user_sets_up_codes_and_is_asked_for_them_from_then_on() {
     let factors = client.access().second_factors(USER);
     let secret = TotpSecret::generate(USER).unwrap().with_issuer("lab");
     let code = secret.code_at(now);
-    let unproven = factors.add_totp("phone", &secret, &code).await.unwrap_err();
+    let unproven = factors
+        .add_totp("phone", &secret, &*code)
+        .await
+        .unwrap_err();
     assert_eq!(unproven.kind(), Kind::Parameter);
     assert!(unproven.parameters().contains_key("password"));
-    let wrong = factors.clone().with_password("a guess".to_owned().into());
-    let wrong = wrong.add_totp("phone", &secret, &code).await.unwrap_err();
+    let wrong = factors.clone().with_password("a guess");
+    let wrong = wrong.add_totp("phone", &secret, &*code).await.unwrap_err();
     assert_eq!(wrong.kind(), Kind::Authentication);
 
-    let factors = factors.with_password(PASSWORD.to_owned().into());
+    let factors = factors.with_password(PASSWORD);
     let other = factors
         .add_totp("phone", &secret, "000000")
         .await
         .unwrap_err();
     assert_eq!(other.kind(), Kind::Parameter);
-    let id = factors.add_totp("phone", &secret, &code).await.unwrap();
+    let id = factors.add_totp("phone", &secret, &*code).await.unwrap();
     let known = factors.get(&id).await.unwrap().unwrap();
     assert_eq!(
         (known.kind.clone(), known.is_enabled()),
@@ -131,7 +134,7 @@ async fn a_security_key_is_registered_and_then_asked_for() {
     let simulator = lab();
     let client = log_in(&simulator, USER, PASSWORD);
     let factors = client.access().second_factors(USER);
-    let factors = factors.with_password(PASSWORD.to_owned().into());
+    let factors = factors.with_password(PASSWORD);
     let answer = |_: String| async { Ok(r#"{"id":"key-1","type":"public-key"}"#.to_owned()) };
     let bare = factors.add_webauthn("key", answer).await.unwrap_err();
     assert_eq!(bare.kind(), Kind::NotConfigured);
@@ -166,12 +169,11 @@ async fn a_security_key_is_registered_and_then_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn wrong_codes_lock_codes_out_until_somebody_unlocks() {
     let simulator = lab();
-    let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned().into();
-    let secret = TotpSecret::from_base32(USER, &key).unwrap();
+    let secret = TotpSecret::from_base32(USER, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
     let root = log_in(&simulator, "root@pam", "root-secret");
     let factors = root.access().second_factors(USER);
     let code = secret.code_at(simulator.snapshot().now());
-    factors.add_totp("phone", &secret, &code).await.unwrap();
+    factors.add_totp("phone", &secret, &*code).await.unwrap();
     assert_eq!(factors.unlock().await.unwrap(), Unlocked::NotLocked);
     for _ in 0..8 {
         let login = Login::new(USER, PASSWORD).with_totp("000000");
@@ -201,9 +203,7 @@ async fn factors_are_kept_from_tokens_and_from_other_users() {
     assert_eq!(error.kind(), Kind::TicketOnly);
     assert!(of_token.list().await.unwrap().is_empty());
     let bob = log_in(&simulator, "bob@pve", "bob-secret").access();
-    let foreign = bob
-        .second_factors(USER)
-        .with_password("bob-secret".to_owned().into());
+    let foreign = bob.second_factors(USER).with_password("bob-secret");
     let error = foreign.add_recovery_codes().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Permission);
     assert!(foreign.list().await.is_err());
@@ -225,10 +225,7 @@ async fn secrets_of_factors_show_up_nowhere() {
     let simulator = lab();
     let client = log_in(&simulator, USER, PASSWORD);
     let own = PASSWORD.to_owned();
-    let factors = client
-        .access()
-        .second_factors(USER)
-        .with_password(own.into());
+    let factors = client.access().second_factors(USER).with_password(own);
     let secret = TotpSecret::generate(USER).unwrap();
     let key = secret.base32().expose_secret().to_owned();
     let error = factors

@@ -15,6 +15,10 @@ fn calls_and_their_requests_show_no_values() {
     let request = config.into_request().unwrap();
     assert!(!format!("{request:?} {:?}", request.params()).contains(SECRET));
     assert!(request.body().unwrap().contains(SECRET));
+    let answer = Answer::new(200, SECRET, SECRET);
+    let envelope: proxmox_client::wire::Envelope =
+        serde_json::from_value(json!({ "data": SECRET, "changes": SECRET })).unwrap();
+    assert!(!format!("{answer:?} {envelope:?}").contains(SECRET));
 }
 
 #[test]
@@ -81,6 +85,20 @@ fn answers_do_not_show_what_is_secret_in_them() {
 }
 
 #[test]
+fn an_answer_with_a_secret_that_cannot_be_read_is_not_repeated() {
+    let answer = Answer::new(200, "OK", format!("{{\"data\":\"{SECRET}\"}}"));
+    let open = answer.data::<u32>().unwrap_err();
+    let open = format!("{open:?}");
+    assert!(
+        open.contains(SECRET),
+        "the parser tells what it found: {open}"
+    );
+    let held = answer.with_secrets().data::<u32>().unwrap_err();
+    let held = format!("{held:?} {held}");
+    assert!(!held.contains(SECRET) && held.contains("line 1"), "{held}");
+}
+
+#[test]
 fn a_secret_member_is_read_as_a_secret() {
     let answer = json!({ "data": { "full-tokenid": "a@pve!t", "value": SECRET, "info": {} } });
     let answer = Answer::new(200, "OK", answer.to_string());
@@ -113,4 +131,76 @@ async fn a_failure_does_not_repeat_a_secret_that_the_server_repeats() {
         told.contains("is too long") && !told.contains(SECRET),
         "{told}"
     );
+}
+
+/// Every call with every parameter of it that the schema's overlay calls secret.
+#[cfg(feature = "simulator")]
+fn secret_parameters() -> Vec<(Request, &'static str)> {
+    let calls = api::methods().flat_map(|info| {
+        let places = info.path.split('/').filter(|part| part.starts_with('{'));
+        let values: Vec<&str> = places.map(|_| "100").collect();
+        let request = Request::new(info.method, info.path, &values);
+        info.secrets
+            .iter()
+            .map(move |name| (request.clone(), *name))
+    });
+    calls.collect()
+}
+
+#[cfg(feature = "simulator")]
+#[tokio::test(start_paused = true)]
+async fn no_secret_parameter_of_the_interface_is_shown_or_told_by_failures_or_traces() {
+    use proxmox_client::Login;
+    use proxmox_client::simulator::{Fault, Simulator, World};
+    use std::error::Error as _;
+
+    // Not as it is, and not as it goes over the wire.
+    let secret = "hunter22, x=ü&more";
+    let forms = [secret, &proxmox_client::wire::escape(secret)[..]];
+    let lines = crate::spans::Lines::default();
+    let _guard = lines.listen();
+    let simulator = Simulator::new(World::lab().with_user("root@pam", "pw"));
+    let client = simulator.builder().login(Login::new("root@pam", "pw"));
+    let client = client.retry(proxmox_client::retry::RetryPolicy::never());
+    let client = client.build().unwrap();
+    let calls = secret_parameters();
+    assert!(calls.len() > 60, "{}", calls.len());
+    let faults = [
+        Fault::None,
+        Fault::ResetBefore,
+        Fault::Refuse {
+            status: 400,
+            reason: format!("Parameter verification failed: '{secret}' is wrong"),
+        },
+    ];
+    let mut refused = 0;
+    for fault in faults {
+        simulator.on_request(move |call| match call.path.as_str() {
+            "/access/ticket" => Fault::None,
+            _ => fault.clone(),
+        });
+        for (request, name) in &calls {
+            let request = request.clone().with(name, secret);
+            let mut shown = format!("{request:?} {:?}", request.params());
+            match client.request(request.clone()).await {
+                Ok(envelope) => shown.push_str(&format!("{envelope:?}")),
+                Err(error) => {
+                    refused += 1;
+                    shown.push_str(&format!("{error:?} {error} {:?}", error.parameters()));
+                    let mut source = error.source();
+                    while let Some(inner) = source {
+                        shown.push_str(&format!("{inner:?} {inner}"));
+                        source = inner.source();
+                    }
+                }
+            }
+            for form in forms {
+                let what = format!("`{name}` of {request:?}: {shown}");
+                assert!(!shown.contains(form), "{what}");
+                assert!(!lines.told().contains(form), "traced: {what}");
+            }
+        }
+    }
+    assert!(refused >= 2 * calls.len(), "{refused}");
+    assert!(lines.told().contains("call{method="));
 }

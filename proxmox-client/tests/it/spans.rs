@@ -11,8 +11,26 @@ use proxmox_client::{Login, QemuConfig};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// What a subscriber writes.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Writes everything that this thread tells until the guard is dropped.
+    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn told(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -34,13 +52,7 @@ impl<'a> MakeWriter<'a> for Lines {
 #[tokio::test(start_paused = true)]
 async fn calls_and_tasks_are_spans_without_secrets() {
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(FmtSpan::CLOSE)
-        .with_ansi(false)
-        .with_writer(lines.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lines.listen();
 
     let world = World::lab().with_user("root@pam", "correct horse");
     let clock = Clock::accelerated(world.now(), 1000.0);
@@ -63,7 +75,7 @@ async fn calls_and_tasks_are_spans_without_secrets() {
     });
     client.version().await.unwrap();
 
-    let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let told = lines.told();
     let spans: Vec<&str> = told.lines().filter(|line| line.contains("close")).collect();
     let one = |parts: &[&str]| {
         let found = spans

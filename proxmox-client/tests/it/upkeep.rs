@@ -353,7 +353,7 @@ async fn a_certificate_of_ones_own_is_shown_until_it_is_removed() {
     let own = ["pve-root-ca.pem", "pve-ssl.pem"];
     assert_eq!(files(node.certificates().await.unwrap()), own);
     let (chain, key) = certificate("pve1.example.test");
-    let set = node.set_certificate(&chain, &key).await.unwrap();
+    let set = node.set_certificate(&chain, key.clone()).await.unwrap();
     assert_eq!(
         set.names.as_deref(),
         Some(&["pve1.example.test".to_owned()][..])
@@ -366,9 +366,9 @@ async fn a_certificate_of_ones_own_is_shown_until_it_is_removed() {
     );
     // Another one takes its place, a key that is not its own is refused.
     let (other, other_key) = certificate("other.example.test");
-    let error = node.set_certificate(&other, &key).await.unwrap_err();
+    let error = node.set_certificate(&other, key).await.unwrap_err();
     assert!(error.message().contains("key does not match"), "{error}");
-    let set = node.set_certificate(&other, &other_key).await.unwrap();
+    let set = node.set_certificate(&other, other_key).await.unwrap();
     assert_eq!(
         node.certificates().await.unwrap()[2].fingerprint,
         set.fingerprint
@@ -384,7 +384,7 @@ async fn a_key_stays_out_of_errors() {
     let key =
         SecretString::from("-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n");
     let error = node
-        .set_certificate("no certificate", &key)
+        .set_certificate("no certificate", key)
         .await
         .unwrap_err();
     assert_ne!(error.kind(), Kind::Decode);
@@ -404,7 +404,7 @@ async fn a_subscription_is_set_checked_and_removed_and_its_key_not_shown() {
     let client = Simulator::new(world).connect();
     let node = client.node("pve1");
     assert_eq!(node.remove_subscription().await.unwrap(), Removed::Absent);
-    let set = node.ensure_subscription(&good.into()).await.unwrap();
+    let set = node.ensure_subscription(good).await.unwrap();
     assert_eq!(set, Ensured::Created);
     let shown = node.subscription().await.unwrap();
     assert_eq!(shown.status, SubscriptionStatus::Active);
@@ -413,7 +413,7 @@ async fn a_subscription_is_set_checked_and_removed_and_its_key_not_shown() {
         (Some("c"), Some(1))
     );
     assert!(!format!("{shown:?}{}", shown.to_json()).contains(good));
-    let set = node.ensure_subscription(&late.into()).await.unwrap();
+    let set = node.ensure_subscription(late).await.unwrap();
     assert_eq!(set, Ensured::Updated(vec!["key".to_owned()]));
     let shown = node.subscription().await.unwrap();
     assert_eq!(shown.status, SubscriptionStatus::Expired);
@@ -421,10 +421,7 @@ async fn a_subscription_is_set_checked_and_removed_and_its_key_not_shown() {
         (shown.level, shown.message.as_deref()),
         (None, Some("It ended"))
     );
-    let odd = node
-        .ensure_subscription(&"nonsense".into())
-        .await
-        .unwrap_err();
+    let odd = node.ensure_subscription("nonsense").await.unwrap_err();
     assert_eq!(odd.kind(), Kind::Parameter);
     let other = client.node("pve2").subscription().await.unwrap();
     assert_eq!(other.status, SubscriptionStatus::NotFound);

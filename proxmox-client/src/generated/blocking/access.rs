@@ -178,8 +178,8 @@ impl Access {
     pub fn set_password(
         &self,
         user: &str,
-        password: &secrecy::SecretString,
-        own: Option<&secrecy::SecretString>,
+        password: impl Into<secrecy::SecretString>,
+        own: Option<secrecy::SecretString>,
     ) -> crate::Result<()> {
         self.runtime
             .run(self.inner.set_password(user, password, own))

@@ -165,7 +165,7 @@ impl Node {
     pub fn set_certificate(
         &self,
         chain: &str,
-        key: &secrecy::SecretString,
+        key: impl Into<secrecy::SecretString>,
     ) -> crate::Result<crate::certificate::NodeCertificate> {
         self.runtime.run(self.inner.set_certificate(chain, key))
     }
@@ -669,7 +669,7 @@ impl Node {
     /// The blocking form of [`Node::ensure_subscription`](crate::Node::ensure_subscription).
     pub fn ensure_subscription(
         &self,
-        key: &secrecy::SecretString,
+        key: impl Into<secrecy::SecretString>,
     ) -> crate::Result<crate::Ensured> {
         self.runtime.run(self.inner.ensure_subscription(key))
     }

@@ -49,7 +49,11 @@ impl OpenId {
     /// Finishes a login with what the provider handed back: `POST /access/openid/login`.
     ///
     /// The blocking form of [`OpenId::log_in`](crate::OpenId::log_in).
-    pub fn log_in(&self, code: &str, state: &str) -> crate::Result<crate::Session> {
+    pub fn log_in(
+        &self,
+        code: impl Into<secrecy::SecretString>,
+        state: &str,
+    ) -> crate::Result<crate::Session> {
         self.runtime.run(self.inner.log_in(code, state))
     }
 

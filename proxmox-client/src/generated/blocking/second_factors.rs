@@ -43,7 +43,7 @@ impl SecondFactors {
     ///
     /// The blocking form of [`SecondFactors::with_password`](crate::second_factor::SecondFactors::with_password).
     #[must_use]
-    pub fn with_password(self, own: secrecy::SecretString) -> Self {
+    pub fn with_password(self, own: impl Into<secrecy::SecretString>) -> Self {
         Self::wrap(self.inner.with_password(own), &self.runtime)
     }
 
@@ -69,7 +69,7 @@ impl SecondFactors {
         &self,
         description: &str,
         secret: &crate::second_factor::TotpSecret,
-        code: &str,
+        code: impl Into<secrecy::SecretString>,
     ) -> crate::Result<String> {
         self.runtime
             .run(self.inner.add_totp(description, secret, code))
@@ -103,7 +103,7 @@ impl SecondFactors {
     pub fn add_yubico(
         &self,
         description: &str,
-        password: &secrecy::SecretString,
+        password: impl Into<secrecy::SecretString>,
     ) -> crate::Result<String> {
         self.runtime
             .run(self.inner.add_yubico(description, password))

@@ -91,6 +91,17 @@ pub(super) fn print(schema: &Value, overlay: &Overlay) -> anyhow::Result<String>
             Ok((!secrets.is_empty()).then(|| format!("&{secrets:?}")))
         },
     )?;
+    table(
+        "Calls that answer secrets.",
+        "SECRET_ANSWERS",
+        "()",
+        &|method| {
+            let number = method["returns"].as_u64().context("no answer")?;
+            let returns = &schema["shapes"][number as usize];
+            let holds = overlay.answers_secrets(&call_of(method), returns);
+            Ok(holds.then(|| "()".to_owned()))
+        },
+    )?;
     Ok(out)
 }
 

@@ -133,6 +133,16 @@ impl Overlay {
         own.chain(of_parameters.into_iter().flatten()).collect()
     }
 
+    /// Whether an answer holds a secret: it is one, has a member that is, or is like parameters of which one is.
+    pub(super) fn answers_secrets(&self, call: &str, returns: &Value) -> bool {
+        let whole = self.text(call) == Some(Text::Secret)
+            || names(&self.0["secrets"]["whole answers"], call);
+        let mut told = BTreeSet::new();
+        gather(returns, &mut told);
+        let secrets = self.secrets(call);
+        whole || self.like(call).is_some() && !secrets.is_empty() || !secrets.is_disjoint(&told)
+    }
+
     /// The members that are secret in every answer.
     pub(super) fn always_secret(&self) -> BTreeSet<&str> {
         let tables = ["parameters", "answers"].map(|table| &self.0["secrets"][table]);
@@ -203,6 +213,7 @@ impl Overlay {
                 known
                     .answers
                     .get(call)
+        known.calls(&self.0["secrets"]["whole answers"], "secrets")?;
                     .is_some_and(|all| all.contains(name))
             };
             match calls {

@@ -82,6 +82,30 @@ pub(super) struct Param<'a> {
     required: bool,
 }
 
+impl Param<'_> {
+    /// The type of what a caller gives.
+    fn argument(&self) -> &'static str {
+        match (self.secret, kind(self.schema)) {
+            (true, Kind::Text) => "impl Into<secrecy::SecretString>",
+            (true, Kind::List) => "impl IntoIterator<Item = impl Into<secrecy::SecretString>>",
+            _ => argument_type(self.schema),
+        }
+    }
+
+    /// The builder's method that takes it.
+    fn setter(&self) -> &'static str {
+        match (self.secret, kind(self.schema)) {
+            (true, Kind::Text) => "secret",
+            (true, Kind::List) => "secrets",
+            (_, Kind::Flag) => "flag",
+            (_, Kind::Integer) => "integer",
+            (_, Kind::Number) => "number",
+            (_, Kind::Text) => "text",
+            (_, Kind::List) => "list",
+        }
+    }
+}
+
 impl<'a> Module<'a> {
     fn new(area: &'a str, shapes: &'a [Value], schema: &'a [Value], overlay: &'a Overlay) -> Self {
         Self {
@@ -177,8 +201,8 @@ impl<'a> Module<'a> {
         let mut sets = String::new();
         for param in &required {
             let rust = area::snake(param.name);
-            arguments.push(format!("{rust}: {}", argument_type(param.schema)));
-            write!(sets, ".{}({:?}, {rust})", setter(param.schema), param.name)?;
+            arguments.push(format!("{rust}: {}", param.argument()));
+            write!(sets, ".{}({:?}, {rust})", param.setter(), param.name)?;
         }
         writeln!(
             out,
@@ -343,8 +367,8 @@ impl<'a> Module<'a> {
             writeln!(
                 out,
                 "pub fn {rust}(self, value: {}) -> Self {{ Self(self.0.{}({:?}, value)) }}",
-                argument_type(param.schema),
-                setter(param.schema),
+                param.argument(),
+                param.setter(),
                 param.name
             )?;
         }
@@ -378,16 +402,6 @@ fn argument_type(schema: &Value) -> &'static str {
         Kind::Number => "f64",
         Kind::Text => "&str",
         Kind::List => "&[&str]",
-    }
-}
-
-fn setter(schema: &Value) -> &'static str {
-    match kind(schema) {
-        Kind::Flag => "flag",
-        Kind::Integer => "integer",
-        Kind::Number => "number",
-        Kind::Text => "text",
-        Kind::List => "list",
     }
 }
 
