@@ -52,6 +52,8 @@ struct Inner {
     deadline: Option<Duration>,
     slow_deadline: Option<Duration>,
     versions: VersionGate,
+    /// Whether calls are held against who makes them.
+    checks_caller: bool,
     gate: Gate,
     board: Board,
     /// Numbers logins, so that many calls refused at once log in again only once.
@@ -97,6 +99,7 @@ pub struct ClientBuilder {
     deadline: Option<Duration>,
     slow_deadline: Option<Duration>,
     versions: VersionGate,
+    checks_caller: bool,
     limits: Limits,
     proxy: Option<Proxy>,
     certificate: Option<ClientCertificate>,
@@ -124,6 +127,7 @@ impl Client {
             deadline: Some(Duration::from_secs(45)),
             slow_deadline: Some(Duration::from_secs(120)),
             versions: VersionGate::default(),
+            checks_caller: false,
             limits: Limits::default(),
             proxy: None,
             certificate: None,
@@ -231,6 +235,9 @@ impl Client {
     }
 
     async fn send_within(&self, request: Request, attempt: &mut u32) -> Result<Answer> {
+        if self.0.checks_caller {
+            self.refuse_reserved(&request)?;
+        }
         self.refuse_unsupported(&request).await?;
         let mut logged_in_again = false;
         loop {
@@ -311,6 +318,11 @@ impl Client {
         };
         let switched = self.0.carrier.upgrade(endpoint, outgoing).await;
         switched.map_err(|error| error.at(|| request.describe()))
+    }
+
+    /// What this client presents.
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
     }
 
     /// Whether requests are held against the server's version.
@@ -566,6 +578,29 @@ impl ClientBuilder {
         self
     }
 
+    /// Holds calls against who makes them before they are sent: what the server leaves to `root@pam` with a ticket is
+    /// refused with [`Kind::RootOnly`], what it lets no token do with [`Kind::TicketOnly`]. Both name the call or the
+    /// parameter. What is left to a few is known from [`Reserved::of`](crate::rights::Reserved::of); rights that roles give
+    /// are another matter, see [`Access::missing`](crate::Access::missing).
+    ///
+    /// ```
+    /// # #[cfg(feature = "simulator")]
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::{Kind, QemuConfig};
+    /// # let simulator = proxmox_client::simulator::Simulator::lab();
+    /// let client = simulator.builder().token("root@pam!lab=lab-secret").check_caller().build()?;
+    /// let wanted = QemuConfig::new().with("args", "-cpu max");
+    /// let error = client.node("pve1").create_qemu(100, wanted).await.unwrap_err();
+    /// assert_eq!(error.kind(), Kind::RootOnly); // nothing was sent
+    /// assert_eq!(error.message(), "`args` is for root@pam with a ticket");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "simulator"))] fn main() {}
+    /// ```
+    pub fn check_caller(mut self) -> Self {
+        self.checks_caller = true;
+        self
+    }
+
     /// How much is asked of the servers at once.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -635,6 +670,7 @@ impl ClientBuilder {
             deadline: self.deadline,
             slow_deadline: self.slow_deadline,
             versions: self.versions,
+            checks_caller: self.checks_caller,
             gate: Gate::new(self.limits),
             board: Board::default(),
             logins: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use secrecy::zeroize::Zeroize as _;
 
 use crate::error::Error;
 use crate::property::PropertyString;
+use crate::rights::{Reserved, ReservedTo};
 use crate::version::Need;
 use crate::wire::{Method, Request};
 
@@ -105,6 +106,36 @@ pub(crate) fn needs(request: &Request) -> Vec<Need> {
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What of a request is left to a few callers.
+pub(crate) fn reserved(request: &Request) -> Vec<Reserved> {
+    let (method, path) = (request.method(), request.path());
+    let whole = |table, to| find::<()>(table, method, path).map(|()| Reserved::call(to));
+    let calls = [
+        whole(table::ROOT_CALLS, ReservedTo::Root),
+        whole(table::TICKET_CALLS, ReservedTo::Tickets),
+    ];
+    let known = find(table::ROOT_PARAMETERS, method, path);
+    let known = known.copied().unwrap_or(&[]);
+    let is_known = |name: &str, value: Option<&str>| {
+        known.iter().any(|(known, may_be_off)| {
+            is_parameter(known, name) && !(*may_be_off && value == Some("0"))
+        })
+    };
+    let mut parameters = BTreeSet::new();
+    for (name, value) in request.params().iter() {
+        if is_known(name, Some(value)) {
+            parameters.insert(name);
+        }
+        // Keys of a configuration: who may not set one may not remove it either.
+        if name == "delete" {
+            let removed = value.split([',', ';', ' ']);
+            parameters.extend(removed.filter(|name| is_known(name, None)));
+        }
+    }
+    let parameters = parameters.into_iter().map(Reserved::parameter);
+    calls.into_iter().flatten().chain(parameters).collect()
 }
 
 /// Whether what a call answers holds a secret.

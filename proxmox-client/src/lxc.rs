@@ -20,6 +20,7 @@ use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
 pub use config::LxcConfig;
+pub(crate) use config::is_volume_key;
 pub use create::{LxcCreated, NewLxc};
 pub use owner::EnsuredLxc;
 pub use patch::LxcPatch;

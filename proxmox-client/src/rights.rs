@@ -28,6 +28,7 @@
 
 mod missing;
 mod need;
+mod reserved;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,7 @@ use crate::wire::{Method, Request};
 
 pub use missing::{MissingRight, Needed};
 pub use need::Needs;
+pub use reserved::{Reserved, ReservedTo};
 
 /// What a user or token may do: an answer of `GET /access/permissions`.
 ///

@@ -59,6 +59,11 @@ impl Login {
         Self::new(user, ticket)
     }
 
+    /// Who logs in, with realm.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
     pub(crate) fn of_session(session: &Session) -> Self {
         Self::from_ticket(session.user(), session.ticket.clone())
     }

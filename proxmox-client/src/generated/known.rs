@@ -1589,6 +1589,201 @@ pub(crate) static SECRETS: Table<&[&str]> = &[
     ),
 ];
 
+/// Calls for `root@pam` alone.
+pub(crate) static ROOT_CALLS: Table<()> = &[
+    (Post, "/cluster/acme/account", ()),
+    (Delete, "/cluster/acme/account/{name}", ()),
+    (Get, "/cluster/acme/account/{name}", ()),
+    (Put, "/cluster/acme/account/{name}", ()),
+    (Get, "/cluster/backup-info", ()),
+    (Post, "/cluster/config", ()),
+    (Post, "/cluster/config/join", ()),
+    (Delete, "/cluster/config/nodes/{node}", ()),
+    (Post, "/cluster/config/nodes/{node}", ()),
+    (Get, "/cluster/sdn/vnets/{vnet}/firewall", ()),
+    (Post, "/nodes/{node}/ceph/osd", ()),
+    (Delete, "/nodes/{node}/ceph/osd/{osdid}", ()),
+    (Put, "/nodes/{node}/disks/wipedisk", ()),
+    (Post, "/nodes/{node}/execute", ()),
+    (Post, "/nodes/{node}/storage/{storage}/content/{volume}", ()),
+];
+
+/// Calls that no token may make.
+pub(crate) static TICKET_CALLS: Table<()> = &[
+    (Put, "/access/password", ()),
+    (Post, "/access/tfa/{userid}", ()),
+    (Delete, "/access/tfa/{userid}/{id}", ()),
+    (Put, "/access/tfa/{userid}/{id}", ()),
+    (Post, "/access/ticket", ()),
+];
+
+/// Parameters that only `root@pam` may set, and whether everyone may turn them off.
+pub(crate) static ROOT_PARAMETERS: Table<&[(&str, bool)]> = &[
+    (
+        Post,
+        "/cluster/backup",
+        &[("dumpdir", false), ("script", false), ("tmpdir", false)],
+    ),
+    (
+        Put,
+        "/cluster/backup/{id}",
+        &[("dumpdir", false), ("script", false), ("tmpdir", false)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/lxc",
+        &[("dev[n]", false), ("hookscript", false)],
+    ),
+    (
+        Put,
+        "/nodes/{node}/lxc/{vmid}/config",
+        &[("dev[n]", false), ("hookscript", false)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/lxc/{vmid}/status/start",
+        &[("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/lxc/{vmid}/status/stop",
+        &[("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu",
+        &[
+            ("affinity", false),
+            ("amd-sev", false),
+            ("arch", false),
+            ("args", false),
+            ("hookscript", false),
+            ("hugepages", false),
+            ("intel-tdx", false),
+            ("ivshmem", false),
+            ("keephugepages", false),
+            ("lock", false),
+            ("parallel[n]", false),
+            ("spice_enhancements", false),
+            ("vmgenid", false),
+        ],
+    ),
+    (Delete, "/nodes/{node}/qemu/{vmid}", &[("skiplock", true)]),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/config",
+        &[
+            ("affinity", false),
+            ("amd-sev", false),
+            ("arch", false),
+            ("args", false),
+            ("hookscript", false),
+            ("hugepages", false),
+            ("intel-tdx", false),
+            ("ivshmem", false),
+            ("keephugepages", false),
+            ("lock", false),
+            ("parallel[n]", false),
+            ("skiplock", true),
+            ("spice_enhancements", false),
+            ("vmgenid", false),
+        ],
+    ),
+    (
+        Put,
+        "/nodes/{node}/qemu/{vmid}/config",
+        &[
+            ("affinity", false),
+            ("amd-sev", false),
+            ("arch", false),
+            ("args", false),
+            ("hookscript", false),
+            ("hugepages", false),
+            ("intel-tdx", false),
+            ("ivshmem", false),
+            ("keephugepages", false),
+            ("lock", false),
+            ("parallel[n]", false),
+            ("skiplock", true),
+            ("spice_enhancements", false),
+            ("vmgenid", false),
+        ],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/migrate",
+        &[
+            ("force", true),
+            ("migration_network", false),
+            ("migration_type", false),
+        ],
+    ),
+    (
+        Put,
+        "/nodes/{node}/qemu/{vmid}/resize",
+        &[("skiplock", true)],
+    ),
+    (
+        Put,
+        "/nodes/{node}/qemu/{vmid}/sendkey",
+        &[("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/reset",
+        &[("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/resume",
+        &[("nocheck", true), ("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/shutdown",
+        &[("keepActive", true), ("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/start",
+        &[
+            ("force-cpu", false),
+            ("migratedfrom", false),
+            ("migration_network", false),
+            ("migration_type", false),
+            ("nets-host-mtu", false),
+            ("skiplock", true),
+            ("stateuri", false),
+            ("targetstorage", false),
+            ("with-conntrack-state", true),
+        ],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/stop",
+        &[
+            ("keepActive", true),
+            ("migratedfrom", false),
+            ("skiplock", true),
+        ],
+    ),
+    (
+        Post,
+        "/nodes/{node}/qemu/{vmid}/status/suspend",
+        &[("skiplock", true)],
+    ),
+    (
+        Post,
+        "/nodes/{node}/vzdump",
+        &[
+            ("dumpdir", false),
+            ("job-id", false),
+            ("script", false),
+            ("tmpdir", false),
+        ],
+    ),
+];
+
 /// Calls that answer secrets.
 pub(crate) static SECRET_ANSWERS: Table<()> = &[
     (Get, "/access/domains/{realm}", ()),

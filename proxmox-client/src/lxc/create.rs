@@ -159,8 +159,23 @@ impl NewLxc {
     }
 
     /// The configuration that the container is to have.
-    pub(super) fn config(&self) -> &LxcConfig {
+    pub(crate) fn config(&self) -> &LxcConfig {
         &self.config
+    }
+
+    /// The template, or the backup.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it is made from a backup.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.restore
+    }
+
+    /// Where volumes go that the configuration does not place.
+    pub(crate) fn storage(&self) -> Option<&str> {
+        self.storage.as_deref()
     }
 
     /// The same with another configuration.

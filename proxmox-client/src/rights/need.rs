@@ -1,5 +1,7 @@
 //! What a plan needs.
 
+mod container;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::text;
@@ -100,10 +102,19 @@ impl Needs {
             if key == "startup" {
                 self.add("/", ["Sys.Modify"]);
             }
+            if key == "cpu"
+                && part(&value, "cputype", "cputype")
+                    .is_some_and(|kind| kind.starts_with("custom-"))
+            {
+                self.add("/nodes", ["Sys.Audit"]);
+            }
             if key == "vmstatestorage" {
                 self.add(&format!("/storage/{value}"), ["Datastore.AllocateSpace"]);
             }
-            self.add_device(key, &value);
+            if privilege(key) == Some("VM.Config.Network") {
+                self.add_card(&value);
+            }
+            self.add_mapping(key, &value);
         }
         self
     }
@@ -132,28 +143,30 @@ impl Needs {
         }
     }
 
-    fn add_device(&mut self, key: &str, value: &str) {
-        if privilege(key) == Some("VM.Config.Network")
-            && let Some(bridge) = part(value, "bridge", "")
-        {
-            let zone = self.zones.get(&bridge);
-            let zone = zone.map_or("localnetwork", String::as_str);
-            let bridge = format!("/sdn/zones/{zone}/{bridge}");
-            let trunks = part(value, "trunks", "");
-            match part(value, "tag", "").filter(|tag| tag != "0") {
-                Some(tag) => self.add(&format!("{bridge}/{tag}"), ["SDN.Use"]),
-                None if trunks.is_none() => self.add(&bridge, ["SDN.Use"]),
-                None => {}
-            }
-            for part in trunks.unwrap_or_default().split(';') {
-                let (first, last) = part.split_once('-').unwrap_or((part, part));
-                if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
-                    for tag in first..=last.min(4094) {
-                        self.add(&format!("{bridge}/{tag}"), ["SDN.Use"]);
-                    }
+    fn add_card(&mut self, card: &str) {
+        let Some(bridge) = part(card, "bridge", "") else {
+            return;
+        };
+        let zone = self.zones.get(&bridge);
+        let zone = zone.map_or("localnetwork", String::as_str);
+        let bridge = format!("/sdn/zones/{zone}/{bridge}");
+        let trunks = part(card, "trunks", "");
+        match part(card, "tag", "").filter(|tag| tag != "0") {
+            Some(tag) => self.add(&format!("{bridge}/{tag}"), ["SDN.Use"]),
+            None if trunks.is_none() => self.add(&bridge, ["SDN.Use"]),
+            None => {}
+        }
+        for part in trunks.unwrap_or_default().split(';') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
+                for tag in first..=last.min(4094) {
+                    self.add(&format!("{bridge}/{tag}"), ["SDN.Use"]);
                 }
             }
         }
+    }
+
+    fn add_mapping(&mut self, key: &str, value: &str) {
         let mapped = [("hostpci", "pci"), ("usb", "usb")];
         for (stem, kind) in mapped {
             if key.starts_with(stem)
@@ -193,7 +206,11 @@ impl Needs {
             }
         }
         for (key, value) in config.values() {
-            self.add_device(key, &text(value));
+            let value = text(value);
+            if privilege(key) == Some("VM.Config.Network") {
+                self.add_card(&value);
+            }
+            self.add_mapping(key, &value);
         }
         self
     }
@@ -233,12 +250,12 @@ impl Needs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::property::Nic;
 
     use super::*;
 
-    fn listed(needs: &Needs) -> Vec<String> {
+    pub(in super::super) fn listed(needs: &Needs) -> Vec<String> {
         let paths = needs.iter();
         let lines = paths.map(|(path, names)| {
             let names: Vec<&str> = names.collect();
@@ -258,12 +275,14 @@ mod tests {
             .with("hostpci0", "mapping=gpu,pcie=1")
             .with("hostpci1", "0000:01:00")
             .with("serial0", "socket")
+            .with("cpu", "custom-avx,hidden=1")
             .with("args", "-x");
         let needs = Needs::new()
             .with_vnet("web", "inner")
             .with_qemu(100, &config);
         let expected = [
             "/mapping/pci/gpu: Mapping.Use",
+            "/nodes: Sys.Audit",
             "/sdn/zones/inner/web: SDN.Use",
             "/sdn/zones/localnetwork/vmbr0/20: SDN.Use",
             "/storage/fast: Datastore.AllocateSpace",

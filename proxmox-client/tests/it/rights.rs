@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use proxmox_client::property::{Drive, Nic};
+use proxmox_client::property::{ContainerNic, Drive, Features, MountPoint, Nic};
 use proxmox_client::rights::Needs;
 use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Answer, Method, Request};
 use proxmox_client::{
-    BackupOptions, Client, CloneOptions, Grant, Kind, Login, QemuConfig, Size, UserSettings,
+    BackupGuests, BackupOptions, Client, CloneOptions, Grant, Kind, Login, LxcConfig, NewLxc,
+    QemuConfig, Sent, Size, UserSettings,
 };
 
 const TOKEN: &str = "ci@pve!deploy";
@@ -390,13 +391,23 @@ async fn what_a_plan_needs_is_enough_and_nothing_of_it_is_too_much() {
         .with_drive("ide2", Drive::cloud_init("local-lvm"))
         .with_net(0, Nic::virtio("vmbr0").with_tag(20u16));
     let needs = Needs::new().with_qemu(8101, &wanted).with_power(8101);
+    let lives = async |client: &Client| whole_life(client, &wanted).await;
+    enough_and_not_too_much(world(), &needs, lives).await;
+}
+
+/// A token that has just what is needed lives the life, and one that lacks any of it does not.
+async fn enough_and_not_too_much(
+    world: World,
+    needs: &Needs,
+    lives: impl AsyncFn(&Client) -> Result<(), proxmox_client::Error>,
+) {
     assert_eq!(needs.root_only().count(), 0);
     let all: Vec<(String, String)> = needs
         .iter()
         .flat_map(|(path, names)| names.map(move |name| (path.to_owned(), name.to_owned())))
         .collect();
     let client_without = |left_out: Option<usize>| {
-        let mut world = world();
+        let mut world = world.clone();
         let mut by_path: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (index, (path, name)) in all.iter().enumerate() {
             if Some(index) != left_out {
@@ -417,15 +428,15 @@ async fn what_a_plan_needs_is_enough_and_nothing_of_it_is_too_much() {
             .unwrap()
     };
     let enough = client_without(None);
-    assert_eq!(enough.access().missing(&needs).await.unwrap(), []);
-    whole_life(&enough, &wanted).await.unwrap();
+    assert_eq!(enough.access().missing(needs).await.unwrap(), []);
+    lives(&enough).await.unwrap();
     for (index, (path, name)) in all.iter().enumerate() {
         // Room on the storage of an image serves for reading it as well.
         let client = client_without(Some(index));
-        let missing = client.access().missing(&needs).await.unwrap();
+        let missing = client.access().missing(needs).await.unwrap();
         let told: Vec<String> = missing.iter().map(ToString::to_string).collect();
         assert_eq!(told, [format!("{name} on {path}")]);
-        let lived = whole_life(&client, &wanted).await;
+        let lived = lives(&client).await;
         let error = lived.expect_err(&format!("{name} on {path} is not needed"));
         assert_eq!(
             error.kind(),
@@ -439,6 +450,195 @@ async fn what_a_plan_needs_is_enough_and_nothing_of_it_is_too_much() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_container_and_its_clone_need_is_enough_and_nothing_of_it_is_too_much() {
+    let template = "local:vztmpl/debian-13.tar.zst";
+    let wanted = LxcConfig::new()
+        .with_hostname("dns")
+        .with_cores(1)
+        .with_memory_mib(256)
+        .with_unprivileged(true)
+        .with_features(&Features::default().with_nesting(true))
+        .with_rootfs(&MountPoint::allocate("local-lvm", 4))
+        .with_mount_point(0, &MountPoint::allocate("local-hdd", 8).with_path("/data"))
+        .with_net(0, &ContainerNic::new("eth0", "vmbr0").with_tag(20u16))
+        .with_description("of a test");
+    let new = NewLxc::new(template, wanted.clone());
+    let needs = Needs::new()
+        .with_lxc(8201, &new)
+        .with_power(8201)
+        .with_lxc_clone(8201, &wanted, 8202, None);
+    let world = world().with_volume(template, 100 << 20);
+    enough_and_not_too_much(world, &needs, async |client: &Client| {
+        let node = client.node("pve1");
+        let ct = node.create_lxc(8201, new.clone()).await?.lxc;
+        let other = LxcConfig::new().with_memory_mib(512).with_cores(2);
+        ct.ensure_config(&other).await?;
+        ct.grow_volume("rootfs", Size::gib(6)).await?;
+        ct.clone_to(8202, CloneOptions::new().with_full(true))
+            .await?;
+        node.lxc(8202).config().await?;
+        ct.start().await?;
+        ct.stop().await?;
+        node.lxc(8202).delete().await?;
+        ct.delete().await?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_of_the_clusters_own_asks_for_what_its_release_asks_for() {
+    let put =
+        |cpu: &str| Request::new(Method::Put, "/nodes/pve1/qemu/200/config", &[]).with("cpu", cpu);
+    let denied = |text: &str| (403, format!("Permission check failed ({text})"));
+    let (simulator, _) = with(&[("PVEVMAdmin", "/vms")]);
+    let refused = told(&simulator, put("custom-avx")).await;
+    assert_eq!(refused, denied("/nodes, Sys.Audit"));
+    assert_eq!(told(&simulator, put("host")).await.0, 200);
+    let newer = world()
+        .with_version("9.2.6")
+        .with_role_for("ci@pve", "PVEVMAdmin", "/vms")
+        .with_role_for("ci@pve", "PVEAuditor", "/nodes");
+    let simulator = Simulator::new(newer);
+    let refused = told(&simulator, put("cputype=custom-avx")).await;
+    assert_eq!(refused, denied("/mapping/cpu/avx, Mapping.Use"));
+    // Who may not choose a model may change what else is said of the processor.
+    let root = simulator.connect().node("pve1").qemu(200);
+    let model = |text: &str| QemuConfig::new().with("cpu", text);
+    root.ensure_config(&model("custom-avx")).await.unwrap();
+    assert_eq!(told(&simulator, put("custom-avx,hidden=1")).await.0, 200);
+    let clone = Request::new(Method::Post, "/nodes/pve1/qemu/200/clone", &[]);
+    let refused = told(&simulator, clone.with("newid", "201")).await;
+    assert_eq!(refused, denied("/mapping/cpu/avx, Mapping.Use"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_all_guests_those_are_backed_up_that_one_may_back_up_and_a_pool_fails() {
+    let (simulator, client) = with(&[
+        ("PVEDatastoreUser", "/storage/local"),
+        ("PVEVMUser", "/vms/100"),
+    ]);
+    let node = client.node("pve1");
+    let options = BackupOptions::to("local");
+    node.vzdump(&BackupGuests::all(), &options).await.unwrap();
+    let made = simulator.connect().node("pve1").storage("local");
+    let made = made.backups(None).await.unwrap();
+    let guests: Vec<_> = made.iter().map(|backup| backup.vmid).collect();
+    assert_eq!(guests, [Some(100)]);
+    let pool = simulator.connect().pool("both");
+    pool.ensure("").await.unwrap();
+    pool.ensure_guests(&[100, 200], false).await.unwrap();
+    let error = node.vzdump(&BackupGuests::pool("both"), &options).await;
+    assert_eq!(
+        error.unwrap_err().missing_right().unwrap().to_string(),
+        "VM.Backup on /vms/200"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_for_a_pool_asks_for_backups_on_the_pool() {
+    let job = |pool: &str| {
+        let request = Request::new(Method::Post, "/cluster/backup", &[]);
+        let request = request.with("schedule", "daily").with("storage", "local");
+        request.with("pool", pool)
+    };
+    let give = world()
+        .with_role("Jobs", &["Sys.Modify"])
+        .with_role_for("ci@pve", "Jobs", "/")
+        .with_role_for("ci@pve", "PVEDatastoreAdmin", "/storage/local");
+    let simulator = Simulator::new(give);
+    simulator.connect().pool("web").ensure("").await.unwrap();
+    for (pool, why) in [
+        ("web", "Permission check failed (/pool/web, VM.Backup)"),
+        (
+            "none",
+            "Permission check failed (pool 'none' does not exist)",
+        ),
+    ] {
+        assert_eq!(told(&simulator, job(pool)).await, (403, why.to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_roots_alone_is_refused_before_it_is_sent() {
+    let world = world().with_user("root@pam", "root-password");
+    let simulator = Simulator::new(world.with_role_for("ci@pve", "Administrator", "/"));
+    let token = simulator.builder().token(format!("{TOKEN}=s"));
+    let log_in = |user, password| simulator.builder().login(Login::new(user, password));
+    let (token, user, root) = (
+        token.check_caller().build().unwrap(),
+        log_in("ci@pve", "ci-password")
+            .check_caller()
+            .build()
+            .unwrap(),
+        log_in("root@pam", "root-password")
+            .check_caller()
+            .build()
+            .unwrap(),
+    );
+    let config = |key: &str, value: &str| {
+        Request::new(Method::Put, "/nodes/pve1/qemu/100/config", &[]).with(key, value)
+    };
+    let execute = || Request::new(Method::Post, "/nodes/pve1/execute", &[]);
+    let password = || Request::new(Method::Get, "/access/tfa", &[]);
+    for client in [&token, &user] {
+        for request in [config("args", "-x"), config("delete", "args"), execute()] {
+            simulator.clear_journal();
+            let error = client.request(request).await.unwrap_err();
+            assert_eq!((error.kind(), error.sent()), (Kind::RootOnly, Sent::No));
+            assert!(simulator.journal().is_empty(), "{error}");
+        }
+        let fine = config("name", "renamed").with_flag("skiplock", false);
+        client.request(fine).await.unwrap();
+    }
+    root.request(config("args", "-x")).await.unwrap();
+    let unlock = Request::new(Method::Put, "/access/password", &[]);
+    let unlock = unlock
+        .with("userid", "ci@pve")
+        .with("password", "long enough");
+    let error = token.request(unlock).await.unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::TicketOnly, Sent::No));
+    user.request(password()).await.unwrap();
+}
+
+/// Two lists of the same, made apart: that of the generated calls, and the simulator's handlers.
+#[tokio::test(start_paused = true)]
+async fn what_is_known_to_be_roots_alone_the_server_refuses_to_others() {
+    use proxmox_client::rights::Reserved;
+    let (simulator, _) = with(&[("Administrator", "/")]);
+    let path = "/nodes/pve1/qemu/100/config";
+    let mut tried = 0;
+    for (key, value) in [
+        ("affinity", "0-3"),
+        ("amd-sev", "std"),
+        ("arch", "x86_64"),
+        ("args", "-x"),
+        ("hookscript", "local:snippets/a.sh"),
+        ("hugepages", "2"),
+        ("intel-tdx", "tdx,attestation=1"),
+        ("ivshmem", "size=16"),
+        ("keephugepages", "0"),
+        ("lock", "backup"),
+        ("parallel0", "/dev/parport0"),
+        ("spice_enhancements", "foldersharing=1"),
+        ("vmgenid", "1"),
+    ] {
+        let request = Request::new(Method::Put, path, &[]).with(key, value);
+        assert_eq!(Reserved::of(&request).len(), 1, "{key}");
+        let (status, why) = told(&simulator, request).await;
+        assert_eq!(
+            (status, why),
+            (500, format!("only root can set '{key}' config"))
+        );
+        tried += 1;
+    }
+    let info = proxmox_client::api::find(Method::Put, path).unwrap();
+    let flags = ["skiplock"];
+    let known = info.root_parameters.iter();
+    assert_eq!(known.filter(|name| !flags.contains(name)).count(), tried);
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,7 +56,7 @@ impl World {
                 let storage = call.text("storage").unwrap_or_else(|| "local".to_owned());
                 rights.need_any(&format!("/storage/{storage}"), SEE_STORAGE)
             }
-            ("POST" | "PUT", ["cluster", "backup", ..]) => refuse_job(rights, call),
+            ("POST" | "PUT", ["cluster", "backup", ..]) => self.refuse_job(rights, call),
             (method, ["nodes", _, "storage", storage, "content", volume @ ..])
                 if !volume.is_empty() =>
             {
@@ -288,19 +288,34 @@ impl World {
         rights.need(&storage, &["Datastore.AllocateSpace"])
     }
 
-    /// What the task of a call will end with, where rights are only looked at in the task: a backup of named guests needs
-    /// `VM.Backup` on each.
+    fn refuse_job(&self, rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
+        refuse_job_options(rights, call)?;
+        if let Some(storage) = call.text("storage") {
+            rights.need(&format!("/storage/{storage}"), &["Datastore.Allocate"])?;
+        }
+        self.refuse_unknown_pool(call)?;
+        call.text("pool").map_or(Ok(()), |pool| {
+            rights.need(&format!("/pool/{pool}"), &["VM.Backup"])
+        })
+    }
+
+    /// What the task of a call will end with, where rights are only looked at in the task: a backup of named guests, or of
+    /// those of a pool, needs `VM.Backup` on each.
     pub(in super::super) fn doomed(&self, rights: &Rights<'_>, call: &Call) -> Option<String> {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
-        let ("POST", ["nodes", _, "vzdump"]) = (call.method.as_str(), segments.as_slice()) else {
+        let ("POST", ["nodes", node, "vzdump"]) = (call.method.as_str(), segments.as_slice())
+        else {
             return None;
         };
-        let named = call.text("vmid")?;
-        let mut vmids: Vec<u32> = parts(&named).filter_map(|id| id.parse().ok()).collect();
-        vmids.sort_unstable();
-        let known = vmids
-            .into_iter()
-            .filter(|vmid| self.guests.contains_key(vmid));
+        // Of all guests those are taken that one may back up.
+        if ["vmid", "pool"]
+            .iter()
+            .all(|name| call.text(name).is_none())
+        {
+            return None;
+        }
+        let chosen = self.chosen(&call.params, Some(node)).into_iter();
+        let known = chosen.filter(|vmid| self.guests.contains_key(vmid));
         let mut refusals = known.filter_map(|vmid| {
             let path = format!("/vms/{vmid}");
             rights.need(&path, &["VM.Backup"]).err()
@@ -502,14 +517,6 @@ fn refuse_bulk(rights: &Rights<'_>, what: &str, call: &Call) -> Result<(), Reply
         return rights.need("/", of_all);
     }
     named.try_for_each(|vmid| rights.need(&format!("/vms/{vmid}"), of_each))
-}
-
-fn refuse_job(rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
-    refuse_job_options(rights, call)?;
-    call.text("storage").map_or(Ok(()), |storage| {
-        let path = format!("/storage/{storage}");
-        rights.need(&path, &["Datastore.Allocate"])
-    })
 }
 
 impl Caller {

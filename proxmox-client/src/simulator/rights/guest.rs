@@ -128,6 +128,26 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// The model of a processor, if it is one of the cluster's own making, and not what the machine has already.
+    fn processor(&self, new: &str, old: Option<&str>) -> Result<(), Reply> {
+        let model = |text: &str| sub_key(text, "cputype", true);
+        let wanted = model(new);
+        if old.is_some() && old.and_then(model) == wanted {
+            return Ok(());
+        }
+        match wanted
+            .as_deref()
+            .and_then(|model| model.strip_prefix("custom-"))
+        {
+            Some(name) if self.world.served_release() >= (9, 2) => {
+                let path = format!("/mapping/cpu/{name}");
+                self.rights.need(&path, &["Mapping.Use"])
+            }
+            Some(_) => self.rights.need("/nodes", &["Sys.Audit"]),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a creation.
     pub(super) fn refuse_machine_creation(&self, params: &Map<String, Value>) -> Result<(), Reply> {
         let config: Vec<(&str, String)> = World::config_params(params).collect();
@@ -135,6 +155,9 @@ impl Change<'_> {
             self.storage(key, text)?;
         }
         self.keys(config.iter().map(|(key, _)| *key))?;
+        for (_, text) in config.iter().filter(|(key, _)| *key == "cpu") {
+            self.processor(text, None)?;
+        }
         for (key, text) in &config {
             self.device(key, text, "set")?;
         }
@@ -172,6 +195,9 @@ impl Change<'_> {
             }
         }
         let now = |key: &str| self.old.and_then(|guest| guest.text(key));
+        for (_, text) in config.iter().filter(|(key, _)| *key == "cpu") {
+            self.processor(text, now("cpu").as_deref())?;
+        }
         for key in deleted {
             if let Some(text) = now(key) {
                 self.present(key, &text, "delete")?;
@@ -415,6 +441,11 @@ impl Change<'_> {
         }
         for (_, text) in values().filter(|(key, _)| is_indexed(key, "net")) {
             self.world.need_bridge(self.rights, &text)?;
+        }
+        // Servers before took over what the source has without a look.
+        let looks = self.world.served_release() >= (9, 2);
+        for (_, text) in values().filter(|(key, _)| looks && *key == "cpu") {
+            self.processor(&text, None)?;
         }
         Ok(())
     }

@@ -244,7 +244,11 @@ impl World {
     }
 
     /// The guests that options choose, of one node or of all.
-    pub(super) fn chosen(&self, options: &Map<String, Value>, node: Option<&str>) -> Vec<u32> {
+    pub(in crate::simulator) fn chosen(
+        &self,
+        options: &Map<String, Value>,
+        node: Option<&str>,
+    ) -> Vec<u32> {
         let text = |name: &str| {
             options
                 .get(name)

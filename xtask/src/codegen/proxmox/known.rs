@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::area;
-use super::overlay::{self, Overlay, Pace, call_of};
+use super::overlay::{self, Overlay, Pace, Root, call_of};
 
 /// All tables.
 pub(super) fn print(schema: &Value, overlay: &Overlay) -> anyhow::Result<String> {
@@ -92,6 +92,32 @@ pub(super) fn print(schema: &Value, overlay: &Overlay) -> anyhow::Result<String>
         },
     )?;
     table(
+        "Calls for `root@pam` alone.",
+        "ROOT_CALLS",
+        "()",
+        &|method| Ok(root_only(method).then(|| "()".to_owned())),
+    )?;
+    table(
+        "Calls that no token may make.",
+        "TICKET_CALLS",
+        "()",
+        &|method| Ok((method["token"] == false).then(|| "()".to_owned())),
+    )?;
+    table(
+        "Parameters that only `root@pam` may set, and whether everyone may turn them off.",
+        "ROOT_PARAMETERS",
+        "&[(&str, bool)]",
+        &|method| {
+            let call = call_of(method);
+            let params = method["params"].as_object().into_iter().flatten();
+            let list: String = params
+                .filter(|(name, _)| overlay.root(&call, name) == Some(Root::Always))
+                .map(|(name, _)| format!("({name:?}, {}),", overlay.may_be_off(name)))
+                .collect();
+            Ok((!list.is_empty()).then(|| format!("&[{list}]")))
+        },
+    )?;
+    table(
         "Calls that answer secrets.",
         "SECRET_ANSWERS",
         "()",
@@ -113,6 +139,11 @@ pub(super) fn secrets<'a>(method: &'a Value, overlay: &Overlay) -> Vec<&'a str> 
         .map(|(name, _)| name.as_str())
         .filter(|name| overlay.is_secret(&call, name))
         .collect()
+}
+
+/// Whether only `root@pam` may make a call: nothing says who else may.
+pub(super) fn root_only(method: &Value) -> bool {
+    method.get("check").is_none() && method.get("user").is_none()
 }
 
 /// A method's verb as the variant is called.

@@ -161,6 +161,11 @@ impl Overlay {
         }
     }
 
+    /// Whether everyone may turn off a flag that only root may turn on.
+    pub(super) fn may_be_off(&self, parameter: &str) -> bool {
+        names(&self.0["root"]["unless off"], parameter)
+    }
+
     /// Refuses entries that name nothing, and writes that answer a text of which nobody says what it means.
     pub(super) fn check(&self, schema: &Value) -> anyhow::Result<()> {
         let known = Known::read(schema)?;
@@ -208,12 +213,12 @@ impl Overlay {
             known.calls(&self.0["deadlines"][list], list)?;
         }
         known.parameters(&self.0["secrets"]["parameters"], "secrets")?;
+        known.calls(&self.0["secrets"]["whole answers"], "secrets")?;
         for (name, calls) in members(&self.0["secrets"]["answers"]) {
             let tells = |call: &str| {
                 known
                     .answers
                     .get(call)
-        known.calls(&self.0["secrets"]["whole answers"], "secrets")?;
                     .is_some_and(|all| all.contains(name))
             };
             match calls {
@@ -229,6 +234,10 @@ impl Overlay {
             }
         }
         known.parameters(&self.0["root"]["parameters"], "root")?;
+        for name in texts(&self.0["root"]["unless off"]) {
+            let listed = self.0["root"]["parameters"].get(name).is_some();
+            ensure!(listed, "root: {name} may be off, but is nobody's alone");
+        }
         known.parameters(&self.0["root"]["some"], "root")
     }
 }

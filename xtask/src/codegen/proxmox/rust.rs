@@ -246,12 +246,11 @@ impl<'a> Module<'a> {
         let mut line = format!(
             "MethodInfo::new(\"{area}::{name}\", Method::{verb}, {path}, probe::<{answer}>)"
         );
-        let unrestricted = method.get("check").is_some() || method.get("user").is_some();
         for (holds, setter) in [
             (method["protected"] == true, ".protected()"),
             (method["routed"] == true, ".routed()"),
             (method["token"] == false, ".ticket_only()"),
-            (!unrestricted, ".root_only()"),
+            (known::root_only(method), ".root_only()"),
         ] {
             if holds {
                 line.push_str(setter);

@@ -84,7 +84,7 @@ impl World {
         options: &Map<String, Value>,
         caller: &Caller,
     ) -> Option<String> {
-        let vmids = self.chosen(options, Some(node));
+        let mut vmids = self.chosen(options, Some(node));
         let all = options.get("all") == Some(&1.into());
         if vmids.is_empty() && !all {
             return None;
@@ -93,6 +93,13 @@ impl World {
             [one] => one.to_string(),
             _ => String::new(),
         };
+        if all && !caller.is_root() {
+            let rights = self.directory().rights_of(&caller.full());
+            vmids.retain(|vmid| {
+                let known = self.guests.contains_key(vmid);
+                !known || rights.has(&format!("/vms/{vmid}"), "VM.Backup")
+            });
+        }
         let text = |name: &str| options.get(name).map(text_of);
         let number = |name: &str| options.get(name).and_then(Value::as_u64);
         let minutes = |count: u64| Duration::from_secs(60 * count);
