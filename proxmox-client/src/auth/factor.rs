@@ -133,6 +133,15 @@ mod tests {
         assert_eq!(challenge.webauthn().as_deref(), Some(told));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_ticket_is_read_without_panicking(text in "(PVE:!tfa!)?(\\{|%7B)?\\PC{0,40}:?\\PC{0,10}") {
+            if let Some(challenge) = Challenge::of_ticket("a@pve", &text) {
+                let _ = (challenge.recovery_codes_left(), challenge.webauthn(), challenge.u2f());
+            }
+        }
+    }
+
     #[test]
     fn other_tickets_are_no_challenge() {
         for ticket in [

@@ -2,19 +2,27 @@
 //!
 //! `FUZZ_SECONDS` says for how long each target runs (default 1).
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use proxmox_client::config_file::{ConfigFile, GuestKind};
 use proxmox_client::firewall_file::{FileRule, FirewallFile, Level, Section};
 use proxmox_client::property::{
-    ContainerNic, Device, Drive, Features, Fleecing, IpConfig, MountPoint, Nic, PropertyString,
-    PruneBackups,
+    ContainerNic, Device, Drive, Features, Fleecing, IpConfig, MountPoint, Nic, PropertyKeys,
+    PropertyString, PruneBackups,
 };
+use proxmox_client::second_factor::TotpSecret;
+use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Answer, Method, Request, escape, unescape};
-use proxmox_client::{HaSid, LxcConfig, NodePriority, QemuConfig, ReplicationId, Size, Upid};
+use proxmox_client::{
+    HaSid, LxcConfig, NodePriority, QemuConfig, ReplicationId, Session, Size, Token, Upid,
+};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
 /// Runs a target on seeds and on what comes of them by cutting, doubling, swapping and changing bytes.
-fn fuzz(seeds: &[&str], target: impl Fn(&[u8])) {
+fn fuzz(seeds: &[impl AsRef<[u8]>], target: impl Fn(&[u8])) {
     let seconds = std::env::var("FUZZ_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -27,7 +35,7 @@ fn fuzz(seeds: &[&str], target: impl Fn(&[u8])) {
         state ^= state << 17;
         (state % below.max(1) as u64) as usize
     };
-    let mut pool: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let mut pool: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_ref().to_vec()).collect();
     pool.iter().for_each(|seed| target(seed));
     while Instant::now() < until {
         for _ in 0..200 {
@@ -267,8 +275,7 @@ fn uploads_as_they_arrive() {
         .enable_time()
         .build();
     let runtime = runtime.unwrap();
-    let simulator =
-        proxmox_client::simulator::Simulator::new(proxmox_client::simulator::World::lab());
+    let simulator = Simulator::new(World::lab());
     let request = Request::new(Method::Post, "/nodes/pve1/storage/local/upload", &[]);
     let send = |kind: &str, body: Vec<u8>| {
         let answer = runtime.block_on(simulator.answer_body(
@@ -341,4 +348,209 @@ fn answers() {
             let _ = answer.envelope();
         }
     });
+}
+
+/// Configuration keys whose values are property strings, with what their formats have.
+fn formats() -> Vec<(GuestKind, String, PropertyKeys)> {
+    let schema: Value = serde_json::from_str(include_str!("../../schema/api.json")).unwrap();
+    let of = |kind: GuestKind, path: &str, find: fn(&str) -> Option<PropertyKeys>| {
+        let mut methods = schema["methods"].as_array().unwrap().iter();
+        let method = methods.find(|one| one["verb"] == "PUT" && one["path"] == path);
+        let names = method.unwrap()["params"].as_object().unwrap().keys();
+        let keys = names.map(|name| name.replace("[n]", "0"));
+        let formats = keys.filter_map(|key| find(&key).map(|keys| (kind, key, keys)));
+        formats.collect::<Vec<_>>()
+    };
+    let machines = "/nodes/{node}/qemu/{vmid}/config";
+    let mut all = of(GuestKind::Qemu, machines, PropertyKeys::of_machine);
+    let containers = "/nodes/{node}/lxc/{vmid}/config";
+    all.extend(of(GuestKind::Lxc, containers, PropertyKeys::of_container));
+    all
+}
+
+#[test]
+fn property_strings_of_every_format() {
+    const VALUES: [&str; 20] = [
+        "1",
+        "0",
+        "on",
+        "-1",
+        "99999999999999999999",
+        "1.5",
+        "1e9",
+        "4G",
+        "none",
+        "x",
+        "é",
+        "local:1",
+        "local-lvm:vm-100-disk-0",
+        "BC:24:11:00:00:01",
+        "192.0.2.1/24",
+        "fd00::1",
+        "a;b",
+        "dhcp",
+        "0x1af4",
+        "",
+    ];
+    let formats = formats();
+    assert!(formats.len() >= 30, "{}", formats.len());
+    let seeds: Vec<Vec<u8>> = (0..formats.len())
+        .map(|index| vec![index as u8, 0, 0, 1, 7, 2, 11, 3, 4])
+        .collect();
+    let reached = RefCell::new(BTreeSet::new());
+    fuzz(&seeds, |data| {
+        let Some((first, rest)) = data.split_first() else {
+            return;
+        };
+        let index = usize::from(*first) % formats.len();
+        let (kind, key, keys) = &formats[index];
+        let names: Vec<&str> = keys.names().chain(["other", ""]).collect();
+        let parts = rest.chunks_exact(2).take(8).map(|pair| {
+            let value = VALUES[usize::from(pair[1]) % VALUES.len()];
+            match pair[0] {
+                240.. => value.to_owned(),
+                name => format!("{}={value}", names[usize::from(name) % names.len()]),
+            }
+        });
+        let text = parts.collect::<Vec<_>>().join(",");
+        let string = PropertyString::parse(&text);
+        assert_eq!(PropertyString::parse(&string.to_string()), string);
+        let problems = string.problems(*keys);
+        let known = |part: (Option<&str>, &str)| part.0.is_none_or(|key| names.contains(&key));
+        assert!(!problems.is_empty() || string.parts().all(known), "{text}");
+        let unchanged = match kind {
+            GuestKind::Lxc => {
+                let config = LxcConfig::new().with(key, text.as_str());
+                config.patch_to(&config).is_empty()
+            }
+            _ => {
+                let config = QemuConfig::new().with(key, text.as_str());
+                config.patch_to(&config).is_empty()
+            }
+        };
+        assert!(unchanged, "{key}: {text}");
+        reached.borrow_mut().insert(index);
+    });
+    assert_eq!(reached.borrow().len(), formats.len());
+}
+
+#[test]
+fn rights_that_refusals_tell() {
+    let seeds = [
+        "Permission check failed (/vms/100, VM.Audit)",
+        "Permission check failed (/storage/local, Datastore.Audit|Datastore.AllocateSpace)",
+        "Permission check failed (/, VM.PowerMgmt && VM.Config.Disk)",
+        "update pools failed: 403 Permission check failed (/, Sys.Modify for modifying tag 'a')\n",
+    ];
+    fuzz(&seeds, |data| {
+        let text = String::from_utf8_lossy(data);
+        let error = Answer::new(403, text.as_ref(), "").failure().unwrap();
+        if let Some(right) = error.missing_right() {
+            assert!(right.path.is_empty() || right.path.starts_with('/'));
+            assert!(!right.privileges.is_empty() && text.contains(&right.privileges[0]));
+        }
+    });
+}
+
+/// What a request of root is answered by a simulator of its own.
+fn root_asks() -> impl Fn(Request) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.unwrap();
+    let simulator = Simulator::new(World::lab().with_user("root@pam", "pw"));
+    move |request| {
+        let answer = runtime.block_on(simulator.answer_as("root@pam", &request));
+        answer.expect("it is answered")
+    }
+}
+
+#[test]
+fn paths_that_rights_are_given_on() {
+    let ask = root_asks();
+    fuzz(
+        &["/vms/100", "/sdn/zones/z/vmbr0/20", "//pool///a/b", "/"],
+        |data| {
+            let path = String::from_utf8_lossy(data);
+            let request = Request::new(Method::Put, "/access/acl", &[])
+                .with("path", path.as_ref())
+                .with("roles", "PVEAuditor")
+                .with("users", "root@pam");
+            let answer = ask(request);
+            assert!(
+                matches!(answer.status(), 200 | 400 | 500),
+                "{}",
+                answer.reason()
+            );
+        },
+    );
+}
+
+#[test]
+fn texts_of_logins_and_second_factors() {
+    let seeds = [
+        "PVE:root@pam:6B0036C4::c2ln 6B0036C4:aGFzaA",
+        "root@pam!lab=12345678-1234-1234-1234-123456789abc",
+        "GEZD GNBV GY3T QOJQ====",
+        "totp:123456",
+        "recovery:aaaa-1111",
+        r#"webauthn:{"id":"k","response":{"clientDataJSON":"e30"}}"#,
+    ];
+    let ask = root_asks();
+    fuzz(&seeds, |data| {
+        let text = &*String::from_utf8_lossy(data);
+        if let Ok(session) = Session::from_secret_text(text) {
+            assert!(session.user().contains('@'));
+            let again = Session::from_secret_text(session.to_secret_text()).unwrap();
+            assert_eq!(again.expires(), session.expires());
+        }
+        if let Ok(token) = Token::parse(text) {
+            assert!(text.trim().starts_with(token.id()));
+        }
+        if let Ok(secret) = TotpSecret::from_base32("a@pve", text) {
+            let again = TotpSecret::from_base32("a@pve", secret.base32().clone()).unwrap();
+            assert_eq!(
+                again.base32().expose_secret(),
+                secret.base32().expose_secret()
+            );
+        }
+        let login = Request::new(Method::Post, "/access/ticket", &[])
+            .with("username", "root@pam")
+            .with("password", text)
+            .with("tfa-challenge", text);
+        assert!(matches!(ask(login).status(), 400 | 401 | 500));
+        let factor = Request::new(Method::Post, "/access/tfa/{userid}", &["root@pam"])
+            .with("type", "totp")
+            .with("description", "a")
+            .with("totp", text)
+            .with("value", text);
+        assert!(matches!(ask(factor).status(), 200 | 400 | 401 | 500 | 501));
+    });
+}
+
+#[test]
+fn certificates_that_a_node_is_given() {
+    use base64::Engine as _;
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["pve1.example.test".to_owned(), "192.0.2.1".to_owned()];
+    let own = rcgen::CertificateParams::new(names).unwrap();
+    let own = own.self_signed(&pair).unwrap();
+    let (key, ask) = (pair.serialize_pem(), root_asks());
+    let accepted = RefCell::new(0);
+    fuzz(&[own.der().as_ref()], |data| {
+        let text = base64::engine::general_purpose::STANDARD.encode(data);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        let request = Request::new(Method::Post, "/nodes/pve1/certificates/custom", &[])
+            .with("certificates", pem)
+            .with("key", key.as_str())
+            .with_flag("force", true);
+        let answer = ask(request);
+        assert!(
+            matches!(answer.status(), 200 | 400 | 500),
+            "{}",
+            answer.reason()
+        );
+        *accepted.borrow_mut() += u32::from(answer.is_success());
+    });
+    assert!(*accepted.borrow() > 0, "the certificate itself is accepted");
 }

@@ -42,7 +42,7 @@ mod fabrics;
 mod firewall_files;
 #[cfg(feature = "simulator")]
 mod firewall_objects;
-#[cfg(feature = "config-files")]
+#[cfg(all(feature = "config-files", feature = "simulator"))]
 mod fuzz;
 #[cfg(feature = "simulator")]
 mod ha;
