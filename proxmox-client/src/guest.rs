@@ -4,6 +4,7 @@ mod config;
 mod owner;
 mod patch;
 mod power;
+mod remote;
 mod tags;
 
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ pub(crate) use patch::{
     apply, is_unused_key, is_wish, remove_key, revert, update, volume_satisfies, with_same_volume,
 };
 pub(crate) use power::{removal, shutdown, starting, stopping};
+pub(crate) use remote::Route;
+pub use remote::{Mapping, RemoteEndpoint};
 pub(crate) use tags::{add_tags, remove_tags};
 
 /// A handle of a guest that may or may not exist.

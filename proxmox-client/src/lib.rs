@@ -114,7 +114,8 @@ pub use storage::{
 pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
-    limits::Limits, named::Named, named::Noun, nocloud::NoCloud, pool::Pool, pool::PoolInfo,
-    secrecy::ExposeSecret, secrecy::SecretString, size::Size, transport::Proxy,
-    trust::ClientCertificate, trust::Trust, upid::Upid, version::Need, version::ServerVersion,
+    limits::Limits, lxc::LxcRemoteMigration, named::Named, named::Noun, nocloud::NoCloud,
+    pool::Pool, pool::PoolInfo, secrecy::ExposeSecret, secrecy::SecretString, size::Size,
+    transport::Proxy, trust::ClientCertificate, trust::Trust, upid::Upid, version::Need,
+    version::ServerVersion,
 };

@@ -6,6 +6,7 @@ mod owner;
 mod patch;
 mod placement;
 mod power;
+mod remote;
 mod snapshot;
 
 use crate::client::Client;
@@ -25,6 +26,7 @@ pub use create::{LxcCreated, NewLxc};
 pub use owner::EnsuredLxc;
 pub use patch::LxcPatch;
 pub use placement::LxcMigrateOptions;
+pub use remote::LxcRemoteMigration;
 
 record! {
     /// State and figures of a container: an entry of `GET /nodes/{node}/lxc`, and

@@ -24,6 +24,7 @@ use crate::task::TaskCall;
 use crate::wire::{Method, Request};
 
 pub(crate) use crate::guest::ConfigUpdate;
+pub use crate::guest::{Mapping, RemoteEndpoint};
 pub(crate) use agent::wait_for_address;
 pub use agent::{Agent, Exec, ExecStatus, GuestFile, GuestInterface, GuestProcess, IpRule};
 pub use cloud_init::{CloudInitEntry, CloudInitPart};
@@ -37,7 +38,7 @@ pub use patch::QemuPatch;
 pub use placement::MigrateOptions;
 pub use plan::{Change, ConfigPlan, Effect, KeyOutcome, KeyResult, PlannedKey};
 pub use power::{Resumed, Shutdown, Started, Stopped, Suspended};
-pub use remote::{Mapping, RemoteEndpoint, RemoteMigration};
+pub use remote::RemoteMigration;
 pub use snapshot::{CloneOptions, Snapshot};
 
 record! {

@@ -33,6 +33,7 @@ mod http;
 mod lease;
 mod multipart;
 mod operation;
+mod peer;
 mod retention;
 mod rights;
 mod route;

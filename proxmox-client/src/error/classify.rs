@@ -138,6 +138,10 @@ const TEXTS: &[(Find, Kind)] = &[
         In("you can't start a vm if it's a template"),
         Kind::PowerState,
     ),
+    (
+        In("can't migrate running VM without --online"),
+        Kind::PowerState,
+    ),
     (In("Can't get VM status"), Kind::PowerState),
     // Containers: `PVE::API2::LXC`, `PVE::API2::LXC::Status`.
     (

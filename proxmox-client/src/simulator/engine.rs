@@ -4,6 +4,7 @@
 //! time), check, work for a while, finish. [`World::advance`] plays everything that happens up to a moment.
 
 mod daemon;
+mod errand;
 mod lock;
 mod processor;
 
@@ -17,6 +18,7 @@ use self::lock::Lock;
 use self::processor::Rates;
 use super::answer::Reply;
 use super::operation::Operation;
+use super::peer::{Ask, Errand, Heard};
 use super::world::World;
 
 pub(super) use self::lock::{Key, Patience};
@@ -72,6 +74,8 @@ pub(super) enum State {
     Nested,
     /// A request that no worker has taken up yet.
     Queued,
+    /// It waits for word from another world.
+    Absent,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -121,6 +125,12 @@ pub(super) struct Engine {
     started: u32,
     /// What a fault wants of the next task that begins.
     pub(super) verdict_for_next: Verdict,
+    /// What is to be carried to other worlds.
+    #[serde(default)]
+    outbox: Vec<Errand>,
+    /// What jobs have heard from other worlds, until they look at it.
+    #[serde(default)]
+    heard: BTreeMap<u64, Heard>,
 }
 
 impl World {
@@ -170,7 +180,7 @@ impl World {
     fn next_of(&self, job: &Job, rates: &Rates) -> Option<SystemTime> {
         match job.state {
             State::Ready => Some(self.now),
-            State::Nested | State::Queued => None,
+            State::Nested | State::Queued | State::Absent => None,
             State::Waiting { deadline, next_try } => {
                 Some(next_try.map_or(deadline, |at| at.min(deadline)))
             }
@@ -179,10 +189,23 @@ impl World {
         }
     }
 
-    /// Plays everything that happens up to a moment; time never goes back.
+    /// Plays everything that happens up to a moment; time never goes back. What a job asks another world waits until a
+    /// [`Simulator`](super::Simulator) carries it there.
     pub fn advance(&mut self, to: SystemTime) {
+        self.play(to, false);
+    }
+
+    /// Plays what happens up to a moment, or until something is to be carried to another world, and says whether that is so.
+    pub(super) fn advance_to_errand(&mut self, to: SystemTime) -> bool {
+        self.play(to, true)
+    }
+
+    fn play(&mut self, to: SystemTime, stops: bool) -> bool {
         loop {
             self.run_ready();
+            if stops && !self.engine.outbox.is_empty() {
+                return true;
+            }
             match self.next_event() {
                 Some(at) if at <= to => {
                     self.pass_to(at);
@@ -193,6 +216,7 @@ impl World {
         }
         self.pass_to(to);
         self.give_up_consoles();
+        false
     }
 
     fn wake(&mut self) {
@@ -374,7 +398,13 @@ impl World {
             && let Some(task) = job.task
         {
             self.tasks[task].end(self.now, status);
+            if let Operation::RemoteMigrate(work) = job.operation
+                && let Some((endpoint, upid)) = work.into_tunnel()
+            {
+                self.send_word(id, &endpoint, Ask::HangUp { upid });
+            }
         }
+        self.engine.heard.remove(&id);
         self.release(id, None);
         self.free_worker(id);
     }

@@ -1,8 +1,11 @@
 //! The handle around a world.
 
+mod peers;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use super::answer::Reply;
 use super::clock::Clock;
@@ -45,7 +48,13 @@ struct Shared {
     clock: Clock,
     hook: Mutex<Option<Hook>>,
     journal: Mutex<Vec<JournalEntry>>,
-    count: std::sync::atomic::AtomicU64,
+    count: AtomicU64,
+    /// Other clusters by the hosts that they are reached at.
+    peers: Mutex<Vec<(String, Weak<Shared>)>>,
+    /// Other clusters that reach this one.
+    callers: Mutex<Vec<Weak<Shared>>>,
+    /// Whether what its jobs ask others is being carried there.
+    carrying: AtomicBool,
 }
 
 impl fmt::Debug for Simulator {
@@ -94,7 +103,10 @@ impl Simulator {
             clock,
             hook: Mutex::new(None),
             journal: Mutex::default(),
-            count: std::sync::atomic::AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            peers: Mutex::default(),
+            callers: Mutex::default(),
+            carrying: AtomicBool::new(false),
         }))
     }
 
@@ -105,9 +117,7 @@ impl Simulator {
 
     /// Looks at the world, or changes it, at the present moment.
     pub fn with<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
-        let mut world = held(&self.0.world);
-        world.advance(self.0.clock.now());
-        look(&mut world)
+        look(&mut self.at_present())
     }
 
     /// A copy of the world at the present moment.
@@ -261,58 +271,60 @@ impl Simulator {
 
     /// Handles one request to its answer.
     pub(super) async fn exchange(&self, arrived: Arrived) -> Exchange {
-        let number = self
-            .0
-            .count
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-            + 1;
+        let number = self.next_number();
         let now = self.0.clock.now();
         let call = match arrived.decode() {
             Ok(call) => call,
             Err(refusal) => return Exchange::Answer(refusal),
         };
-        let info = RequestInfo {
-            number,
-            method: call.method.clone(),
-            path: call.path.clone(),
-            at: now,
-        };
-        let hook = held(&self.0.hook).clone();
-        let fault = hook.map_or(Fault::None, |hook| hook(&info));
-        let entry = {
-            let mut journal = held(&self.0.journal);
-            journal.push(JournalEntry {
-                at: now,
-                method: call.method.clone(),
-                path: call.path.clone(),
-                parameters: call.params.keys().cloned().collect(),
-                answered: None,
-                status: None,
-            });
-            journal.len() - 1
-        };
+        let (entry, fault) = self.note(number, &call, now);
         let dropped = held(&self.0.world).drops(&arrived.headers);
         let exchange = match dropped {
             true => Exchange::Broken,
             false => self.faulty(&arrived, &call, fault).await,
         };
-        let answered = self.0.clock.now();
-        if let Exchange::Answer(reply) = &exchange
-            && let Some(entry) = held(&self.0.journal).get_mut(entry)
-        {
-            entry.answered = Some(answered);
-            entry.status = Some(reply.status);
+        if let Exchange::Answer(reply) = &exchange {
+            self.note_answer(entry, reply);
         }
         exchange
     }
 
-    async fn faulty(&self, arrived: &Arrived, call: &Call, fault: Fault) -> Exchange {
-        let verdict = match &fault {
-            Fault::TaskFails(text) => Verdict::Fails(text.clone()),
-            Fault::TaskWarns(count) => Verdict::Warns(*count),
-            Fault::TaskKilled => Verdict::Killed,
-            _ => Verdict::Natural,
+    fn next_number(&self) -> u64 {
+        self.0.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Puts a request into the journal; gives its place there, and what shall go wrong with it.
+    fn note(&self, number: u64, call: &Call, at: SystemTime) -> (usize, Fault) {
+        let info = RequestInfo {
+            number,
+            method: call.method.clone(),
+            path: call.path.clone(),
+            at,
         };
+        let hook = held(&self.0.hook).clone();
+        let fault = hook.map_or(Fault::None, |hook| hook(&info));
+        let mut journal = held(&self.0.journal);
+        journal.push(JournalEntry {
+            at,
+            method: info.method,
+            path: info.path,
+            parameters: call.params.keys().cloned().collect(),
+            answered: None,
+            status: None,
+        });
+        (journal.len() - 1, fault)
+    }
+
+    fn note_answer(&self, entry: usize, reply: &Reply) {
+        let answered = self.0.clock.now();
+        if let Some(entry) = held(&self.0.journal).get_mut(entry) {
+            entry.answered = Some(answered);
+            entry.status = Some(reply.status);
+        }
+    }
+
+    async fn faulty(&self, arrived: &Arrived, call: &Call, fault: Fault) -> Exchange {
+        let verdict = verdict_of(&fault);
         match fault {
             Fault::ResetBefore => Exchange::Broken,
             Fault::Refuse { status, reason } => Exchange::Answer(Reply::bare(status, &reason)),
@@ -353,8 +365,7 @@ impl Simulator {
     }
 
     fn enter(&self, arrived: &Arrived, call: &Call, verdict: Verdict) -> Handled {
-        let mut world = held(&self.0.world);
-        world.advance(self.0.clock.now());
+        let mut world = self.at_present();
         if world.daemon.is_some() {
             let served = Served {
                 call: call.clone(),
@@ -394,8 +405,7 @@ impl Simulator {
         };
         loop {
             let next = {
-                let mut world = held(&self.0.world);
-                world.advance(self.0.clock.now());
+                let mut world = self.at_present();
                 if let Some(reply) = world.take_answer(job) {
                     return Exchange::Answer(reply);
                 }
@@ -409,6 +419,16 @@ impl Simulator {
                 None => return Exchange::Broken,
             }
         }
+    }
+}
+
+/// What a fault makes of the task that its request starts.
+fn verdict_of(fault: &Fault) -> Verdict {
+    match fault {
+        Fault::TaskFails(text) => Verdict::Fails(text.clone()),
+        Fault::TaskWarns(count) => Verdict::Warns(*count),
+        Fault::TaskKilled => Verdict::Killed,
+        _ => Verdict::Natural,
     }
 }
 

@@ -10,9 +10,11 @@ mod migration;
 mod power;
 mod reassign;
 mod relocation;
+mod remote;
 mod suspend;
 mod task;
 mod transfer;
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub(super) use container::{mount_kind, mount_order};
 pub(super) use disk::{DriveText, read_size};
 pub(super) use migration::{Migration, StorageMap};
 pub(super) use reassign::Reassign;
+pub(super) use remote::RemoteMigration;
+pub(super) use tunnel::Tunnel;
 
 /// Who asks.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -131,6 +135,17 @@ pub(super) enum Operation {
     Reassign(Box<Reassign>),
     /// Moves a guest to another node.
     Migrate(Box<Migration>),
+    /// The part of a migration to another cluster that its request waits for.
+    ClaimRemote {
+        work: Box<RemoteMigration>,
+        caller: Caller,
+        /// What a fault wants of the task.
+        verdict: Verdict,
+    },
+    /// Moves a guest to another cluster.
+    RemoteMigrate(Box<RemoteMigration>),
+    /// Takes in a guest of another cluster.
+    Tunnel(Box<Tunnel>),
     /// Changes a file that the cluster shares, within its request.
     Write {
         call: Box<Call>,
@@ -388,6 +403,9 @@ impl World {
             }
             Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
             Operation::Migrate(work) => self.check_migration(job, work, stage),
+            Operation::ClaimRemote { work, .. } => self.find_remote_node(job, work, stage),
+            Operation::RemoteMigrate(work) => self.check_remote(job, work, stage),
+            Operation::Tunnel(work) => self.check_tunnel(job, work, stage),
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Dump(dump) => self.check_dump(job, dump, stage),
@@ -444,6 +462,7 @@ impl World {
             Operation::JobRound { at } => self.job_round(*at),
             Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
             Operation::Dump(_) | Operation::StopTask { .. } => {}
+            Operation::Tunnel(_) => self.log(job, "mtunnel exited"),
             Operation::Restore(work) => self.restore(job, work)?,
             Operation::ClaimRestore { work, caller } => return self.claim_restore(work, caller),
             Operation::RestoreContainer(work) => self.restore_container(job, work)?,
@@ -491,6 +510,12 @@ impl World {
             Operation::MoveDisk(work) => self.move_disk(job, work)?,
             Operation::Reassign(work) => self.reassign(job, work)?,
             Operation::Migrate(work) => self.migrate(job, work)?,
+            Operation::ClaimRemote {
+                work,
+                caller,
+                verdict,
+            } => return self.start_remote(work, caller, verdict),
+            Operation::RemoteMigrate(work) => self.end_remote(job, work)?,
             Operation::Write { call, caller } => return self.write(call, caller),
             Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
             Operation::Reboot { vmid } => self.reboot(job, *vmid)?,

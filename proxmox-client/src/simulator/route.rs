@@ -31,6 +31,7 @@ mod placement;
 mod pool;
 mod qemu;
 mod realm;
+mod remote;
 mod replication;
 mod sdn;
 mod service;

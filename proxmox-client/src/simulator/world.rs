@@ -438,7 +438,8 @@ impl World {
         let mut guest = Guest::new(species, vmid, node);
         guest.config = config.clone();
         for (key, value) in config {
-            if let Some(text) = value.as_str().filter(|_| super::operation::is_drive(key)) {
+            let holds = super::operation::is_drive(key) || key.starts_with("unused");
+            if let Some(text) = value.as_str().filter(|_| holds) {
                 self.adopt(species, vmid, &super::operation::DriveText::parse(text));
             }
         }

@@ -225,6 +225,11 @@ const TEXTS: &[(u16, &str, Kind)] = &[
     ), // PVE::API2::LXC
     (
         500,
+        "can't migrate running VM without --online",
+        Kind::PowerState,
+    ), // PVE::API2::Qemu
+    (
+        500,
         "can't migrate running container without --online or --restart",
         Kind::PowerState,
     ), // PVE::API2::LXC

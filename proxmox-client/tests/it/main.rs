@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     reason = "a test ends where what it expects does not hold"
 )]
-
 #[cfg(feature = "simulator")]
 mod agent;
 #[cfg(feature = "simulator")]
@@ -86,6 +85,8 @@ mod proxmoxer;
 mod real_ssh;
 #[cfg(feature = "simulator")]
 mod realms;
+#[cfg(feature = "simulator")]
+mod remote_migration;
 #[cfg(feature = "simulator")]
 mod replication;
 #[cfg(feature = "simulator")]

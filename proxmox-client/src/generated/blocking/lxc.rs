@@ -221,6 +221,13 @@ impl Lxc {
         crate::blocking::TaskCall::wrap(self.inner.resume(), &self.runtime)
     }
 
+    /// Migrates it to another cluster; gives the id it has there. Upstream calls this experimental.
+    ///
+    /// The blocking form of [`Lxc::remote_migrate`](crate::Lxc::remote_migrate).
+    pub fn remote_migrate(&self, how: crate::LxcRemoteMigration) -> crate::blocking::TaskCall<u32> {
+        crate::blocking::TaskCall::wrap(self.inner.remote_migrate(how), &self.runtime)
+    }
+
     /// The snapshots, with `current` among them.
     ///
     /// The blocking form of [`Lxc::snapshots`](crate::Lxc::snapshots).

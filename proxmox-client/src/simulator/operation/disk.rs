@@ -76,7 +76,7 @@ pub(in super::super) enum Wish {
 }
 
 /// An amount of a copy as the log tells it.
-fn copied(mib: f64) -> String {
+pub(super) fn copied(mib: f64) -> String {
     match mib {
         mib if mib >= 1024.0 => format!("{:.1} GiB", mib / 1024.0),
         mib if mib > 0.0 => format!("{mib:.1} MiB"),

@@ -80,7 +80,7 @@ impl FromStr for StorageMap {
 
 impl StorageMap {
     /// The storage that takes volumes of this one.
-    fn of<'a>(&'a self, storage: &'a str) -> &'a str {
+    pub(super) fn of<'a>(&'a self, storage: &'a str) -> &'a str {
         let own = self.each.get(storage).or(self.all.as_ref());
         own.map_or(storage, String::as_str)
     }
@@ -100,7 +100,7 @@ const STUCK: u8 = 2;
 const MOVABLE: [&str; 5] = ["dir", "zfspool", "lvmthin", "lvm", "btrfs"];
 
 /// A volume's name without its folder and its end.
-fn stem(file: &str) -> &str {
+pub(super) fn stem(file: &str) -> &str {
     let name = file.rsplit(['/', ':']).next().unwrap_or(file);
     name.split('.').next().unwrap_or(name)
 }
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// A line of a migration, which begins with the moment.
-    fn tell(&mut self, job: u64, text: impl std::fmt::Display) {
+    pub(super) fn tell(&mut self, job: u64, text: impl std::fmt::Display) {
         let m = Moment::of(seconds(self.now));
         let line = format!(
             "{:04}-{:02}-{:02} {:02}:{:02}:{:02} {text}",
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// How long a job's task has been at work.
-    fn told_duration(&self, job: u64) -> String {
+    pub(super) fn told_duration(&self, job: u64) -> String {
         let task = self.engine.jobs.get(&job).and_then(|job| job.task);
         let began = task.map_or(self.now, |task| self.tasks[task].started);
         let took = self.now.duration_since(began).unwrap_or_default().as_secs();

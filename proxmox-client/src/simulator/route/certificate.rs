@@ -116,6 +116,16 @@ impl World {
         }
     }
 
+    /// The fingerprint of the certificate that the first node shows to whoever connects.
+    pub(in super::super) fn shown_fingerprint(&self) -> String {
+        let Some(state) = self.nodes.values().next() else {
+            return String::new();
+        };
+        let custom = state.upkeep.certificate.as_ref().and_then(Custom::told);
+        let custom = custom.and_then(|told| Some(told["fingerprint"].as_str()?.to_owned()));
+        custom.unwrap_or_else(|| state.fingerprint.clone())
+    }
+
     /// The cluster's authority and what it signed for the node. The certificates themselves are not modelled.
     fn own_certificates(&self, node: &str) -> Vec<Value> {
         let Some(state) = self.nodes.get(node) else {

@@ -29,6 +29,12 @@ impl World {
         match (method, rest) {
             ("PUT", ["config"]) => self.change_container(node, vmid, call, caller),
             ("GET", _) => self.read_lxc(node, vmid, rest, call).into(),
+            ("POST", ["remote_migrate"]) => {
+                self.remote_migrate(Species::Container, node, vmid, call, caller)
+            }
+            ("POST", ["mtunnel"]) => self
+                .open_tunnel(Species::Container, node, vmid, call, caller)
+                .into(),
             ("POST", ["clone"]) => self.clone_container(node, vmid, call, caller),
             ("PUT", ["snapshot", name, "config"]) => {
                 self.describe_snapshot(node, vmid, name, call).into()

@@ -171,6 +171,20 @@ impl World {
         }
     }
 
+    /// Whether guests of a node can be plugged into this.
+    pub(super) fn has_bridge(&self, node: &str, name: &str) -> bool {
+        let current = self.nodes.get(node).map(NodeState::current);
+        let own = current.and_then(|current| current.get(name).cloned());
+        own.is_some_and(|entry| {
+            let kind = entry.get("type").map(text_of).unwrap_or_default();
+            ["bridge", "OVSBridge"].contains(&kind.as_str())
+        }) || self
+            .sdn
+            .vnets_on(node)
+            .iter()
+            .any(|vnet| vnet["iface"] == name)
+    }
+
     fn node_or(&self, node: &str) -> Result<&NodeState, Reply> {
         self.nodes
             .get(node)

@@ -56,6 +56,12 @@ impl World {
                 }
                 Err(refusal) => Handled::Now(refusal),
             },
+            ("POST", ["remote_migrate"]) => {
+                self.remote_migrate(Species::Machine, node, vmid, call, caller)
+            }
+            ("POST", ["mtunnel"]) => self
+                .open_tunnel(Species::Machine, node, vmid, call, caller)
+                .into(),
             ("PUT", ["cloudinit"]) => self.regenerate_cloud_init(node, vmid).into(),
             ("PUT", ["sendkey"]) => self.send_key(node, vmid, call).into(),
             ("GET", _) => self.read_qemu(node, vmid, rest, call).into(),

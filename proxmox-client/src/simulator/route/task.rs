@@ -81,8 +81,11 @@ impl World {
     }
 
     /// What work that cleans up behind itself ends with when its task is stopped: a backup, the restoration of a
-    /// container, a clone that is copying.
-    fn interrupted_work(&self, job: u64) -> Option<String> {
+    /// container, a clone that is copying, a migration to another cluster.
+    fn interrupted_work(&mut self, job: u64) -> Option<String> {
+        if let Operation::RemoteMigrate(_) = &self.engine.jobs.get(&job)?.operation {
+            return Some(self.give_up_remote(job, "interrupted by signal").reason);
+        }
         let work = match &self.engine.jobs.get(&job)?.operation {
             Operation::Dump(_) => return Some("interrupted by signal".to_owned()),
             Operation::RestoreContainer(work) => return Some(work.interrupted()),
