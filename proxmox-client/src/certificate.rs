@@ -1,4 +1,7 @@
-//! Certificates that a node shows.
+//! Certificates that a node shows, and authorities that sign them by themselves (ACME).
+
+mod acme;
+mod order;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -7,6 +10,12 @@ use crate::node::Node;
 use crate::qemu::Removed;
 use crate::scalar::record;
 use crate::wire::Method;
+
+pub use acme::{
+    AcmeAccount, AcmeAccountInfo, AcmeAccountStatus, AcmeChallenge, AcmeClient, AcmeDirectoryInfo,
+    AcmeMeta, AcmePlugin, AcmePluginInfo, AcmePluginNoun, AcmePluginSettings, NewAcmeAccount,
+};
+pub use order::CertificateOrder;
 
 record! {
     /// A certificate: `GET /nodes/{node}/certificates/info`.

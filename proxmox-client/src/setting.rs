@@ -38,6 +38,8 @@ pub(crate) enum Wanted {
     Secret(SecretString),
     /// A secret of which the server shows only that there is one.
     Traced(SecretString),
+    /// A secret that is sent in base64 and shown as it is.
+    Packed(SecretString),
     /// Secrets of which the server shows only the names.
     NamedSecrets(BTreeMap<String, SecretString>),
     /// Not set.
@@ -100,6 +102,10 @@ impl Wanted {
                 wanted == held
             }
             Self::Secret(secret) => have.is_none_or(|have| text(have) == secret.expose_secret()),
+            Self::Packed(secret) => have.is_some_and(|have| {
+                let (have, secret) = (text(have), secret.expose_secret());
+                have.trim_end() == secret.trim_end() || have == STANDARD.encode(secret)
+            }),
             Self::Property { value, format } => {
                 have.is_some_and(|have| property_of(have).same_meaning(value, format))
             }
@@ -127,6 +133,7 @@ impl Wanted {
             Self::Secret(secret) | Self::Traced(secret) => {
                 params.push(name, secret.expose_secret());
             }
+            Self::Packed(secret) => params.push(name, STANDARD.encode(secret.expose_secret())),
             Self::NamedSecrets(secrets) => {
                 for (key, secret) in secrets {
                     let value = STANDARD.encode(secret.expose_secret());

@@ -19,6 +19,7 @@
 //! Locks, their time-outs and texts, the left-overs of failures and the durations follow measurements of a
 //! real 9.1 server. A path that is not modelled answers `501 not simulated`.
 
+mod acme;
 mod answer;
 mod calendar;
 mod chronicle;
@@ -47,6 +48,7 @@ mod volume;
 mod world;
 mod x509;
 
+pub use acme::AcmeDirectory;
 pub use clock::Clock;
 pub use fault::{Fault, JournalEntry, RequestInfo};
 pub use guest::{Guest, Power, Species};

@@ -218,6 +218,7 @@ const TEXTS: &[(Find, Kind)] = &[
         Then("onfiguration file '", "' does not exist"),
         Kind::NotFound,
     ),
+    (Then("ACME plugin '", "' not defined"), Kind::NotFound),
     (In("does not exist"), Kind::NotFound),
     (Start("no such "), Kind::NotFound),
     (Start("No such job '"), Kind::NotFound),

@@ -8,8 +8,8 @@ use crate::entry::settle;
 use crate::error::Kind;
 use crate::error::Result;
 use crate::node::Node;
-use crate::property::WakeOnLan;
-use crate::property::formats::WAKE_ON_LAN;
+use crate::property::formats::{ACME, ACME_DOMAIN, WAKE_ON_LAN};
+use crate::property::{Acme, AcmeDomain, WakeOnLan};
 use crate::scalar::record;
 use crate::setting::settings;
 use crate::wire::Method;
@@ -48,6 +48,23 @@ settings! {
 }
 
 impl NodeSettings {
+    /// The account that orders its certificate, and domains that its own web server proves.
+    #[must_use]
+    pub fn with_acme(mut self, acme: &Acme) -> Self {
+        let acme = acme.as_property_string();
+        self.0.property("acme", acme, &ACME);
+        self
+    }
+
+    /// A domain of its certificate, by its place from 0 to 5.
+    #[must_use]
+    pub fn with_acme_domain(mut self, index: u8, domain: &AcmeDomain) -> Self {
+        let domain = domain.as_property_string();
+        let name = format!("acmedomain{index}");
+        self.0.property(&name, domain, &ACME_DOMAIN);
+        self
+    }
+
     /// How it is woken up: the address of one of its network cards.
     #[must_use]
     pub fn with_wake_on_lan(mut self, how: &WakeOnLan) -> Self {

@@ -1,5 +1,6 @@
 //! What requests and tasks do to the world: when they may, what they change, what they undo.
 
+mod acme;
 mod backup;
 mod clone;
 mod config;
@@ -29,6 +30,7 @@ use super::http::{Arrival, Call};
 use super::route::{Batch, Bulk, DiskWork};
 use super::world::World;
 
+pub(super) use acme::AcmeWork;
 pub(super) use backup::{ContainerRestore, Dump, Mode, Restore, read_name};
 pub(super) use config::{is_drive, is_indexed};
 pub(super) use container::{mount_kind, mount_order};
@@ -146,6 +148,8 @@ pub(super) enum Operation {
     RemoteMigrate(Box<RemoteMigration>),
     /// Takes in a guest of another cluster.
     Tunnel(Box<Tunnel>),
+    /// Deals with an authority that signs certificates.
+    Acme(Box<AcmeWork>),
     /// Changes a file that the cluster shares, within its request.
     Write {
         call: Box<Call>,
@@ -406,6 +410,7 @@ impl World {
             Operation::ClaimRemote { work, .. } => self.find_remote_node(job, work, stage),
             Operation::RemoteMigrate(work) => self.check_remote(job, work, stage),
             Operation::Tunnel(work) => self.check_tunnel(job, work, stage),
+            Operation::Acme(work) => self.check_acme(job, work, stage),
             Operation::Clone(work) => self.check_clone(job, work, stage),
             Operation::Download { volid, .. } => self.check_download(volid),
             Operation::Dump(dump) => self.check_dump(job, dump, stage),
@@ -516,6 +521,7 @@ impl World {
                 verdict,
             } => return self.start_remote(work, caller, verdict),
             Operation::RemoteMigrate(work) => self.end_remote(job, work)?,
+            Operation::Acme(work) => self.end_acme(job, work)?,
             Operation::Write { call, caller } => return self.write(call, caller),
             Operation::Shutdown { vmid, .. } => self.power_off(*vmid)?,
             Operation::Reboot { vmid } => self.reboot(job, *vmid)?,

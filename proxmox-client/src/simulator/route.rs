@@ -1,6 +1,7 @@
 //! Which handler answers which path.
 
 mod access;
+mod acme;
 mod agent;
 mod apt;
 mod backup;
@@ -52,6 +53,7 @@ use super::operation::Caller;
 use super::schema;
 use super::world::World;
 
+pub(super) use acme::Domain;
 pub use agent::GuestCommand;
 pub(super) use agent::Process;
 pub use apt::PackageSpec;
@@ -187,6 +189,10 @@ impl World {
             ("POST", ["cluster", "bulk-action", "guest", what]) => {
                 self.cluster_bulk(what, call, caller).into()
             }
+            ("GET", ["cluster", "acme", rest @ ..]) => self.read_acme(rest, call).into(),
+            (_, ["cluster", "acme", "account", rest @ ..]) => {
+                self.write_acme_account(method, rest, call, caller).into()
+            }
             ("GET", ["cluster", "config", rest @ ..]) => self.corosync(rest, call).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => self.storage_definitions(call).into(),
@@ -239,6 +245,9 @@ impl World {
                     }
                     ["disks", rest @ ..] => self.node_disks(node, rest, call, caller).into(),
                     ["apt", rest @ ..] => self.node_packages(node, rest, call, caller).into(),
+                    ["certificates", "acme", rest @ ..] => {
+                        self.acme_certificate(node, rest, call, caller)
+                    }
                     ["certificates", rest @ ..] => self.node_certificates(node, rest, call).into(),
                     ["subscription"] => self.node_subscription(node, call).into(),
                     ["config"] => self.node_config(node, call).into(),

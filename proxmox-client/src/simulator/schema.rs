@@ -149,3 +149,16 @@ pub(super) fn lines() -> impl Iterator<Item = Value> {
 
 #[cfg(test)]
 mod tests;
+
+/// The values that a parameter may have.
+pub(super) fn choices(verb: &str, path: &str, name: &str) -> Vec<&'static str> {
+    let segments: Vec<String> = path.split('/').skip(1).map(str::to_owned).collect();
+    let shape = TABLE
+        .find(verb, &segments)
+        .and_then(|(method, _)| method.shape(name));
+    let all = shape.and_then(|shape| shape["enum"].as_array());
+    all.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 pub use self::daemon::Daemon;
 pub use self::durations::Durations;
 pub use self::spec::{NodeSpec, RemoteFile, StorageSpec};
+use super::acme::Acme;
 use super::chronicle::Chronicle;
 use super::console::Consoles;
 use super::engine::Engine;
@@ -112,6 +113,8 @@ pub struct World {
     #[serde(default)]
     pub(super) replication: Replication,
     #[serde(default)]
+    pub(super) acme: Acme,
+    #[serde(default)]
     pub(super) around: Surroundings,
     #[serde(default)]
     pub(super) chronicle: Chronicle,
@@ -184,6 +187,7 @@ impl World {
             backup_jobs: Sections::default(),
             scheduler: Scheduler::default(),
             replication: Replication::default(),
+            acme: Acme::default(),
             around: Surroundings::default(),
             chronicle: Chronicle::default(),
             notifications: Notifications::default(),

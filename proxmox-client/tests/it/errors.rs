@@ -223,6 +223,7 @@ const TEXTS: &[(u16, &str, Kind)] = &[
         "unable to create template, because CT contains snapshots",
         Kind::InUse,
     ), // PVE::API2::LXC
+    (500, "ACME plugin 'cloud' not defined", Kind::NotFound),       // PVE::API2::ACMEPlugin
     (
         500,
         "can't migrate running VM without --online",

@@ -4,6 +4,9 @@
     clippy::unwrap_used,
     reason = "a test ends where what it expects does not hold"
 )]
+
+#[cfg(feature = "simulator")]
+mod acme;
 #[cfg(feature = "simulator")]
 mod agent;
 #[cfg(feature = "simulator")]

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::not_simulated;
 use crate::simulator::answer::{Outcome, Reply};
+use crate::simulator::calendar::Moment;
 use crate::simulator::http::Call;
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
@@ -46,6 +47,45 @@ fn assert_match(chain: &str, key: &str) -> Result<(), Reply> {
 }
 
 impl Custom {
+    /// One that an authority signs at a moment for 90 days, with the authority's own behind it.
+    pub(in super::super) fn signed(
+        names: Vec<String>,
+        authority: &str,
+        now: u64,
+    ) -> Result<Self, String> {
+        Self::sign(names, authority, now).map_err(|error| error.to_string())
+    }
+
+    fn sign(names: Vec<String>, authority: &str, now: u64) -> Result<Self, rcgen::Error> {
+        let date = |at: u64| {
+            let Moment {
+                year, month, day, ..
+            } = Moment::of(at);
+            let (month, day) = (u8::try_from(month), u8::try_from(day));
+            let year = i32::try_from(year).unwrap_or_default();
+            rcgen::date_time_ymd(year, month.unwrap_or(1), day.unwrap_or(1))
+        };
+        let named = |name: &str| {
+            let mut subject = rcgen::DistinguishedName::new();
+            subject.push(rcgen::DnType::CommonName, name);
+            subject
+        };
+        let mut own = rcgen::CertificateParams::default();
+        own.distinguished_name = named(authority);
+        own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        own.not_before = date(now - 3650 * DAY);
+        own.not_after = date(now + 3650 * DAY);
+        let issuer = rcgen::CertifiedIssuer::self_signed(own, rcgen::KeyPair::generate()?)?;
+        let first = names.first().cloned().unwrap_or_default();
+        let mut wanted = rcgen::CertificateParams::new(names)?;
+        wanted.distinguished_name = named(&first);
+        wanted.not_before = date(now);
+        wanted.not_after = date(now + 90 * DAY);
+        let signed = wanted.signed_by(&rcgen::KeyPair::generate()?, &issuer)?;
+        let chain = format!("{}{}", signed.pem(), issuer.pem()).replace("\r\n", "\n");
+        Ok(Self { chain })
+    }
+
     /// What is told of it; none if it is no certificate.
     fn told(&self) -> Option<Value> {
         let der = CertificateDer::from_pem_slice(self.chain.as_bytes()).ok()?;
@@ -114,6 +154,14 @@ impl World {
             }
             _ => Err(not_simulated(call)),
         }
+    }
+
+    /// Whether a node's own certificate is over within 30 days.
+    pub(super) fn certificate_ends_soon(&self, node: &str) -> bool {
+        let custom = self.nodes.get(node);
+        let told = custom.and_then(|state| state.upkeep.certificate.as_ref()?.told());
+        let ends = told.and_then(|told| told["notafter"].as_u64());
+        ends.is_some_and(|ends| ends < seconds(self.now) + 30 * DAY)
     }
 
     /// The fingerprint of the certificate that the first node shows to whoever connects.

@@ -28,7 +28,7 @@ fn told(config: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// A part of a property string, by its name or as the one that needs none.
-fn part<'a>(text: &'a str, name: &str, by_default: bool) -> Option<&'a str> {
+pub(super) fn part<'a>(text: &'a str, name: &str, by_default: bool) -> Option<&'a str> {
     text.split(',').find_map(|part| match part.split_once('=') {
         Some((key, value)) => (key == name).then_some(value),
         None => by_default.then_some(part),
@@ -37,20 +37,20 @@ fn part<'a>(text: &'a str, name: &str, by_default: bool) -> Option<&'a str> {
 
 impl World {
     pub(super) fn node_config(&mut self, node: &str, call: &Call) -> Outcome {
-        let Some(state) = self.nodes.get_mut(node) else {
+        let Some(state) = self.nodes.get(node) else {
             return Err(not_simulated(call));
         };
-        let config = &mut state.upkeep.config;
+        let mut config = state.upkeep.config.clone();
         match call.method.as_str() {
             "GET" => {
-                let mut all = told(config);
+                let mut all = told(&config);
                 if let Some(one) = call.text("property") {
                     all.retain(|key, _| *key == one);
                 }
                 Ok(Reply::data(all))
             }
             "PUT" => {
-                let have = told(config);
+                let have = told(&config);
                 let have = have.get("digest").and_then(Value::as_str);
                 if let (Some(asked), Some(have)) = (call.text("digest"), have)
                     && asked != have
@@ -71,6 +71,10 @@ impl World {
                 }
                 for key in names(&call.text("delete").unwrap_or_default()) {
                     config.shift_remove(key);
+                }
+                self.acme_of(&config)?;
+                if let Some(state) = self.nodes.get_mut(node) {
+                    state.upkeep.config = config;
                 }
                 Ok(Reply::data(()))
             }

@@ -38,6 +38,7 @@ fn file_of(segments: &[&str]) -> Option<String> {
         }
         ["access", "domains", _, "sync"] => None,
         ["access", "domains", ..] => Some("domains_cfg".to_owned()),
+        ["cluster", "acme", "plugins", ..] => Some("priv_acme_plugins_cfg".to_owned()),
         ["cluster", "metrics", ..] => Some("status_cfg".to_owned()),
         ["cluster", "notifications", ..] => Some("notifications_cfg".to_owned()),
         ["cluster", "options"] => Some("datacenter_cfg".to_owned()),
@@ -82,6 +83,9 @@ impl World {
         let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
         match (call.method.as_str(), segments.as_slice()) {
             (method, ["access", "domains", rest @ ..]) => self.write_realm(method, rest, call),
+            (method, ["cluster", "acme", "plugins", rest @ ..]) => {
+                self.write_acme_plugin(method, rest, call)
+            }
             (method, ["cluster", "metrics", rest @ ..]) => self.write_metrics(method, rest, call),
             (method, ["cluster", "notifications", rest @ ..]) => {
                 self.write_notifications(method, rest, call)
