@@ -306,7 +306,7 @@ impl AcmeAccount {
     /// Example: see [`deactivate`](Self::deactivate).
     ///
     /// # Errors
-    /// [`Kind::Permission`](crate::Kind::Permission) for everyone but `root@pam`.
+    /// [`Kind::RootOnly`](crate::Kind::RootOnly) for everyone but `root@pam`.
     pub async fn get(&self) -> Result<Option<AcmeAccountInfo>> {
         let acme = self.client.acme();
         if !acme.accounts().await?.contains(&self.name) {

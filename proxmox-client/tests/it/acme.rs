@@ -91,7 +91,7 @@ async fn no_token_registers_an_account() {
     let simulator = Simulator::new(World::lab().with_acme_directory(AcmeDirectory::new(URL)));
     let own = simulator.connect().acme().account("own");
     let error = own.register(&account()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Permission, "{error}");
+    assert_eq!(error.kind(), Kind::RootOnly, "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,6 +128,13 @@ impl Client {
         self.runtime.run(self.inner.ceph_status())
     }
 
+    /// Authorities that sign certificates by themselves, and the cluster's accounts with them.
+    ///
+    /// The blocking form of [`Client::acme`](crate::Client::acme).
+    pub fn acme(&self) -> crate::blocking::AcmeClient {
+        crate::blocking::AcmeClient::wrap(self.inner.acme(), &self.runtime)
+    }
+
     /// One node of the cluster.
     ///
     /// The blocking form of [`Client::node`](crate::Client::node).

@@ -2,6 +2,8 @@
 //! Blocking forms of the handles.
 
 mod access;
+mod acme_account;
+mod acme_client;
 mod agent;
 mod backup_job;
 mod client;
@@ -37,6 +39,8 @@ mod vmid_pool;
 mod vnet;
 
 pub use access::Access;
+pub use acme_account::AcmeAccount;
+pub use acme_client::AcmeClient;
 pub use agent::Agent;
 pub use backup_job::BackupJob;
 pub use client::Client;
@@ -72,6 +76,10 @@ pub type Alias = Named<<crate::Alias as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`Realm`](crate::Realm).
 pub type Realm = Named<<crate::Realm as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`AcmePlugin`](crate::certificate::AcmePlugin).
+pub type AcmePlugin =
+    Named<<crate::certificate::AcmePlugin as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`DirMapping`](crate::mapping::DirMapping).
 pub type DirMapping = Named<<crate::mapping::DirMapping as crate::blocking::noun::Handle>::Noun>;

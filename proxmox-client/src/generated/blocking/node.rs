@@ -151,6 +151,41 @@ impl Node {
         self.runtime.run(self.inner.ceph_osds())
     }
 
+    /// Orders a certificate for the domains in the node's options and shows it; the web server takes it up at once.
+    ///
+    /// The blocking form of [`Node::order_certificate`](crate::Node::order_certificate).
+    pub fn order_certificate(
+        &self,
+        order: &crate::certificate::CertificateOrder,
+    ) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.order_certificate(order), &self.runtime)
+    }
+
+    /// Orders a new certificate and revokes the one that is there.
+    ///
+    /// The blocking form of [`Node::renew_certificate`](crate::Node::renew_certificate).
+    pub fn renew_certificate(
+        &self,
+        order: &crate::certificate::CertificateOrder,
+    ) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.renew_certificate(order), &self.runtime)
+    }
+
+    /// Revokes the certificate with its authority and removes it, so that the cluster's is shown again.
+    ///
+    /// The blocking form of [`Node::revoke_certificate`](crate::Node::revoke_certificate).
+    pub fn revoke_certificate(&self) -> crate::blocking::TaskCall<()> {
+        crate::blocking::TaskCall::wrap(self.inner.revoke_certificate(), &self.runtime)
+    }
+
+    /// Makes sure that the node shows a certificate for the domains in its options that is good for another 30 days:
+    /// orders one, or renews the one that is there.
+    ///
+    /// The blocking form of [`Node::ensure_acme_certificate`](crate::Node::ensure_acme_certificate).
+    pub fn ensure_acme_certificate(&self) -> crate::Result<crate::Ensured> {
+        self.runtime.run(self.inner.ensure_acme_certificate())
+    }
+
     /// The certificates of the node and of its cluster.
     ///
     /// The blocking form of [`Node::certificates`](crate::Node::certificates).
