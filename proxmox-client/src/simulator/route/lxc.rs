@@ -232,8 +232,7 @@ impl World {
     }
 }
 
-/// Interfaces inside: what the configuration gives an address has it, and one of its own. What a DHCP server would give
-/// is not modelled.
+/// Interfaces inside, with the addresses of their cards.
 fn interfaces(guest: &Guest, cards: &[Card]) -> Value {
     let entry = |name: &str, mac: &str, addresses: Vec<(&str, String, u64)>| {
         let list: Vec<Value> = addresses
