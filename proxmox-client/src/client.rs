@@ -562,8 +562,8 @@ impl ClientBuilder {
     }
 
     /// Holds calls against the server's version before they are sent: what a later release brought is refused with
-    /// [`Kind::Unsupported`], which names the call, the parameter or the key inside a property string, and both versions. The version is asked for once,
-    /// before the first call that not every version since 7.4 knows.
+    /// [`Kind::Unsupported`], which names the call, the parameter or the key inside a property string, and both versions.
+    /// The version is asked for once, before the first call that not every version since 7.4 knows.
     ///
     /// Known is in which release the published description of the interface first had a call, a parameter or a key. Without
     /// this, and without [`server_version`](Self::server_version), everything is sent.
