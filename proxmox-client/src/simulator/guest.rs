@@ -128,6 +128,9 @@ pub struct Guest {
     /// Commands that were started through the agent.
     #[serde(default)]
     pub(super) processes: Vec<super::route::Process>,
+    /// Whether the agent holds its file systems still.
+    #[serde(default)]
+    pub(super) frozen: bool,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -155,6 +158,7 @@ impl Guest {
             cloud_init: BTreeMap::new(),
             files: BTreeMap::new(),
             processes: Vec::new(),
+            frozen: false,
         }
     }
 
@@ -318,6 +322,7 @@ impl Guest {
     pub(super) fn go_off(&mut self) {
         self.power = Power::Off;
         self.paused = false;
+        self.frozen = false;
         self.head_start = Duration::ZERO;
         if self.species == Species::Machine {
             self.commit_pending();

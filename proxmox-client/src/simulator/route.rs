@@ -18,6 +18,7 @@ mod figures;
 mod firewall;
 mod guest;
 mod ha;
+mod index;
 mod journal;
 mod lxc;
 mod mapping;
@@ -159,6 +160,11 @@ impl World {
     ) -> Handled {
         if let Some(handled) = self.change_shared(method, segments, call, caller) {
             return handled;
+        }
+        if method == "GET"
+            && let Some(reply) = self.index(segments)
+        {
+            return Handled::Now(reply);
         }
         match (method, segments) {
             ("POST", ["access", "domains", realm, "sync"]) => self.sync_realm(realm, call).into(),

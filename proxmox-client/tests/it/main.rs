@@ -84,6 +84,8 @@ mod properties;
 mod proxies;
 #[cfg(feature = "simulator")]
 mod proxmoxer;
+#[cfg(all(feature = "simulator", feature = "api"))]
+mod reach;
 #[cfg(all(feature = "ssh", feature = "simulator"))]
 mod real_ssh;
 #[cfg(feature = "simulator")]

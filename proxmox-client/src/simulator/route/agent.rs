@@ -11,6 +11,8 @@ use super::shared::require;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::http::Call;
 use crate::simulator::lease::Card;
+use crate::simulator::operation::is_drive;
+use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
 /// What a command does in modelled guests.
@@ -92,7 +94,19 @@ impl World {
             ("POST", "file-write") => require(call, &["file", "content"])?,
             ("GET", "file-read") => require(call, &["file"])?,
             ("GET", "exec-status") => require(call, &["pid"])?,
-            ("POST", "ping") | ("GET", "network-get-interfaces" | "get-host-name") => {}
+            (
+                "POST",
+                "ping" | "fsfreeze-freeze" | "fsfreeze-status" | "fsfreeze-thaw" | "shutdown",
+            )
+            | (
+                "GET",
+                "network-get-interfaces"
+                | "get-host-name"
+                | "get-time"
+                | "get-timezone"
+                | "get-users"
+                | "get-vcpus",
+            ) => {}
             _ => return Err(not_simulated(call)),
         }
         self.agent(node, vmid)?;
@@ -108,6 +122,39 @@ impl World {
             "get-host-name" => {
                 let name = guest.name().unwrap_or("localhost");
                 Ok(Reply::data(json!({ "result": { "host-name": name } })))
+            }
+            // Guests keep the time of the world.
+            "get-time" => Ok(Reply::data(
+                json!({ "result": seconds(now) * 1_000_000_000 }),
+            )),
+            "get-timezone" => Ok(Reply::data(
+                json!({ "result": { "offset": 0, "zone": "UTC" } }),
+            )),
+            // Nobody logs in there.
+            "get-users" => Ok(Reply::data(json!({ "result": [] }))),
+            "get-vcpus" => {
+                let one =
+                    |id: u64| json!({ "logical-id": id, "online": true, "can-offline": id > 0 });
+                let all: Value = (0..guest.processors()).map(one).collect();
+                Ok(Reply::data(json!({ "result": all })))
+            }
+            "fsfreeze-status" => {
+                let status = if guest.frozen { "frozen" } else { "thawed" };
+                Ok(Reply::data(json!({ "result": status })))
+            }
+            "fsfreeze-freeze" | "fsfreeze-thaw" => {
+                let frozen = command == "fsfreeze-freeze";
+                // The number of file systems: that of the disks.
+                let count = match guest.frozen == frozen {
+                    true => 0,
+                    false => guest.config.keys().filter(|key| is_drive(key)).count(),
+                };
+                guest.frozen = frozen;
+                Ok(Reply::data(json!({ "result": count })))
+            }
+            "shutdown" => {
+                guest.go_off();
+                Ok(Reply::data(()))
             }
             "exec" => {
                 let words: Vec<String> = match call.params.get("command") {

@@ -15,8 +15,7 @@ use crate::simulator::calendar::Schedule;
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{DriveText, mount_kind, mount_order};
-use crate::simulator::retention::Keep;
-use crate::simulator::section::{Param, Shape, check, settings};
+use crate::simulator::section::{Param, Shape, settings};
 use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
@@ -26,10 +25,10 @@ const MANY: i64 = i64::MAX;
 
 /// Options of a backup.
 const OPTIONS: [Param; 32] = [
-    Param::new("vmid", Shape::Format(vmid_list)),
+    Param::new("vmid", Shape::Text),
     Param::new("node", Shape::Text),
     Param::new("all", Shape::Flag),
-    Param::new("exclude", Shape::Format(vmid_list)),
+    Param::new("exclude", Shape::Text),
     Param::new("pool", Shape::Text),
     Param::new("storage", Shape::Text),
     Param::new("mode", Shape::OneOf(&["snapshot", "suspend", "stop"])),
@@ -52,10 +51,10 @@ const OPTIONS: [Param; 32] = [
     Param::new("bwlimit", Shape::Integer(0, MANY)),
     Param::new("ionice", Shape::Integer(0, 8)),
     Param::new("performance", Shape::Text),
-    Param::new("fleecing", Shape::Format(fleecing)),
+    Param::new("fleecing", Shape::Text),
     Param::new("lockwait", Shape::Integer(0, MANY)),
     Param::new("stopwait", Shape::Integer(0, MANY)),
-    Param::new("prune-backups", Shape::Format(Keep::check)),
+    Param::new("prune-backups", Shape::Text),
     Param::new("remove", Shape::Flag),
     Param::new("notes-template", Shape::Text),
     Param::new("protected", Shape::Flag),
@@ -74,24 +73,6 @@ const JOB: [Param; 5] = [
     Param::new("repeat-missed", Shape::Flag),
     Param::new("comment", Shape::Text),
 ];
-
-fn vmid_list(text: &str) -> Result<(), String> {
-    let good = |name: &str| name.parse::<u32>().is_ok_and(|vmid| vmid >= 100);
-    match names(text).all(good) {
-        true => Ok(()),
-        false => Err("value does not look like a valid VM ID".to_owned()),
-    }
-}
-
-/// The storage of fleecing images must be named where fleecing is on.
-fn fleecing(text: &str) -> Result<(), String> {
-    let value = as_object(text, "enabled");
-    let on = value.get("enabled").is_some_and(|on| on == "1");
-    match on && !value.contains_key("storage") {
-        true => Err("'storage' parameter is required when 'enabled' is set".to_owned()),
-        false => Ok(()),
-    }
-}
 
 /// A property string as the object that answers give.
 fn as_object(text: &str, default_key: &str) -> Map<String, Value> {
@@ -135,6 +116,23 @@ fn check_template(template: &str) -> Result<(), String> {
     } else {
         Err(format!("found unknown: {}\n", problems.join(", ")))
     }
+}
+
+/// When a job runs: a calendar event, or as older callers say it, days of the week and a time.
+fn schedule_of(call: &Call) -> Result<Option<String>, Reply> {
+    let schedule = call.text("schedule");
+    let Some(time) = call.text("starttime") else {
+        return Ok(schedule);
+    };
+    if schedule.is_some() {
+        let why = "'starttime' and 'schedule' cannot both be set";
+        return Err(Reply::parameter("starttime", why));
+    }
+    let days = call.text("dow").filter(|days| !days.is_empty());
+    Ok(Some(match days {
+        Some(days) => format!("{days} {time}"),
+        None => time,
+    }))
 }
 
 /// What options must not have together; `whole` says that nothing may be missing.
@@ -353,17 +351,16 @@ impl World {
         let params: Vec<Param> = OPTIONS.iter().chain(&JOB).copied().collect();
         match (method, rest) {
             ("POST", []) => {
-                check(call, &params, &[])?;
-                if !call.params.contains_key("schedule") {
-                    let why = "neither 'starttime' nor 'schedule' were set";
-                    return Err(Reply::parameter("schedule", why));
-                }
+                let schedule = schedule_of(call)?.ok_or_else(|| {
+                    Reply::parameter("schedule", "neither 'starttime' nor 'schedule' were set")
+                })?;
                 self.refuse_pool(call)?;
                 let id = call.text("id").unwrap_or_else(|| self.draw_uuid());
                 if self.backup_jobs.0.contains_key(&id) {
                     return Err(Reply::failed(format!("Job '{id}' already exists")));
                 }
                 let mut job = settings(call, &params, &["id"]);
+                job.insert("schedule".to_owned(), schedule.into());
                 job.entry("enabled").or_insert_with(|| 1.into());
                 verify(&mut job, true)?;
                 let orders = self
@@ -377,11 +374,10 @@ impl World {
                 Ok(Reply::data(()))
             }
             ("PUT", [id]) => {
-                let mut params = params;
-                params.push(Param::new("delete", Shape::Text));
-                check(call, &params, &["id"])?;
+                let schedule = schedule_of(call)?;
                 self.refuse_pool(call)?;
-                let mut changes = settings(call, &params, &["id", "delete"]);
+                let mut changes = settings(call, &params, &["id"]);
+                changes.extend(schedule.map(|text| ("schedule".to_owned(), text.into())));
                 let delete = call.text("delete").unwrap_or_default();
                 if changes.is_empty() && names(&delete).next().is_none() {
                     return Err(Reply::failed("no options specified"));

@@ -23,24 +23,33 @@ impl World {
             ("GET", ["resources"]) => self.resources(call),
             ("GET", ["nextid"]) => self.next_id(call),
             ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
-            ("GET", ["ceph", "status"]) => Err(super::node::no_ceph()),
+            (_, ["ceph", rest @ ..]) => super::node::no_ceph(method, rest, call),
             ("GET", ["options"]) => Ok(self.cluster_options()),
             ("GET", ["log"]) => self.cluster_log(call),
             _ => Err(not_simulated(call)),
         }
     }
 
+    /// The cluster, if the nodes are one, then each of them. Outside a cluster a node has no number.
     fn members(&self) -> Value {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, (name, node))| {
-                json!({
-                    "id": format!("node/{name}"), "name": name, "type": "node", "ip": node.address,
-                    "local": u8::from(index == 0), "nodeid": index, "online": 1, "level": "",
-                })
+        let whole = self.is_cluster().then(|| {
+            let totem = self.totem();
+            let version = totem["config_version"]
+                .as_str()
+                .and_then(|text| text.parse().ok());
+            json!({
+                "id": "cluster", "name": totem["cluster_name"], "type": "cluster",
+                "nodes": self.nodes.len(), "quorate": 1, "version": version.unwrap_or(0u64),
             })
-            .collect()
+        });
+        let first = usize::from(whole.is_some());
+        let nodes = self.nodes.iter().enumerate().map(|(index, (name, node))| {
+            json!({
+                "id": format!("node/{name}"), "name": name, "type": "node", "ip": node.address,
+                "local": u8::from(index == 0), "nodeid": index + first, "online": 1, "level": "",
+            })
+        });
+        whole.into_iter().chain(nodes).collect()
     }
 
     fn resources(&self, call: &Call) -> Outcome {

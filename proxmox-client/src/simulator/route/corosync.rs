@@ -10,11 +10,11 @@ use crate::simulator::world::World;
 
 impl World {
     /// Whether the nodes are a cluster: a single one is not.
-    fn is_cluster(&self) -> bool {
+    pub(super) fn is_cluster(&self) -> bool {
         self.nodes.len() > 1
     }
 
-    fn totem(&self) -> Value {
+    pub(super) fn totem(&self) -> Value {
         json!({
             "version": "2", "cluster_name": "lab", "config_version": self.nodes.len().to_string(),
             "interface": { "0": { "linknumber": "0" } }, "ip_version": "ipv4-6", "link_mode": "passive",

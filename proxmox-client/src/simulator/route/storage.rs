@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::shared::require;
 use super::{list, not_simulated};
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
@@ -114,17 +113,8 @@ impl World {
     }
 
     fn download(&mut self, node: &str, name: &str, call: &Call, caller: &Caller) -> Outcome {
-        require(call, &["content", "filename", "url"])?;
         let text = |key: &str| call.text(key).unwrap_or_default();
         let (content, filename, url) = (text("content"), text("filename"), text("url"));
-        if !["iso", "vztmpl", "import"].contains(&content.as_str()) {
-            return Err(Reply::parameter(
-                "content",
-                format!(
-                    "value '{content}' does not have a value in the enumeration 'iso, vztmpl, import'"
-                ),
-            ));
-        }
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(Reply::parameter(
                 "url",
@@ -161,14 +151,6 @@ impl World {
                 "property is missing and it is not optional",
             ));
         };
-        if !["iso", "vztmpl", "import"].contains(&content.as_str()) {
-            return Err(Reply::parameter(
-                "content",
-                format!(
-                    "value '{content}' does not have a value in the enumeration 'iso, vztmpl, import'"
-                ),
-            ));
-        }
         let Some(file) = call.file.clone() else {
             return Err(Reply::parameter(
                 "filename",

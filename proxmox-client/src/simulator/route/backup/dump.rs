@@ -12,7 +12,7 @@ use crate::simulator::engine::{Key, Patience, Step};
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Dump, Mode, Operation, read_name};
-use crate::simulator::section::{Param, Shape, check, settings};
+use crate::simulator::section::{Param, Shape, settings};
 use crate::simulator::world::World;
 
 /// Options that say how a task is run, none of which is modelled.
@@ -67,7 +67,6 @@ impl World {
             Param::new("job-id", Shape::Text),
             Param::new("stdout", Shape::Flag),
         ]);
-        check(call, &params, &["node"])?;
         if UNUSUAL.iter().any(|name| call.params.contains_key(*name)) {
             return Err(not_simulated(call));
         }
@@ -133,7 +132,6 @@ impl World {
     }
 
     fn dump_defaults(&self, call: &Call) -> Outcome {
-        check(call, &[Param::new("storage", Shape::Text)], &["node"])?;
         let name = call.text("storage").unwrap_or_else(|| "local".to_owned());
         let Some(storage) = self.storages.get(&name) else {
             return Err(Reply::failed(format!("storage '{name}' does not exist")));
@@ -162,7 +160,6 @@ impl World {
     }
 
     fn extract_config(&self, node: &str, call: &Call) -> Outcome {
-        check(call, &[Param::required("volume", Shape::Text)], &["node"])?;
         let volid = call.text("volume").unwrap_or_default();
         let archive = self.archive(node, &volid)?;
         let Some(archive) = archive else {
