@@ -14,10 +14,17 @@ use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 use crate::simulator::x509;
 
-/// A certificate of one's own, with those that signed it behind it. Its key is checked, not kept.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+/// A certificate of one's own, with those that signed it behind it, and its key.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq)]
 pub(in super::super) struct Custom {
     chain: String,
+    key: String,
+}
+
+impl std::fmt::Debug for Custom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Custom").finish_non_exhaustive()
+    }
 }
 
 const DAY: u64 = 86_400;
@@ -81,9 +88,11 @@ impl Custom {
         wanted.distinguished_name = named(&first);
         wanted.not_before = date(now);
         wanted.not_after = date(now + 90 * DAY);
-        let signed = wanted.signed_by(&rcgen::KeyPair::generate()?, &issuer)?;
+        let key = rcgen::KeyPair::generate()?;
+        let signed = wanted.signed_by(&key, &issuer)?;
         let chain = format!("{}{}", signed.pem(), issuer.pem()).replace("\r\n", "\n");
-        Ok(Self { chain })
+        let key = key.serialize_pem();
+        Ok(Self { chain, key })
     }
 
     /// What is told of it; none if it is no certificate.
@@ -125,23 +134,22 @@ impl World {
             }
             ("POST", ["custom"]) => {
                 let chain = call.text("certificates").unwrap_or_default();
-                let Some(key) = call.text("key") else {
-                    // A new certificate for the key that is there already: keys are not kept here.
-                    return Err(match custom {
-                        Some(_) => not_simulated(call),
-                        None => Reply::parameter(
-                            "key",
-                            "Attempted to upload custom certificate without (existing) key.",
-                        ),
-                    });
+                // Without one, the key that is there already goes on.
+                let held = custom.as_ref().map(|custom| custom.key.clone());
+                let Some(key) = call.text("key").or(held) else {
+                    return Err(Reply::parameter(
+                        "key",
+                        "Attempted to upload custom certificate without (existing) key.",
+                    ));
                 };
                 if custom.is_some() && !call.flag("force") {
                     let text = "Custom certificate file exists but force flag is not set.";
                     return Err(Reply::failed(text));
                 }
                 let chain = without_lead(&chain).to_owned();
-                assert_match(&chain, without_lead(&key))?;
-                let new = Custom { chain };
+                let key = without_lead(&key).to_owned();
+                assert_match(&chain, &key)?;
+                let new = Custom { chain, key };
                 let told = new.told().ok_or_else(|| {
                     unusable("unable to read certificate from 'pveproxy-ssl.pem'")
                 })?;

@@ -102,6 +102,26 @@ impl World {
         Ok(Reply::data(out))
     }
 
+    pub(super) fn describe_snapshot(
+        &mut self,
+        species: Species,
+        node: &str,
+        vmid: u32,
+        name: &str,
+        call: &Call,
+    ) -> Outcome {
+        self.guest_of(species, vmid, node)?.unlocked()?;
+        let guest = self.guest_mut(vmid)?;
+        let Some(snapshot) = guest.snapshots.get_mut(name) else {
+            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
+        };
+        if let Some(text) = call.text("description") {
+            let config = &mut snapshot.config;
+            config.insert("description".to_owned(), text.into());
+        }
+        Ok(Reply::data(()))
+    }
+
     pub(super) fn snapshots(&self, species: Species, node: &str, vmid: u32) -> Outcome {
         let guest = self.guest_of(species, vmid, node)?;
         let mut out: Vec<Value> = guest

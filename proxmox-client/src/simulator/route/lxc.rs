@@ -36,9 +36,9 @@ impl World {
                 .open_tunnel(Species::Container, node, vmid, call, caller)
                 .into(),
             ("POST", ["clone"]) => self.clone_container(node, vmid, call, caller),
-            ("PUT", ["snapshot", name, "config"]) => {
-                self.describe_snapshot(node, vmid, name, call).into()
-            }
+            ("PUT", ["snapshot", name, "config"]) => self
+                .describe_snapshot(Species::Container, node, vmid, name, call)
+                .into(),
             _ => self
                 .act_on_lxc(method, node, vmid, rest, call, caller)
                 .into(),
@@ -215,20 +215,6 @@ impl World {
         }
         self.refuse_container_config(&call.params, caller, Some(guest))?;
         Self::refuse_container_deletes(guest, &deletes)
-    }
-
-    fn describe_snapshot(&mut self, node: &str, vmid: u32, name: &str, call: &Call) -> Outcome {
-        self.guest_of(Species::Container, vmid, node)?.unlocked()?;
-        let guest = self.guest_mut(vmid)?;
-        let Some(snapshot) = guest.snapshots.get_mut(name) else {
-            return Err(Reply::failed(format!("snapshot '{name}' does not exist")));
-        };
-        if let Some(text) = call.text("description") {
-            snapshot
-                .config
-                .insert("description".to_owned(), text.into());
-        }
-        Ok(Reply::data(()))
     }
 }
 

@@ -27,6 +27,9 @@ pub struct PciSpec {
     iommu_group: i64,
     subsystem: Option<(String, String)>,
     mediated: bool,
+    /// Kinds of mediated devices: name, description, and how many more there can be.
+    #[serde(default)]
+    kinds: Vec<(String, String, u32)>,
 }
 
 impl PciSpec {
@@ -40,6 +43,7 @@ impl PciSpec {
             iommu_group: -1,
             subsystem: None,
             mediated: false,
+            kinds: Vec::new(),
         }
     }
 
@@ -62,6 +66,14 @@ impl PciSpec {
     pub fn with_subsystem(mut self, vendor: &str, device: &str) -> Self {
         self.subsystem = Some((vendor.to_owned(), device.to_owned()));
         self
+    }
+
+    /// It provides mediated devices of a kind, such as `nvidia-63`: what that is, and how many more there can be.
+    #[must_use]
+    pub fn with_mediated_kind(mut self, kind: &str, description: &str, available: u32) -> Self {
+        let kind = (kind.to_owned(), description.to_owned(), available);
+        self.kinds.push(kind);
+        self.with_mediated()
     }
 
     /// It provides mediated devices.
@@ -409,7 +421,13 @@ impl World {
                 let is = |device: &&PciSpec| device.path.eq_ignore_ascii_case(path);
                 match state.pci.iter().find(is) {
                     Some(device) if !device.mediated => Ok(Reply::data(json!([]))),
-                    // Which kinds a device offers is not modelled.
+                    Some(device) if !device.kinds.is_empty() => {
+                        let all = device.kinds.iter().map(|(kind, description, available)| {
+                            json!({ "type": kind, "description": description, "available": available })
+                        });
+                        Ok(Reply::data(all.collect::<Value>()))
+                    }
+                    // Nobody said which kinds it offers.
                     _ => Err(not_simulated(call)),
                 }
             }

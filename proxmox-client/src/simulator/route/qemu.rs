@@ -63,6 +63,9 @@ impl World {
                 .open_tunnel(Species::Machine, node, vmid, call, caller)
                 .into(),
             ("PUT", ["cloudinit"]) => self.regenerate_cloud_init(node, vmid).into(),
+            ("PUT", ["snapshot", name, "config"]) => self
+                .describe_snapshot(Species::Machine, node, vmid, name, call)
+                .into(),
             ("PUT", ["sendkey"]) => self.send_key(node, vmid, call).into(),
             ("GET", _) => self.read_qemu(node, vmid, rest, call).into(),
             _ => self
@@ -83,6 +86,12 @@ impl World {
                 Ok(Reply::data(Value::Object(current)))
             }
             ["snapshot"] => self.snapshots(Species::Machine, node, vmid),
+            ["snapshot", name, "config"] => {
+                let missing = || Reply::failed(format!("snapshot '{name}' does not exist"));
+                let guest = self.guest_or(vmid, node)?;
+                let snapshot = guest.snapshots.get(*name).ok_or_else(missing)?;
+                Ok(Reply::data(Value::Object(snapshot.shown(Species::Machine))))
+            }
             ["cloudinit"] | ["cloudinit", "dump"] => {
                 self.read_cloud_init(node, vmid, &rest[1..], call)
             }
