@@ -111,11 +111,10 @@ pub use storage::{
     NodeStorage, Scan, ScanLogin, Storage, StorageDefinition, StorageKind, StorageMade,
     StorageSettings, StorageStatus, ThinPool, Upload, Volume, VolumeGroup, ZfsPool,
 };
-pub use vmid::{Claim, First, VmidLock, VmidPool};
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
     limits::Limits, lxc::LxcRemoteMigration, named::Named, named::Noun, nocloud::NoCloud,
     pool::Pool, pool::PoolInfo, secrecy::ExposeSecret, secrecy::SecretString, size::Size,
     transport::Proxy, trust::ClientCertificate, trust::Trust, upid::Upid, version::Need,
-    version::ServerVersion,
+    version::ServerVersion, vmid::Claim, vmid::First, vmid::VmidLock, vmid::VmidPool,
 };
