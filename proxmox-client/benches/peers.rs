@@ -143,6 +143,7 @@ fn busy(speed: f64) -> Simulator {
     let times = world.durations_mut();
     times.linked_clone = Duration::from_secs(2);
     times.start = Duration::from_secs(1);
+    (times.start_cloud_init, times.start_card) = (Duration::ZERO, Duration::ZERO);
     times.agent_up = Some(Duration::from_secs(2));
     Simulator::with_clock(world, Clock::accelerated(start(), speed))
 }

@@ -23,6 +23,7 @@ fn server() -> Simulator {
         .with_guest("pve1", 9000, &template);
     let times = world.durations_mut();
     (times.linked_clone, times.start, times.agent_up) = (CLONE, START, Some(BOOT));
+    (times.start_cloud_init, times.start_card) = (Duration::ZERO, Duration::ZERO);
     Simulator::at_real_speed(world)
 }
 

@@ -188,7 +188,8 @@ impl World {
         if let Some(job) = self.engine.jobs.get_mut(&job) {
             if on {
                 let end = job.steps.len().saturating_sub(1);
-                job.steps.insert(end, Step::Work(self.durations.start));
+                job.steps
+                    .insert(end, Step::Work(self.durations.start_container));
             }
             for step in steps.into_iter().rev() {
                 job.steps.push_front(step);

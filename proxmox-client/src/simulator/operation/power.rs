@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+
+use super::is_indexed;
 use crate::simulator::answer::Reply;
 use crate::simulator::engine::Step;
 use crate::simulator::guest::{Guest, Power, Species};
@@ -9,6 +12,12 @@ use crate::simulator::world::World;
 
 fn not_running(vmid: u32) -> Reply {
     Reply::failed(format!("VM {vmid} not running"))
+}
+
+/// Whether an image is made for a machine whenever it starts.
+fn has_cloud_init(guest: &Guest) -> bool {
+    let mut texts = guest.config.values().filter_map(Value::as_str);
+    texts.any(|text| text.contains("cloudinit") && text.contains("media=cdrom"))
 }
 
 impl World {
@@ -30,18 +39,30 @@ impl World {
             let noun = guest.species.noun();
             return Err(Reply::failed(format!("{noun} {vmid} already running")));
         }
-        let cloud_init = guest.config.values().any(|value| {
-            value
-                .as_str()
-                .is_some_and(|text| text.contains("cloudinit") && text.contains("media=cdrom"))
-        });
-        if cloud_init {
+        if has_cloud_init(guest) {
             self.log(job, "generating cloud-init ISO");
         }
         if resumes {
             self.tell_resuming(job, vmid);
         }
         Ok(())
+    }
+
+    /// How long a guest takes to start, by what is done for it.
+    pub(in super::super) fn start_time(&self, vmid: u32) -> Duration {
+        let times = &self.durations;
+        let Some(guest) = self.guests.get(&vmid) else {
+            return times.start;
+        };
+        if guest.species == Species::Container {
+            return times.start_container;
+        }
+        let cards = guest.config.keys().filter(|key| is_indexed(key, "net"));
+        let image = match has_cloud_init(guest) {
+            true => times.start_cloud_init,
+            false => Duration::ZERO,
+        };
+        times.start + image + times.start_card * cards.count() as u32
     }
 
     pub(super) fn start(&mut self, job: u64, vmid: u32) -> Result<(), Reply> {

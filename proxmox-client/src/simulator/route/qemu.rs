@@ -251,9 +251,11 @@ impl World {
                 };
                 ("qmdestroy", operation, computed(self.delete_time(vmid)))
             }
-            ("POST", ["status", "start"]) => {
-                ("qmstart", Operation::Start { vmid }, worked(times.start))
-            }
+            ("POST", ["status", "start"]) => (
+                "qmstart",
+                Operation::Start { vmid },
+                worked(self.start_time(vmid)),
+            ),
             ("POST", ["status", "stop"]) => {
                 let mut steps = worked(Duration::ZERO);
                 if call.flag("overrule-shutdown") {
@@ -277,7 +279,7 @@ impl World {
                 (
                     "qmreboot",
                     Operation::Reboot { vmid },
-                    worked(times.shutdown + times.start),
+                    worked(times.shutdown + self.start_time(vmid)),
                 )
             }
             ("POST", ["status", "reset"]) => {
@@ -294,9 +296,11 @@ impl World {
                 let operation = Operation::SuspendToDisk { vmid, storage };
                 ("qmsuspend", operation, steps)
             }
-            ("POST", ["status", "resume"]) if self.guest_or(vmid, node)?.is_suspended() => {
-                ("qmresume", Operation::Start { vmid }, worked(times.start))
-            }
+            ("POST", ["status", "resume"]) if self.guest_or(vmid, node)?.is_suspended() => (
+                "qmresume",
+                Operation::Start { vmid },
+                worked(self.start_time(vmid)),
+            ),
             ("POST", ["status", change @ ("suspend" | "resume")]) => {
                 if !self.guest_or(vmid, node)?.is_on() {
                     return Err(Reply::failed(format!("VM {vmid} not running")));

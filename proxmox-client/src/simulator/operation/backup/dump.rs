@@ -551,7 +551,7 @@ impl World {
         }
         if current.species == Species::Container && current.stopped.is_some() {
             self.info(job, "restarting vm");
-            let start = self.durations.start;
+            let start = self.durations.start_container;
             self.then(job, [Step::Work(start), Step::Check(RESTARTED)]);
         } else {
             self.conclude_guest(job);

@@ -179,7 +179,7 @@ impl World {
             Some(_) => Some(Self::ha_shutdown(tasks, vmid)),
             None if state == "started" && !on => {
                 let kind = format!("{tasks}start");
-                Some((kind, Operation::Start { vmid }, times.start))
+                Some((kind, Operation::Start { vmid }, self.start_time(vmid)))
             }
             None if matches!(state, "stopped" | "disabled") && on => {
                 Some(Self::ha_shutdown(tasks, vmid))

@@ -62,7 +62,11 @@ impl World {
                 if guest.is_on() {
                     return Err(Reply::failed(format!("CT {vmid} already running")));
                 }
-                ("vzstart", Operation::Start { vmid }, worked(times.start))
+                (
+                    "vzstart",
+                    Operation::Start { vmid },
+                    worked(times.start_container),
+                )
             }
             ("POST", ["status", "stop"]) => {
                 must_run(guest)?;
@@ -89,7 +93,7 @@ impl World {
                     Duration::from_secs(call.number("timeout").unwrap_or(60))
                 };
                 let operation = Operation::Reboot { vmid };
-                ("vzreboot", operation, worked(stop + times.start))
+                ("vzreboot", operation, worked(stop + times.start_container))
             }
             ("POST", ["status", "suspend"]) => {
                 must_run(guest)?;
@@ -104,7 +108,11 @@ impl World {
                     return Err(Reply::failed(format!("CT {vmid} already running")));
                 }
                 // It is the one change of a container that takes no lock.
-                let steps = vec![Step::Check(0), Step::Work(times.start), Step::Finish];
+                let steps = vec![
+                    Step::Check(0),
+                    Step::Work(times.start_container),
+                    Step::Finish,
+                ];
                 ("vzresume", Operation::Awaken { vmid }, steps)
             }
             ("PUT", ["resize"]) => {
@@ -156,7 +164,11 @@ impl World {
                 } else {
                     Duration::ZERO
                 };
-                let again = if start { times.start } else { Duration::ZERO };
+                let again = if start {
+                    times.start_container
+                } else {
+                    Duration::ZERO
+                };
                 let operation = Operation::Rollback { vmid, name, start };
                 let steps = worked(stop + times.snapshot + again);
                 ("vzrollback", operation, steps)

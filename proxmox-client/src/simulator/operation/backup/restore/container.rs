@@ -218,7 +218,7 @@ impl World {
         let copy = Duration::from_secs_f64(bytes as f64 / speed.max(1) as f64);
         steps.extend([Step::Work(copy), Step::Work(self.durations.create)]);
         if work.start {
-            steps.push(Step::Work(self.durations.start));
+            steps.push(Step::Work(self.durations.start_container));
         }
         steps.push(Step::Finish);
         steps
