@@ -43,6 +43,7 @@ mod section;
 mod serve;
 mod surroundings;
 mod task;
+mod tracked;
 mod upkeep;
 mod volume;
 mod world;

@@ -91,27 +91,29 @@ impl World {
     /// Notes what a guest is from a moment on.
     pub(super) fn note_guest(&mut self, vmid: u32, moment: SystemTime) {
         let state = self.guests.get(&vmid).map(|guest| self.state_of(guest));
-        let course = self.chronicle.guests.entry(vmid).or_default();
-        note(course, seconds(moment), state);
+        if state.is_some() || self.chronicle.guests.contains_key(&vmid) {
+            let course = self.chronicle.guests.entry(vmid).or_default();
+            note(course, seconds(moment), state);
+        }
     }
 
     /// Notes what changed, whatever it was.
     pub(super) fn note_changes(&mut self) {
-        let known = self.chronicle.guests.keys().copied();
-        let mut guests: Vec<u32> = known.chain(self.guests.keys().copied()).collect();
-        guests.sort_unstable();
-        guests.dedup();
+        let mut guests = self.guests.take_touched();
+        for name in self.storages.take_touched() {
+            match self.storages.get(&name) {
+                Some(storage) => self.chronicle.note_storage(storage, self.now),
+                None => {
+                    // What guests had there is gone too.
+                    guests.extend(self.guests.keys());
+                    if let Some(course) = self.chronicle.storages.get_mut(&name) {
+                        note(course, seconds(self.now), None);
+                    }
+                }
+            }
+        }
         for vmid in guests {
             self.note_guest(vmid, self.now);
-        }
-        for storage in self.storages.values() {
-            self.chronicle.note_storage(storage, self.now);
-        }
-        let now = seconds(self.now);
-        for (name, course) in &mut self.chronicle.storages {
-            if !self.storages.contains_key(name) {
-                note(course, now, None);
-            }
         }
     }
 }

@@ -28,6 +28,7 @@ use super::engine::{Patience, Step, Verdict};
 use super::guest::{Guest, Species};
 use super::http::{Arrival, Call};
 use super::route::{Batch, Bulk, DiskWork};
+use super::volume::Volume;
 use super::world::World;
 
 pub(super) use acme::AcmeWork;
@@ -617,11 +618,15 @@ impl World {
         for pool in self.pools.values_mut() {
             pool.vms.remove(&vmid);
         }
-        for storage in self.storages.values_mut() {
-            // Backups outlive what they are of.
-            storage
-                .volumes
-                .retain(|_, volume| volume.vmid != Some(vmid) || volume.content == "backup");
+        // Backups outlive what they are of.
+        let goes = |volume: &Volume| volume.vmid == Some(vmid) && volume.content != "backup";
+        let holding = self.storages.iter();
+        let holding = holding.filter(|(_, storage)| storage.volumes.values().any(goes));
+        let names: Vec<String> = holding.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(storage) = self.storages.get_mut(&name) {
+                storage.volumes.retain(|_, volume| !goes(volume));
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ use super::schema::Release;
 use super::section::Sections;
 use super::surroundings::Surroundings;
 use super::task::SimTask;
+use super::tracked::Tracked;
 use super::upkeep::Upkeep;
 use super::volume::{Storage, Volume};
 
@@ -60,8 +61,8 @@ pub struct World {
     pub(super) random: u64,
     pub(super) next_pid: u32,
     pub(super) nodes: BTreeMap<String, NodeState>,
-    pub(super) storages: BTreeMap<String, Storage>,
-    pub(super) guests: BTreeMap<u32, Guest>,
+    pub(super) storages: Tracked<String, Storage>,
+    pub(super) guests: Tracked<u32, Guest>,
     pub(super) tasks: Vec<SimTask>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) tickets: BTreeMap<String, (String, SystemTime)>,
@@ -157,8 +158,8 @@ impl World {
             random: seed ^ 0x9E37_79B9_7F4A_7C15,
             next_pid: 5302,
             nodes: BTreeMap::new(),
-            storages: BTreeMap::new(),
-            guests: BTreeMap::new(),
+            storages: Tracked::new(),
+            guests: Tracked::new(),
             tasks: Vec::new(),
             users: BTreeMap::new(),
             tickets: BTreeMap::new(),

@@ -223,12 +223,10 @@ impl World {
 
     /// What a backup that was cut off left behind.
     fn drop_backup_locks(&mut self, node: &str) {
-        let held = self.guests.values_mut();
-        for guest in held.filter(|guest| guest.node == node) {
-            if guest.lock().as_deref() == Some("backup") {
-                guest.config.shift_remove("lock");
-            }
-        }
+        let of_node = self.guests.values().filter(|guest| guest.node == node);
+        let held = of_node.filter(|guest| guest.lock().as_deref() == Some("backup"));
+        let held: Vec<u32> = held.map(|guest| guest.vmid).collect();
+        held.into_iter().for_each(|vmid| self.unlock_config(vmid));
     }
 
     /// Goes on with the guests as far as it can now, then waits for a second.

@@ -90,8 +90,7 @@ impl World {
         steps.push(Step::Finish);
         let guest = self
             .guests
-            .entry(vmid)
-            .or_insert_with(|| Guest::new(Species::Machine, vmid, node));
+            .get_or_insert_with(vmid, || Guest::new(Species::Machine, vmid, node));
         guest.config.insert("lock".to_owned(), "create".into());
         let operation = Operation::Restore(Box::new(work));
         Ok(self.start_task(

@@ -190,8 +190,7 @@ impl World {
         let steps = self.restore_steps(work);
         let guest = self
             .guests
-            .entry(vmid)
-            .or_insert_with(|| Guest::new(CONTAINER, vmid, &node));
+            .get_or_insert_with(vmid, || Guest::new(CONTAINER, vmid, &node));
         guest.config.insert("lock".to_owned(), "create".into());
         let operation = Operation::RestoreContainer(Box::new(work.clone()));
         let id = vmid.to_string();
