@@ -224,22 +224,37 @@ impl Simulator {
         bytes: &[u8],
     ) -> Option<Answer> {
         let mark = "upload-of-a-recording";
-        let mut body = Vec::new();
+        let kind = format!("multipart/form-data; boundary={mark}");
+        let mut upload = Upload::new(&kind);
+        // Piece by piece, as a server reads it: files may be large.
+        let mut feed = |bytes: &[u8]| {
+            if let Some(upload) = &mut upload {
+                upload.feed(bytes);
+            }
+        };
+        let mut head = String::new();
         for (name, value) in request.params().iter() {
-            let field = format!(
+            head += &format!(
                 "--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
-            body.extend(field.into_bytes());
         }
-        let head = format!(
+        head += &format!(
             "--{mark}\r\nContent-Disposition: form-data; name=\"filename\"; filename=\"{file_name}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n"
         );
-        body.extend(head.into_bytes());
-        body.extend_from_slice(bytes);
-        body.extend(format!("\r\n--{mark}--\r\n").into_bytes());
-        let kind = format!("multipart/form-data; boundary={mark}");
-        self.answer_body(token, request, &kind, body).await
+        feed(head.as_bytes());
+        feed(bytes);
+        feed(format!("\r\n--{mark}--\r\n").as_bytes());
+        let mut arrived = Arrived {
+            method: request.method().as_str().to_owned(),
+            target: request.target().to_string(),
+            upload,
+            ..Arrived::default()
+        };
+        let headers = &mut arrived.headers;
+        headers.insert("authorization".to_owned(), format!("PVEAPIToken={token}"));
+        headers.insert("content-type".to_owned(), kind);
+        self.told(arrived).await
     }
 
     /// Like [`answer`](Self::answer), with this body of this type instead of the request's parameters, whatever it is.

@@ -95,11 +95,22 @@ impl Upload {
 
 impl File {
     fn feed(&mut self, bytes: &[u8], tail: usize) {
-        self.held.extend_from_slice(bytes);
-        let sure = self.held.len().saturating_sub(tail);
-        self.hash.update(&self.held[..sure]);
-        self.size += sure as u64;
-        self.held.drain(..sure);
+        // Of a long piece only its end is copied.
+        let (sure, rest) = bytes.split_at(bytes.len().saturating_sub(tail));
+        if !sure.is_empty() {
+            self.take(self.held.len());
+            self.hash.update(sure);
+            self.size += sure.len() as u64;
+        }
+        self.held.extend_from_slice(rest);
+        self.take(self.held.len().saturating_sub(tail));
+    }
+
+    /// So many of the bytes that were held back are the file's.
+    fn take(&mut self, count: usize) {
+        self.hash.update(&self.held[..count]);
+        self.size += count as u64;
+        self.held.drain(..count);
     }
 }
 
