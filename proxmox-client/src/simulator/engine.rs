@@ -34,6 +34,10 @@ pub(super) enum Step {
     },
     /// Gives a lock back before the end.
     Unlock(Key),
+    /// A volume is there; gives back the lock under which it was made.
+    Made(Made),
+    /// The first volume of those that were made is gone; gives back the lock.
+    Removed(Key),
     /// Looks whether the operation may go on; the number tells which look this is.
     Check(u8),
     /// Takes time.
@@ -54,6 +58,16 @@ pub(super) enum Step {
     Answer(Reply),
     /// Ends with a failure.
     Fail(Reply),
+}
+
+/// A volume that a clone has made for its new guest.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct Made {
+    pub(super) storage: String,
+    /// The storage's lock.
+    pub(super) key: Key,
+    /// Its format, size and use in bytes; none of a cloud-init image.
+    pub(super) disk: Option<(String, u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
@@ -91,6 +105,12 @@ pub(super) struct Job {
     pub(super) cleanup: Duration,
     /// Whether it made something that a failure must take back.
     pub(super) cleanup_owned: bool,
+    /// The volumes that it made so far and that a failure removes.
+    #[serde(default)]
+    pub(super) made: Vec<Made>,
+    /// Whether it failed and cleans up.
+    #[serde(default)]
+    pub(super) cleans_up: bool,
     /// When the proxy gives up on a request that the daemon has not answered.
     pub(super) gives_up: Option<SystemTime>,
 }
@@ -152,6 +172,8 @@ impl World {
             verdict: Verdict::Natural,
             cleanup: Duration::ZERO,
             cleanup_owned: false,
+            made: Vec::new(),
+            cleans_up: false,
             gives_up: None,
         };
         self.engine.jobs.insert(id, job);
@@ -291,6 +313,15 @@ impl World {
                 self.try_lock(id);
             }
             Step::Unlock(key) => self.release(id, Some(&key)),
+            Step::Made(volume) => {
+                let key = volume.key.clone();
+                job.made.push(volume);
+                self.release(id, Some(&key));
+            }
+            Step::Removed(key) => {
+                job.made.remove(0);
+                self.release(id, Some(&key));
+            }
             Step::Check(stage) => {
                 let operation = job.operation.clone();
                 if let Err(refusal) = self.check(id, &operation, stage) {
@@ -316,7 +347,7 @@ impl World {
                 let verdict = job.verdict.clone();
                 match verdict {
                     Verdict::Fails(text) => self.fail(id, Reply::failed(text)),
-                    Verdict::Killed => self.end_job(id, "unexpected status"),
+                    Verdict::Killed => self.kill_job(id),
                     Verdict::Natural | Verdict::Warns(_) => match self.finish(id, &operation) {
                         Ok(reply) => self.conclude(id, Ok(reply), &operation),
                         Err(refusal) => self.fail(id, refusal),
@@ -343,11 +374,39 @@ impl World {
             // Who made nothing has nothing to clean up.
             if job.cleanup_owned && !cleanup.is_zero() {
                 job.steps.push_back(Step::Work(cleanup));
-                job.steps.push_back(Step::Compute(removing));
+                for key in job.made.iter().map(|volume| volume.key.clone()) {
+                    job.steps.extend([
+                        Step::Lock {
+                            key: key.clone(),
+                            shared: false,
+                            wait: Patience::Usual,
+                            prefix: String::new(),
+                        },
+                        Step::Compute(removing),
+                        Step::Removed(key),
+                    ]);
+                }
+                job.cleans_up = true;
             }
             job.steps.push_back(Step::Fail(refusal));
             job.state = State::Ready;
         }
+    }
+
+    /// A lock was not free in time. Who cleans up already tells so and leaves what it could not remove.
+    fn lock_refused(&mut self, id: u64, key: &Key, prefix: &str) {
+        let text = key.timeout_text();
+        let Some(job) = self.engine.jobs.get_mut(&id) else {
+            return;
+        };
+        if !job.cleans_up {
+            return self.fail(id, Reply::failed(format!("{prefix}{text}")));
+        }
+        // Removing goes on with the next volume; the one left is the last of those that were made from now on.
+        job.steps.drain(..3);
+        job.made.rotate_left(1);
+        job.state = State::Ready;
+        self.log(id, text);
     }
 
     fn conclude(&mut self, id: u64, result: Result<Reply, Reply>, operation: &Operation) {
@@ -366,7 +425,9 @@ impl World {
                 // Nobody asked for what the cluster does by itself.
                 None if matches!(
                     operation,
-                    Operation::HaRound { .. } | Operation::JobRound { .. }
+                    Operation::HaRound { .. }
+                        | Operation::JobRound { .. }
+                        | Operation::Leave { .. }
                 ) => {}
                 None => {
                     self.engine.answers.insert(id, reply);
@@ -403,10 +464,22 @@ impl World {
             {
                 self.send_word(id, &endpoint, Ask::HangUp { upid });
             }
+            self.task_leaves(task);
         }
         self.engine.heard.remove(&id);
         self.release(id, None);
         self.free_worker(id);
+    }
+
+    /// A task's process is gone at once: what it had begun stays as it is.
+    pub(super) fn kill_job(&mut self, id: u64) {
+        if let Some(job) = self.engine.jobs.get(&id)
+            && let Operation::Clone(work) = &job.operation
+        {
+            let (target, made) = (work.target, job.made.clone());
+            self.leave_volumes(target, &made);
+        }
+        self.end_job(id, "unexpected status");
     }
 
     /// The job that a task runs in.

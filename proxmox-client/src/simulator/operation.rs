@@ -231,6 +231,10 @@ pub(super) enum Operation {
     DeleteVolume {
         volid: String,
     },
+    /// The process of a task that has ended goes.
+    Leave {
+        node: String,
+    },
     /// Waits until a task that was told to stop is gone.
     StopTask {
         task: usize,
@@ -450,6 +454,7 @@ impl World {
             | Operation::Create { .. }
             | Operation::Write { .. }
             | Operation::Told { .. }
+            | Operation::Leave { .. }
             | Operation::ReloadNetworks { .. }
             | Operation::ReloadNetwork { .. }
             | Operation::Service { .. }
@@ -467,7 +472,7 @@ impl World {
             Operation::HaRound { sid } => self.ha_round(sid),
             Operation::JobRound { at } => self.job_round(*at),
             Operation::Dump(dump) if dump.failed > 0 => return Err(Reply::failed("job errors")),
-            Operation::Dump(_) | Operation::StopTask { .. } => {}
+            Operation::Dump(_) | Operation::StopTask { .. } | Operation::Leave { .. } => {}
             Operation::Tunnel(_) => self.log(job, "mtunnel exited"),
             Operation::Restore(work) => self.restore(job, work)?,
             Operation::ClaimRestore { work, caller } => return self.claim_restore(work, caller),
@@ -577,11 +582,10 @@ impl World {
 
     /// Takes back what a failed operation had begun.
     pub(super) fn undo(&mut self, job: u64, operation: &Operation) {
-        let owned = self
-            .engine
-            .jobs
-            .get(&job)
-            .is_some_and(|job| job.cleanup_owned);
+        let (owned, made) = match self.engine.jobs.get(&job) {
+            Some(job) => (job.cleanup_owned, job.made.clone()),
+            None => return,
+        };
         match operation {
             Operation::Create { vmid, .. } => self.forget_guest(*vmid),
             Operation::Dump(dump) => self.abandon_dump(job, dump),
@@ -590,6 +594,7 @@ impl World {
             // Only the clone that made the configuration removes it.
             Operation::Clone(work) if owned => {
                 self.forget_guest(work.target);
+                self.leave_volumes(work.target, &made);
                 self.unlock_source(work);
             }
             Operation::MoveDisk(work) if owned => {

@@ -303,7 +303,7 @@ impl World {
             .filter_map(|task| self.job_of(task))
             .collect();
         for job in running {
-            self.end_job(job, "unexpected status");
+            self.kill_job(job);
         }
     }
 

@@ -202,7 +202,16 @@ impl World {
     pub(in super::super) fn task_begins(&mut self) -> Option<Step> {
         let daemon = self.daemon.as_ref()?;
         self.engine.started += 1;
-        Some(Step::Work(daemon.child))
+        Some(Step::Compute(daemon.child))
+    }
+
+    /// What the process of a task costs once the task has ended.
+    pub(super) fn task_leaves(&mut self, task: usize) {
+        let cost = self.daemon.as_ref().map_or(Duration::ZERO, |it| it.end);
+        if !cost.is_zero() {
+            let node = self.tasks[task].node.clone();
+            self.begin(None, Operation::Leave { node }, [Step::Compute(cost)]);
+        }
     }
 
     /// Whether the start of a task gets lost: the end of another one interrupts the worker that waits for it.

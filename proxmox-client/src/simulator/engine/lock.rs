@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Step};
-use crate::simulator::answer::Reply;
 use crate::simulator::world::{Durations, World};
 
 /// How long someone waits for a lock.
@@ -88,6 +87,16 @@ impl Key {
     }
 }
 
+/// The whole seconds of a poller's patience that are left, the last of them begun.
+fn whole_seconds(left: Duration) -> u32 {
+    left.as_millis().div_ceil(1000) as u32
+}
+
+/// How long a poller sleeps with so much of its patience left: a tenth of it, and one second at most.
+fn pause(left: Duration) -> Duration {
+    Duration::from_millis(100) * whole_seconds(left).clamp(1, 10)
+}
+
 #[derive(Serialize, Deserialize, Debug, Clone, Default)]
 pub(super) struct Lock {
     holders: Vec<(u64, bool)>,
@@ -142,22 +151,23 @@ impl World {
             }
             return;
         }
-        if deadline <= now {
+        let left = deadline.duration_since(now).unwrap_or_default();
+        let pause = pause(left);
+        if left.is_zero() || key.is_polled() && pause >= left {
+            // A poller that would wake too late gives up at once.
             lock.queue.retain(|(waiter, _)| *waiter != id);
-            self.fail(id, Reply::failed(format!("{prefix}{}", key.timeout_text())));
+            self.lock_refused(id, &key, &prefix);
             return;
         }
         if key.is_polled() {
-            // A tenth of the whole seconds that are left, the last of them begun.
-            let left = deadline.duration_since(now).unwrap_or_default();
-            let whole = left.as_millis().div_ceil(1000).max(1) as u32;
-            let pause = Duration::from_millis(100) * whole;
             job.state = State::Waiting {
                 deadline,
                 next_try: Some(now + pause),
             };
         }
-        if let Some(task) = job.task {
+        // Pollers tell one line a second, however often they look.
+        let tells = !key.is_polled() || whole_seconds(left - pause) < whole_seconds(left);
+        if let Some(task) = job.task.filter(|_| tells) {
             let line = match &key {
                 Key::SharedStorage(name) => {
                     format!("trying to acquire cfs lock 'storage-{name}' ...")
@@ -210,5 +220,26 @@ impl World {
                 self.engine.locks.remove(&key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poller_sleeps_less_the_longer_it_waits_and_gives_up_before_its_patience_ends() {
+        let patience = Duration::from_secs(10);
+        let mut left = patience;
+        let mut pauses = Vec::new();
+        while pause(left) < left {
+            pauses.push(pause(left).as_millis());
+            left -= pause(left);
+        }
+        assert_eq!(pauses[..6], [1000, 900, 900, 800, 700, 600]);
+        assert_eq!(pauses.last(), Some(&100));
+        assert_eq!(patience - left, Duration::from_millis(9900));
+        // Each second is told once: nine lines before it gives up.
+        assert_eq!(whole_seconds(patience) - whole_seconds(left), 9);
     }
 }

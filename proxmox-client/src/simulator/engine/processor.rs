@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{Job, State};
+use crate::simulator::operation::Operation;
 use crate::simulator::world::World;
 
 /// Less than this is nothing.
@@ -30,10 +31,18 @@ fn shares(processors: f64, requests: f64, tasks: f64, weight: f64) -> (f64, f64)
     )
 }
 
+/// Whether a task's process computes, rather than the worker of a request.
+fn is_of_task(job: &Job) -> bool {
+    job.task.is_some() || matches!(job.operation, Operation::Leave { .. })
+}
+
 impl World {
     /// Whose processors a job uses: requests are handled by the first node.
     fn place_of(&self, job: &Job) -> String {
-        let of_task = job.task.map(|task| self.tasks[task].node.clone());
+        let of_task = match &job.operation {
+            Operation::Leave { node } => Some(node.clone()),
+            _ => job.task.map(|task| self.tasks[task].node.clone()),
+        };
         of_task
             .or_else(|| self.nodes.keys().next().cloned())
             .unwrap_or_default()
@@ -46,7 +55,7 @@ impl World {
         for job in self.engine.jobs.values() {
             if matches!(job.state, State::Computing { .. }) {
                 let (requests, tasks) = computing.entry(self.place_of(job)).or_default();
-                *(if job.task.is_some() { tasks } else { requests }) += 1.0;
+                *(if is_of_task(job) { tasks } else { requests }) += 1.0;
             }
         }
         for (node, counts) in &mut computing {
@@ -61,7 +70,7 @@ impl World {
             .get(&self.place_of(job))
             .copied()
             .unwrap_or((1.0, 1.0));
-        if job.task.is_some() { task } else { request }
+        if is_of_task(job) { task } else { request }
     }
 
     /// When a job that computes is done, if nobody comes or goes until then.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::disk::DriveText;
 use super::{CloneWork, LOCK_WAIT, is_drive};
 use crate::simulator::answer::Reply;
-use crate::simulator::engine::{Key, Patience, Step};
+use crate::simulator::engine::{Key, Made, Patience, Step};
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::world::World;
 
@@ -57,18 +57,22 @@ impl World {
             };
             // What a linked clone allocates is small, whatever the size of its disk.
             let size = if work.full { volume.size } else { 0 };
-            let hold = self.allocation_time(&storage, size);
+            let cloud_init = drive.file.contains("-cloudinit");
             steps.push(Step::Lock {
                 key: key.clone(),
                 shared: false,
                 wait: LOCK_WAIT,
                 prefix: "clone failed: ".to_owned(),
             });
-            steps.push(Step::Work(hold));
-            steps.push(Step::Unlock(key));
+            steps.extend(self.allocation_steps(&storage, size));
+            let disk = (volume.format.clone(), volume.size, volume.used);
+            steps.push(Step::Made(Made {
+                storage,
+                key,
+                disk: (!cloud_init).then_some(disk),
+            }));
             // Activating the new volume lets others have the lock meanwhile.
             steps.push(Step::Compute(self.durations.activate));
-            let cloud_init = drive.file.contains("-cloudinit");
             if running
                 && species == Species::Machine
                 && !cloud_init
@@ -216,6 +220,19 @@ impl World {
         }
         self.unlock_source(work);
         Ok(())
+    }
+
+    /// Volumes that a clone made and nobody removed: they belong to its id, whoever has it.
+    pub(in super::super) fn leave_volumes(&mut self, target: u32, made: &[Made]) {
+        for volume in made {
+            // A storage that is gone by now took its volumes with it.
+            let _ = match &volume.disk {
+                Some((format, size, used)) => {
+                    self.make_volume(0, target, &volume.storage, format, *size, *used)
+                }
+                None => self.make_cloud_init(0, target, &volume.storage),
+            };
+        }
     }
 
     fn clone_drive(

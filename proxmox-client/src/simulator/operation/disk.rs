@@ -168,32 +168,33 @@ impl World {
             Wish::Allocate(size) => size,
             Wish::Import | Wish::CloudInit => 0,
         };
-        let hold = self.allocation_time(storage, size);
-        let mut steps = vec![
-            Step::Lock {
-                key: key.clone(),
-                shared: false,
-                wait: LOCK_WAIT,
-                prefix: prefix.to_owned(),
-            },
-            Step::Work(hold),
-            Step::Unlock(key),
-        ];
+        let mut steps = vec![Step::Lock {
+            key: key.clone(),
+            shared: false,
+            wait: LOCK_WAIT,
+            prefix: prefix.to_owned(),
+        }];
+        steps.extend(self.allocation_steps(storage, size));
+        steps.push(Step::Unlock(key));
         if wish == Wish::Import {
             steps.push(Step::Compute(self.durations.import));
         }
         steps
     }
 
-    /// How long an allocation holds a storage's lock.
-    pub(super) fn allocation_time(&self, storage: &str, size: u64) -> Duration {
+    /// What an allocation does while it holds a storage's lock: it waits for the storage, and fills what is filled.
+    pub(super) fn allocation_steps(&self, storage: &str, size: u64) -> Vec<Step> {
         let Some(storage) = self.storages.get(storage) else {
-            return Duration::ZERO;
+            return Vec::new();
         };
-        let filling = storage.allocation_speed.map_or(Duration::ZERO, |speed| {
-            Duration::from_secs_f64(size as f64 / speed.max(1) as f64)
+        let filling = storage.allocation_speed.map(|speed| {
+            let time = Duration::from_secs_f64(size as f64 / speed.max(1) as f64);
+            Step::Compute(time)
         });
-        storage.hold + filling
+        [Step::Work(storage.hold)]
+            .into_iter()
+            .chain(filling)
+            .collect()
     }
 
     pub(super) fn storage_key(&self, storage: &str) -> Option<Key> {
@@ -337,7 +338,12 @@ impl World {
         );
     }
 
-    fn make_cloud_init(&mut self, job: u64, vmid: u32, storage: &str) -> Result<String, Reply> {
+    pub(super) fn make_cloud_init(
+        &mut self,
+        job: u64,
+        vmid: u32,
+        storage: &str,
+    ) -> Result<String, Reply> {
         let files = self
             .storages
             .get(storage)

@@ -26,17 +26,14 @@ impl World {
             .and_then(|(_, drive)| self.volume(&drive.file).map(|it| (it.size, it.used)))
             .unwrap_or_default();
         if let Some(key) = self.storage_key(&work.storage) {
-            let hold = self.allocation_time(&work.storage, size);
-            steps.extend([
-                Step::Lock {
-                    key: key.clone(),
-                    shared: false,
-                    wait: LOCK_WAIT,
-                    prefix: "storage migration failed: ".to_owned(),
-                },
-                Step::Work(hold),
-                Step::Unlock(key),
-            ]);
+            steps.push(Step::Lock {
+                key: key.clone(),
+                shared: false,
+                wait: LOCK_WAIT,
+                prefix: "storage migration failed: ".to_owned(),
+            });
+            steps.extend(self.allocation_steps(&work.storage, size));
+            steps.push(Step::Unlock(key));
         }
         let speed = limit.unwrap_or(self.durations.copy_speed).max(1);
         let copy = used as f64 / speed as f64;

@@ -162,15 +162,12 @@ impl World {
         }
         let checksum = call.text("checksum-algorithm").zip(call.text("checksum"));
         let volid = format!("{name}:{content}/{}", file.name);
-        // The file is copied from where the proxy kept it.
+        // The file is copied from where the proxy kept it; the kernel does it, and mostly waits.
         let copying = match self.daemon {
             Some(_) => file.size as f64 / self.durations.copy_speed.max(1) as f64,
             None => 0.0,
         };
-        let steps = vec![
-            Step::Compute(Duration::from_secs_f64(copying)),
-            Step::Finish,
-        ];
+        let steps = vec![Step::Work(Duration::from_secs_f64(copying)), Step::Finish];
         let operation = Operation::Upload {
             volid,
             content,
