@@ -121,8 +121,6 @@ const OPEN: &[(&str, usize)] = &[
     ("talos-tables", 1),
     // One schedule that is none was accepted on a change; the same server refuses it elsewhere by the same schema.
     ("proxmox-parameters", 1),
-    // Chance that five seeds do not show, and waits of short tasks in a row, which the model makes shorter.
-    ("proxmox-contention", 9),
 ];
 
 fn known_open(suite: &str) -> usize {

@@ -1,4 +1,4 @@
-//! Sends a round's requests at their moments and watches what comes of them.
+//! Sends a round's requests in their turns and watches what comes of them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,13 +13,14 @@ use super::observed::Observed;
 use super::rounds::{first_moment, is_read_back, moment, note};
 use super::scene::{Left, take_earlier_snapshots, world};
 use super::told::{template, told};
+use super::turns::{Turn, turns};
 
 /// The clock's longest step; it is shorter where something happens earlier.
 const STEP: Duration = Duration::from_millis(50);
 /// No round takes longer, in seconds.
 const LONGEST: f64 = 200.0;
 
-/// Sends the round's requests at their moments, waits for the tasks, and counts.
+/// Sends the round's requests in their turns, waits for the tasks, and counts.
 pub(super) async fn play(
     lines: &[&Value],
     preparing: &[&Value],
@@ -30,40 +31,34 @@ pub(super) async fn play(
     let simulator = Simulator::with_clock(world.clone(), Clock::stepped(world.now()));
     take_earlier_snapshots(&simulator, lines).await;
     let start = simulator.clock().now();
-    let mut requests: Vec<&Value> = lines
-        .iter()
-        .copied()
-        .filter(|case| !is_read_back(case))
-        .collect();
-    requests.sort_by(|a, b| moment(a).total_cmp(&moment(b)));
-    let first = first_moment(lines);
+    let mut round = Round::new(lines, start);
     let with_ticket = lines
         .iter()
         .any(|case| note(case).contains("root@pam ticket"));
-    let mut due = requests.into_iter().peekable();
     let mut flying: JoinSet<(usize, Option<Answer>, SystemTime)> = JoinSet::new();
-    let mut sent: Vec<(&Value, SystemTime)> = Vec::new();
     let mut observed = Observed::default();
     let mut tasks: Vec<String> = Vec::new();
-    let mut ours_of: BTreeMap<String, String> = BTreeMap::new();
+    let mut running: Vec<String> = Vec::new();
     let mut clones: Vec<(String, u64)> = Vec::new();
     let mut crashed = false;
     loop {
         let now = simulator.clock().now();
-        let passed = seconds_between(start, now);
-        while let Some(case) = due.next_if(|case| moment(case) - first <= passed) {
+        running.retain(|upid| simulator.with(|world| world.task_end(upid).is_none()));
+        for index in round.due(now, &running) {
+            let case = round.requests[index];
             if note(case) == "after the crash" && !std::mem::replace(&mut crashed, true) {
                 simulator.with(World::kill_workers);
             }
-            learn_digest(&simulator, case, &mut ours_of).await;
+            learn_digest(&simulator, case, &mut round.ours_of).await;
             let again = note(case).starts_with("same id again");
             let changed = again.then(|| with_id_that_failed(&simulator, case, &clones));
-            let Some(request) = request(changed.as_ref().unwrap_or(case), &ours_of) else {
+            let request = request(changed.as_ref().unwrap_or(case), &round.ours_of);
+            round.sent[index] = Some(now);
+            let Some(request) = request else {
+                round.answered[index] = Some(now);
                 continue;
             };
             let simulator = simulator.clone();
-            let index = sent.len();
-            sent.push((case, now));
             let by_hand = with_ticket && needs_root(case);
             let file = file_of(case);
             flying.spawn(async move {
@@ -84,10 +79,13 @@ pub(super) async fn play(
         for _ in 0..4 {
             tokio::task::yield_now().await;
         }
+        let mut answers = false;
         while let Some(done) = flying.try_join_next() {
+            answers = true;
             let (index, answer, at) = done.map_err(|error| error.to_string())?;
-            let (case, asked) = sent[index];
-            let wait = seconds_between(asked, at);
+            let case = round.requests[index];
+            let wait = seconds_between(round.sent[index].unwrap_or(at), at);
+            round.answered[index] = Some(at);
             let Some(answer) = answer else {
                 observed.push(
                     told(case, 0, "client: connection closed without an answer"),
@@ -104,32 +102,37 @@ pub(super) async fn play(
                 .filter(|text| text.starts_with("UPID:"))
             {
                 tasks.push(upid.to_owned());
+                running.push(upid.to_owned());
                 let id = case["params"]["newid"].as_u64();
                 clones.extend(id.map(|id| (upid.to_owned(), id)));
                 if let Some(recorded) = case["body"]["data"].as_str() {
-                    ours_of.insert(recorded.to_owned(), upid.to_owned());
+                    round.ours_of.insert(recorded.to_owned(), upid.to_owned());
                 }
             }
             if let Some(pair) = case["body"]["data"]["digest"]
                 .as_str()
                 .zip(ours["data"]["digest"].as_str())
             {
-                ours_of.insert(pair.0.to_owned(), pair.1.to_owned());
+                round.ours_of.insert(pair.0.to_owned(), pair.1.to_owned());
             }
             observed.push(told(case, answer.status(), answer.reason()), wait);
         }
-        let running = tasks
-            .iter()
-            .any(|upid| simulator.with(|world| world.task_end(upid).is_none()));
-        if due.peek().is_none() && flying.is_empty() && !running {
+        let all_sent = round.sent.iter().all(Option::is_some);
+        if all_sent && flying.is_empty() && running.is_empty() {
             break;
         }
-        if passed > LONGEST {
+        if seconds_between(start, now) > LONGEST {
             return Err("the round does not end".to_owned());
         }
-        let next_request = due.peek().map(|case| moment(case) - first);
-        let next_request = next_request.map(|at| start + Duration::from_secs_f64(at.max(0.0)));
-        let next = [simulator.with(|world| world.next_event()), next_request]
+        if answers {
+            // Who waited for one of them may send at this moment.
+            continue;
+        }
+        let next = [
+            simulator.with(|world| world.next_event()),
+            round.next_moment(now),
+        ];
+        let next = next
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -141,9 +144,72 @@ pub(super) async fn play(
     count_tasks(&simulator, &tasks, &mut observed);
     let now = simulator.clock().now();
     left.world = Some(simulator.snapshot());
-    left.moment = first + seconds_between(start, now);
-    left.began = first;
+    left.moment = round.first + seconds_between(start, now);
+    left.began = round.first;
     Ok(observed)
+}
+
+/// The requests of a round, in the order of the recording, and how far they are.
+struct Round<'a> {
+    requests: Vec<&'a Value>,
+    /// Before which each is not sent.
+    moments: Vec<SystemTime>,
+    turns: Vec<Turn>,
+    sent: Vec<Option<SystemTime>>,
+    answered: Vec<Option<SystemTime>>,
+    /// The moment of the first, in seconds of the run.
+    first: f64,
+    /// Our task identifiers and digests by the recorded ones.
+    ours_of: BTreeMap<String, String>,
+}
+
+impl<'a> Round<'a> {
+    fn new(lines: &[&'a Value], start: SystemTime) -> Self {
+        let sent = lines.iter().copied().filter(|case| !is_read_back(case));
+        let mut requests: Vec<&Value> = sent.collect();
+        requests.sort_by(|a, b| moment(a).total_cmp(&moment(b)));
+        let first = first_moment(lines);
+        let passed = |case: &&Value| Duration::from_secs_f64((moment(case) - first).max(0.0));
+        Self {
+            moments: requests.iter().map(|case| start + passed(case)).collect(),
+            turns: turns(lines, &requests),
+            sent: vec![None; requests.len()],
+            answered: vec![None; requests.len()],
+            first,
+            ours_of: BTreeMap::new(),
+            requests,
+        }
+    }
+
+    /// Those whose turn it is.
+    fn due(&self, now: SystemTime, running: &[String]) -> Vec<usize> {
+        self.waiting()
+            .filter(|index| self.moments[*index] <= now && self.may(*index, running))
+            .collect()
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = usize> {
+        (0..self.requests.len()).filter(|index| self.sent[*index].is_none())
+    }
+
+    /// Whether what its client saw before is true here too.
+    fn may(&self, index: usize, running: &[String]) -> bool {
+        let turn = &self.turns[index];
+        let ended = |recorded: &String| match self.ours_of.get(recorded) {
+            Some(ours) => !running.contains(ours),
+            // Ours was refused, or it was started before this round.
+            None => self.requests.iter().zip(&self.answered).all(|(it, at)| {
+                at.is_some() || it["body"]["data"].as_str() != Some(recorded.as_str())
+            }),
+        };
+        let mut after = turn.after.iter();
+        after.all(|before| self.answered[*before].is_some()) && turn.ended.iter().all(ended)
+    }
+
+    fn next_moment(&self, now: SystemTime) -> Option<SystemTime> {
+        let moments = self.waiting().map(|index| self.moments[index]);
+        moments.filter(|at| *at > now).min()
+    }
 }
 
 fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
