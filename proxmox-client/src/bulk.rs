@@ -18,6 +18,8 @@
 //! # #[cfg(not(feature = "simulator"))] fn main() {}
 //! ```
 
+mod batch;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

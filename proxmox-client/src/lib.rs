@@ -8,6 +8,7 @@ mod backup;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod bulk;
+pub mod capability;
 pub mod ceph;
 pub mod certificate;
 mod change_set;

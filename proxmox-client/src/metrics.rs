@@ -18,6 +18,8 @@
 //! # #[cfg(not(feature = "simulator"))] fn main() {}
 //! ```
 
+mod traffic;
+
 use crate::client::Client;
 use crate::error::Result;
 use crate::lxc::Lxc;
@@ -29,6 +31,8 @@ use crate::scalar::record;
 use crate::setting::{Settings, settings};
 use crate::storage::NodeStorage;
 use crate::wire::{Method, Request};
+
+pub use traffic::CardTraffic;
 
 /// Over which time figures are asked for. The longer, the further the samples are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

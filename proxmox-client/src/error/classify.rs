@@ -63,6 +63,36 @@ const TEXTS: &[(Find, Kind)] = &[
     (In("this fabric is still used in"), Kind::InUse),
     // `proxmox-notify`.
     (Then("cannot delete '", "referenced by"), Kind::InUse),
+    // Ceph: `PVE::API2::Ceph`, `PVE::RADOS`, its monitors.
+    (
+        Start("rados_connect failed - No such file"),
+        Kind::NotConfigured,
+    ),
+    (Start("rados_connect failed - "), Kind::ServerTimeout),
+    (In("Metadata Server (MDS) found!"), Kind::NotConfigured),
+    (Start("osd is in use (in"), Kind::InUse),
+    (Start("osd is still running"), Kind::PowerState),
+    (In("can't remove last monitor"), Kind::InUse),
+    (In("is in use by CephFS"), Kind::InUse),
+    (In("is not disabled, make sure to disable"), Kind::InUse),
+    (
+        Then("monitor address '", "already in use"),
+        Kind::AlreadyExists,
+    ),
+    (Then("ceph pools '", "already exist"), Kind::AlreadyExists),
+    (In("already referenced in ceph config"), Kind::AlreadyExists),
+    (
+        Then("monitor filesystem '", "already exist"),
+        Kind::AlreadyExists,
+    ),
+    (In("unrecognized pool '"), Kind::NotFound),
+    (Then("OSD osd.", " does not belong to node"), Kind::NotFound),
+    (Start("unable to get device info for"), Kind::NotFound),
+    (Start("Could not set: "), Kind::Parameter),
+    (In("which exceeds the mon_max_pg_per_osd"), Kind::Parameter),
+    (In("Service does not support this action"), Kind::Parameter),
+    (In("has not enough free space"), Kind::Parameter),
+    (In("is smaller than requested size"), Kind::Parameter),
     // Disks of nodes: `PVE::Diskmanage`, `PVE::API2::Disks`.
     (Then("device '", "is already in use"), Kind::InUse),
     (Then("disk ", "already in use"), Kind::InUse),

@@ -27,7 +27,7 @@ use super::answer::Reply;
 use super::engine::{Patience, Step, Verdict};
 use super::guest::{Guest, Species};
 use super::http::{Arrival, Call};
-use super::route::{Batch, Bulk, DiskWork};
+use super::route::{Batch, Bulk, CephWork, DiskWork};
 use super::volume::Volume;
 use super::world::World;
 
@@ -258,6 +258,11 @@ pub(super) enum Operation {
         node: String,
         work: Box<DiskWork>,
     },
+    /// Changes what Ceph consists of.
+    Ceph {
+        node: String,
+        work: Box<CephWork>,
+    },
     /// Reads the lists of a node's repositories.
     RefreshPackages {
         node: String,
@@ -459,6 +464,7 @@ impl World {
             | Operation::ReloadNetwork { .. }
             | Operation::Service { .. }
             | Operation::Disk { .. }
+            | Operation::Ceph { .. }
             | Operation::RefreshPackages { .. }
             | Operation::Upload { .. }
             | Operation::DeleteVolume { .. } => Ok(()),
@@ -513,6 +519,7 @@ impl World {
             Operation::ReloadNetwork { node } => self.reload_network(node),
             Operation::Service { node, service, on } => self.turn_service(node, service, *on),
             Operation::Disk { node, work } => self.work_on_disks(job, node, work)?,
+            Operation::Ceph { node, work } => self.work_on_ceph(job, node, work)?,
             Operation::RefreshPackages { node, quiet } => self.refresh_packages(job, node, *quiet),
             Operation::Bulk(bulk) => self.end_bulk(job, bulk)?,
             Operation::Batch(batch) => return Ok(batch.answer()),

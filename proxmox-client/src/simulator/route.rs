@@ -7,11 +7,13 @@ mod apt;
 mod backup;
 mod bulk;
 mod capability;
+mod ceph;
 mod certificate;
 mod cloud_init;
 mod cluster;
 mod console;
 mod corosync;
+mod cpu_model;
 mod disk;
 mod execute;
 mod figures;
@@ -61,6 +63,7 @@ pub use apt::PackageSpec;
 pub(super) use apt::Packages;
 pub(super) use backup::Scheduler;
 pub(super) use bulk::Bulk;
+pub(super) use ceph::{Ceph, CephWork};
 pub(super) use certificate::Custom;
 pub use disk::DiskSpec;
 pub(super) use disk::{DiskWork, Disks};
@@ -200,6 +203,8 @@ impl World {
                 self.write_acme_account(method, rest, call, caller).into()
             }
             ("GET", ["cluster", "config", rest @ ..]) => self.corosync(rest, call).into(),
+            ("GET", ["cluster", "qemu", rest @ ..]) => self.read_cpu_models(rest, call).into(),
+            (_, ["cluster", "ceph", rest @ ..]) => self.cluster_ceph(rest, call, caller).into(),
             (_, ["cluster", rest @ ..]) => self.cluster(method, rest, call).into(),
             ("GET", ["storage"]) => self.storage_definitions(call).into(),
             ("GET", ["storage", name]) => self.storage_definition(name).into(),
@@ -249,6 +254,7 @@ impl World {
                     ["replication", rest @ ..] => {
                         self.node_replication(method, node, rest, call).into()
                     }
+                    ["ceph", rest @ ..] => self.node_ceph(node, rest, call, caller).into(),
                     ["disks", rest @ ..] => self.node_disks(node, rest, call, caller).into(),
                     ["apt", rest @ ..] => self.node_packages(node, rest, call, caller).into(),
                     ["certificates", "acme", rest @ ..] => {

@@ -22,8 +22,8 @@ use super::engine::Engine;
 use super::guest::{Guest, Power, Species};
 use super::rights::Grant;
 use super::route::{
-    Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, Notifications, PciSpec, Pool,
-    Providers, Realms, Replication, Scheduler, Sdn, UsbSpec,
+    Ceph, Firewall, GuestCommand, Ha, Mappings, MetricServers, NodeNetwork, Notifications, PciSpec,
+    Pool, Providers, Realms, Replication, Scheduler, Sdn, UsbSpec,
 };
 use super::schema::Release;
 use super::section::Sections;
@@ -121,6 +121,11 @@ pub struct World {
     pub(super) chronicle: Chronicle,
     #[serde(default)]
     pub(super) notifications: Notifications,
+    #[serde(default)]
+    pub(super) ceph: Ceph,
+    /// Processor models of one's own.
+    #[serde(default)]
+    pub(super) cpu_models: Sections,
     pub(super) engine: Engine,
 }
 
@@ -192,6 +197,8 @@ impl World {
             around: Surroundings::default(),
             chronicle: Chronicle::default(),
             notifications: Notifications::default(),
+            ceph: Ceph::default(),
+            cpu_models: Sections::default(),
             engine: Engine::default(),
         }
     }
@@ -273,8 +280,8 @@ impl World {
         self.tickets.clear();
     }
 
-    /// Takes over users, rights, realms, pools, firewalls, software-defined networks, mappings, metric servers, notifications,
-    /// options, HA and jobs of another world.
+    /// Takes over users, rights, realms, pools, firewalls, software-defined networks, mappings, processor models, metric servers,
+    /// notifications, options, HA and jobs of another world.
     #[must_use]
     pub fn with_cluster_files_of(mut self, other: &Self) -> Self {
         self.users.clone_from(&other.users);
@@ -293,6 +300,7 @@ impl World {
         self.backup_jobs.clone_from(&other.backup_jobs);
         self.arm_scheduler();
         self.replication.clone_from(&other.replication);
+        self.cpu_models.clone_from(&other.cpu_models);
         self
     }
 

@@ -44,6 +44,8 @@ record! {
             "mounted" mounted: bool,
             /// Number of the Ceph disk on it; -1 if there is none.
             "osdid" osd: i64,
+            /// Numbers of all Ceph disks on it.
+            "osdid-list" osd_list: Vec<u32>,
         }
     }
 }
@@ -52,6 +54,18 @@ impl PhysicalDisk {
     /// Whether nothing is on it.
     pub fn is_unused(&self) -> bool {
         self.used.is_none() && self.osd.is_none_or(|osd| osd < 0)
+    }
+
+    /// The numbers of the Ceph disks on it.
+    pub fn osds(&self) -> Vec<u32> {
+        match &self.osd_list {
+            Some(all) => all.clone(),
+            None => self
+                .osd
+                .and_then(|osd| osd.try_into().ok())
+                .into_iter()
+                .collect(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What Ceph tells.
 
-use proxmox_client::ceph::{CephHealth, CephOsds, CephPool, CephStatus};
+use proxmox_client::ceph::{CephHealth, CephOsds, CephPoolInfo, CephStatus};
 use proxmox_client::wire::Answer;
 
 fn read<T: serde::de::DeserializeOwned>(data: &str) -> T {
@@ -62,7 +62,7 @@ fn disks_are_found_below_their_hosts() {
         [("pve1", "up", Some(true)), ("pve2", "down", Some(false))]
     );
     assert_eq!(osds.disks()[0].1.weight, Some(0.5));
-    let pools: Vec<CephPool> = read(
+    let pools: Vec<CephPoolInfo> = read(
         r#"[{"pool":2,"pool_name":"vms","size":3,"min_size":2,"pg_num":32,"percent_used":0.12,"type":"replicated"}]"#,
     );
     assert_eq!((pools[0].name.as_str(), pools[0].size), ("vms", Some(3)));

@@ -67,6 +67,94 @@ const TEXTS: &[(u16, &str, Kind)] = &[
     ), // PVE::Ceph::Tools
     (
         500,
+        "rados_connect failed - No such file or directory",
+        Kind::NotConfigured,
+    ), // PVE::RADOS
+    (
+        500,
+        "rados_connect failed - Connection timed out",
+        Kind::ServerTimeout,
+    ), // PVE::RADOS
+    (500, "no such OSD '7'", Kind::NotFound),     // PVE::API2::Ceph::OSD
+    (
+        500,
+        "OSD osd.7 does not belong to node pve1! at /usr/share/perl5/PVE/API2/Ceph/OSD.pm line 1009.",
+        Kind::NotFound,
+    ), // PVE::API2::Ceph::OSD
+    (500, "osd is in use (in == 1)", Kind::InUse), // PVE::API2::Ceph::OSD
+    (500, "osd is still running (up == 1)", Kind::PowerState), // PVE::API2::Ceph::OSD
+    (
+        500,
+        "unable to get device info for '/dev/sdx'",
+        Kind::NotFound,
+    ), // PVE::API2::Ceph::OSD
+    (0, "vg 'ceph-1' has not enough free space", Kind::Parameter), // PVE::API2::Ceph::OSD
+    (500, "can't remove last monitor", Kind::InUse), // PVE::API2::Ceph::MON
+    (500, "no such monitor id 'x'", Kind::NotFound), // PVE::API2::Ceph::MON
+    (
+        500,
+        "monitor address '192.0.2.10' already in use",
+        Kind::AlreadyExists,
+    ), // PVE::API2::Ceph::MON
+    (
+        0,
+        "monitor filesystem '/var/lib/ceph/mon/ceph-pve1' already exist",
+        Kind::AlreadyExists,
+    ), // PVE::API2::Ceph::MON
+    (
+        0,
+        "ceph manager directory '/var/lib/ceph/mgr/ceph-x' not found",
+        Kind::NotFound,
+    ), // PVE::Ceph::Services
+    (
+        0,
+        "MDS 'pve1' already referenced in ceph config, abort!",
+        Kind::AlreadyExists,
+    ), // PVE::API2::Ceph::MDS
+    (
+        500,
+        "no standby Metadata Server (MDS) found!",
+        Kind::NotConfigured,
+    ), // PVE::API2::Ceph::FS
+    (
+        500,
+        "ceph pools 'a_data' and/or 'a_metadata' already exist",
+        Kind::AlreadyExists,
+    ), // PVE::API2::Ceph::FS
+    (
+        0,
+        "storage 'a' is not disabled, make sure to disable and unmount the storage first",
+        Kind::InUse,
+    ), // PVE::API2::Ceph::FS
+    (
+        0,
+        "mon_command failed - unrecognized pool 'x'",
+        Kind::NotFound,
+    ), // PVE::Ceph::Tools
+    (
+        0,
+        "mon_command failed - pool 'a_data' is in use by CephFS",
+        Kind::InUse,
+    ), // OSDMonitor of Ceph
+    (
+        0,
+        "ceph pool 'vms' still in use by storage 'vms'",
+        Kind::InUse,
+    ), // PVE::API2::Ceph::Pool
+    (0, "Could not set: min_size, size", Kind::Parameter), // PVE::Ceph::Tools
+    (
+        0,
+        "mon_command failed -  pg_num 64 size 3 for this pool would result in 288 cumulative PGs per OSD (1155 total PG replicas on 4 'in' root OSDs by crush rule) which exceeds the mon_max_pg_per_osd value of 250",
+        Kind::Parameter,
+    ), // OSDMonitor of Ceph
+    (
+        500,
+        "Service does not support this action: mds: destroy",
+        Kind::Parameter,
+    ), // PVE::API2::Ceph
+    (500, "Custom cputype 'lab' not found", Kind::NotFound), // PVE::QemuServer::CPUConfig
+    (
+        500,
         "checksum mismatch (file change by other user?)",
         Kind::Conflict,
     ), // PVE::API2::Qemu

@@ -21,6 +21,8 @@ mod bulk;
 mod calls;
 mod ceph;
 #[cfg(feature = "simulator")]
+mod ceph_cluster;
+#[cfg(feature = "simulator")]
 mod cloud_init;
 #[cfg(feature = "simulator")]
 mod cluster_files;

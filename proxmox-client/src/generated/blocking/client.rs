@@ -121,11 +121,33 @@ impl Client {
         crate::blocking::TaskCall::wrap(self.inner.migrate_guests(how), &self.runtime)
     }
 
-    /// How Ceph is.
+    /// The processor models of one's own. Server 9.2 and later.
     ///
-    /// The blocking form of [`Client::ceph_status`](crate::Client::ceph_status).
-    pub fn ceph_status(&self) -> crate::Result<crate::ceph::CephStatus> {
-        self.runtime.run(self.inner.ceph_status())
+    /// The blocking form of [`Client::cpu_models`](crate::Client::cpu_models).
+    pub fn cpu_models(&self) -> crate::Result<Vec<crate::capability::CpuModelInfo>> {
+        self.runtime.run(self.inner.cpu_models())
+    }
+
+    /// A processor model of one's own, by its name with or without `custom-`. Server 9.2 and later.
+    ///
+    /// The blocking form of [`Client::cpu_model`](crate::Client::cpu_model).
+    pub fn cpu_model(&self, name: &str) -> crate::blocking::CustomCpuModel {
+        crate::blocking::Named::wrap(self.inner.cpu_model(name), &self.runtime)
+    }
+
+    /// All flags that QEMU knows, which custom models may have, with the nodes whose processors have them. Server 9.2
+    /// and later.
+    ///
+    /// The blocking form of [`Client::cpu_flags`](crate::Client::cpu_flags).
+    pub fn cpu_flags(&self) -> crate::Result<Vec<crate::capability::CpuFlag>> {
+        self.runtime.run(self.inner.cpu_flags())
+    }
+
+    /// Ceph as a whole.
+    ///
+    /// The blocking form of [`Client::ceph`](crate::Client::ceph).
+    pub fn ceph(&self) -> crate::blocking::Ceph {
+        crate::blocking::Ceph::wrap(self.inner.ceph(), &self.runtime)
     }
 
     /// Authorities that sign certificates by themselves, and the cluster's accounts with them.

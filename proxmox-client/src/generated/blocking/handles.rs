@@ -6,6 +6,9 @@ mod acme_account;
 mod acme_client;
 mod agent;
 mod backup_job;
+mod ceph;
+mod ceph_osd;
+mod ceph_pool;
 mod client;
 mod created;
 mod ensured_lxc;
@@ -22,6 +25,7 @@ mod lxc_created;
 mod mappings;
 mod named;
 mod node;
+mod node_ceph;
 mod node_storage;
 mod notifications;
 mod open_id;
@@ -43,6 +47,9 @@ pub use acme_account::AcmeAccount;
 pub use acme_client::AcmeClient;
 pub use agent::Agent;
 pub use backup_job::BackupJob;
+pub use ceph::Ceph;
+pub use ceph_osd::CephOsd;
+pub use ceph_pool::CephPool;
 pub use client::Client;
 pub use created::Created;
 pub use ensured_lxc::EnsuredLxc;
@@ -57,6 +64,7 @@ pub use lxc_created::LxcCreated;
 pub use mappings::Mappings;
 pub use named::Named;
 pub use node::Node;
+pub use node_ceph::NodeCeph;
 pub use node_storage::NodeStorage;
 pub use notifications::Notifications;
 pub use open_id::OpenId;
@@ -80,6 +88,10 @@ pub type Realm = Named<<crate::Realm as crate::blocking::noun::Handle>::Noun>;
 /// The blocking form of [`AcmePlugin`](crate::certificate::AcmePlugin).
 pub type AcmePlugin =
     Named<<crate::certificate::AcmePlugin as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`CustomCpuModel`](crate::capability::CustomCpuModel).
+pub type CustomCpuModel =
+    Named<<crate::capability::CustomCpuModel as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`DirMapping`](crate::mapping::DirMapping).
 pub type DirMapping = Named<<crate::mapping::DirMapping as crate::blocking::noun::Handle>::Noun>;

@@ -95,6 +95,17 @@ impl Node {
         self.runtime.run(self.inner.backup_config(volid))
     }
 
+    /// Makes several calls to this node one after the other, within one. Each has an answer of its own, in their order; a
+    /// failure does not keep the next ones from being made. Only `root@pam` with a ticket may do that.
+    ///
+    /// The blocking form of [`Node::execute`](crate::Node::execute).
+    pub fn execute(
+        &self,
+        calls: &[crate::wire::Request],
+    ) -> crate::Result<Vec<crate::wire::Answer>> {
+        self.runtime.run(self.inner.execute(calls))
+    }
+
     /// Starts the node's guests that start with it, or those that are asked for, one after the other with the pauses
     /// that their `startup` asks for. What runs is left alone. What a guest's own start fails with is in the task's log
     /// only.
@@ -137,18 +148,32 @@ impl Node {
         crate::blocking::TaskCall::wrap(self.inner.migrate_guests(how), &self.runtime)
     }
 
-    /// The pools of Ceph.
+    /// The processor models that machines may have, custom ones among them.
     ///
-    /// The blocking form of [`Node::ceph_pools`](crate::Node::ceph_pools).
-    pub fn ceph_pools(&self) -> crate::Result<Vec<crate::ceph::CephPool>> {
-        self.runtime.run(self.inner.ceph_pools())
+    /// The blocking form of [`Node::cpu_models`](crate::Node::cpu_models).
+    pub fn cpu_models(&self) -> crate::Result<Vec<crate::capability::CpuModel>> {
+        self.runtime.run(self.inner.cpu_models())
     }
 
-    /// The disks of Ceph, as a tree.
+    /// The flags that any machine may add or take away, with the nodes whose processors have them. Server 9.1 and later.
     ///
-    /// The blocking form of [`Node::ceph_osds`](crate::Node::ceph_osds).
-    pub fn ceph_osds(&self) -> crate::Result<crate::ceph::CephOsds> {
-        self.runtime.run(self.inner.ceph_osds())
+    /// The blocking form of [`Node::cpu_flags`](crate::Node::cpu_flags).
+    pub fn cpu_flags(&self) -> crate::Result<Vec<crate::capability::CpuFlag>> {
+        self.runtime.run(self.inner.cpu_flags())
+    }
+
+    /// The types of machines that QEMU on this node knows, with their versions.
+    ///
+    /// The blocking form of [`Node::machine_types`](crate::Node::machine_types).
+    pub fn machine_types(&self) -> crate::Result<Vec<crate::capability::MachineType>> {
+        self.runtime.run(self.inner.machine_types())
+    }
+
+    /// Ceph by way of this node.
+    ///
+    /// The blocking form of [`Node::ceph`](crate::Node::ceph).
+    pub fn ceph(&self) -> crate::blocking::NodeCeph {
+        crate::blocking::NodeCeph::wrap(self.inner.ceph(), &self.runtime)
     }
 
     /// Orders a certificate for the domains in the node's options and shows it; the web server takes it up at once.
@@ -287,6 +312,13 @@ impl Node {
     /// The blocking form of [`Node::usb_devices`](crate::Node::usb_devices).
     pub fn usb_devices(&self) -> crate::Result<Vec<crate::mapping::UsbDevice>> {
         self.runtime.run(self.inner.usb_devices())
+    }
+
+    /// What the cards of the guests that run on this node carried.
+    ///
+    /// The blocking form of [`Node::traffic`](crate::Node::traffic).
+    pub fn traffic(&self) -> crate::Result<Vec<crate::metrics::CardTraffic>> {
+        self.runtime.run(self.inner.traffic())
     }
 
     /// The node's figures over time, the oldest first.

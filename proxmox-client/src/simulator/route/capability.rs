@@ -72,6 +72,29 @@ const MODELS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Flags that any machine may add or take away.
+const FLAGS: [&str; 13] = [
+    "md-clear",
+    "pcid",
+    "spec-ctrl",
+    "ssbd",
+    "ibpb",
+    "virt-ssbd",
+    "amd-ssbd",
+    "amd-no-ssb",
+    "pdpe1gb",
+    "hv-tlbflush",
+    "hv-evmcs",
+    "aes",
+    "nested-virt",
+];
+
+/// Who makes processors of a model.
+fn vendor_of(model: &str) -> &'static str {
+    let found = MODELS.iter().find(|(_, names)| names.contains(&model));
+    found.map_or("default", |(vendor, _)| *vendor)
+}
+
 /// Versions of machines, the newest first.
 const VERSIONS: [&str; 10] = [
     "10.1", "10.0", "9.2", "9.1", "9.0", "8.2", "8.1", "8.0", "7.2", "7.1",
@@ -93,7 +116,18 @@ impl World {
                     let entry = move |name| json!({ "name": name, "vendor": vendor, "custom": 0 });
                     names.iter().map(entry)
                 });
-                Ok(Reply::data(models.collect::<Value>()))
+                let own = self.custom_cpu_models().map(|(name, reported)| {
+                    let name = format!("custom-{name}");
+                    json!({ "name": name, "vendor": vendor_of(reported), "custom": 1 })
+                });
+                Ok(Reply::data(models.chain(own).collect::<Value>()))
+            }
+            ["qemu", "cpu-flags"] => {
+                let nodes: Vec<&String> = self.nodes.keys().collect();
+                let flags = FLAGS
+                    .iter()
+                    .map(|name| json!({ "name": name, "supported-on": nodes }));
+                Ok(Reply::data(flags.collect::<Value>()))
             }
             ["qemu", "machines"] => {
                 let kinds = [("i440fx", "pc-i440fx"), ("q35", "pc-q35")];

@@ -23,7 +23,6 @@ impl World {
             ("GET", ["resources"]) => self.resources(call),
             ("GET", ["nextid"]) => self.next_id(call),
             ("GET", ["tasks"]) => Ok(self.cluster_tasks()),
-            (_, ["ceph", rest @ ..]) => super::node::no_ceph(method, rest, call),
             ("GET", ["options"]) => Ok(self.cluster_options()),
             ("GET", ["log"]) => self.cluster_log(call),
             _ => Err(not_simulated(call)),

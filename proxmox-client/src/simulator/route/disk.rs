@@ -1,5 +1,6 @@
 //! Disks of a node: what they are, what SMART says, what is on them, and how they get partitions and lose them.
 
+mod ceph;
 mod volume;
 mod work;
 
@@ -16,6 +17,7 @@ use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Operation};
 use crate::simulator::world::World;
 
+use ceph::CephGroup;
 use volume::LocalVolume;
 pub(in super::super) use work::DiskWork;
 
@@ -163,6 +165,9 @@ struct Disk {
     spec: DiskSpec,
     gpt: bool,
     parts: Vec<Part>,
+    /// What it holds for Ceph.
+    #[serde(default)]
+    ceph: Option<CephGroup>,
 }
 
 /// A node's disks by their devices, and what was made of them.
@@ -205,6 +210,7 @@ impl Disk {
         self.parts.clear();
         self.spec.used = None;
         self.spec.mounted = false;
+        self.ceph = None;
     }
 
     fn entry(&self, smart: bool, parts: bool) -> Value {
@@ -235,6 +241,7 @@ impl Disk {
         if let Some(used) = self.used(parts) {
             entry["used"] = used.into();
         }
+        self.tell_ceph(&mut entry);
         entry
     }
 
@@ -294,6 +301,7 @@ impl Disks {
         let disk = Disk {
             gpt: false,
             parts: Vec::new(),
+            ceph: None,
             spec,
         };
         self.disks.insert(disk.spec.device.clone(), disk);
@@ -400,7 +408,7 @@ impl World {
         self
     }
 
-    fn disks_of(&self, node: &str) -> Disks {
+    pub(super) fn disks_of(&self, node: &str) -> Disks {
         let node = self.nodes.get(node);
         node.map(|node| node.upkeep.disks.clone())
             .unwrap_or_default()

@@ -66,7 +66,6 @@ impl World {
             (_, [what @ ("dns" | "hosts" | "time")]) => {
                 self.node_settings(method, name, what, call)
             }
-            (_, ["ceph", rest @ ..]) => no_ceph(method, rest, call),
             ("GET", ["version"]) => Ok(self.version_answer()),
             ("GET", ["journal"]) => self.node_journal(name, call),
             ("GET", ["syslog"]) => self.node_syslog(name, call),
@@ -120,19 +119,4 @@ impl World {
             "current-kernel": { "sysname": "Linux", "release": "6.x", "version": "#1 SMP", "machine": "x86_64" },
         })
     }
-}
-
-/// Modelled nodes have no Ceph: each call says which of its programs it misses first.
-pub(super) fn no_ceph(method: &str, rest: &[&str], call: &Call) -> Outcome {
-    let program = match (method, rest) {
-        // It asks nobody but the package that the node has installed.
-        (_, ["releases"]) => return Err(not_simulated(call)),
-        (_, ["init"]) => "ceph",
-        ("POST", ["mds", _]) => "ceph-mds",
-        ("POST", ["mgr", _]) => "ceph-mgr",
-        _ => "ceph-mon",
-    };
-    Err(Reply::failed(format!(
-        "binary not installed: /usr/bin/{program}"
-    )))
 }

@@ -43,6 +43,7 @@ fn file_of(segments: &[&str]) -> Option<String> {
         ["cluster", "notifications", ..] => Some("notifications_cfg".to_owned()),
         ["cluster", "options"] => Some("datacenter_cfg".to_owned()),
         ["cluster", "mapping", kind, ..] => Some(format!("mapping_{kind}_cfg")),
+        ["cluster", "qemu", ..] => Some("virtual-guest_cpu-models_conf".to_owned()),
         ["storage", ..] => Some("storage_cfg".to_owned()),
         ["cluster", "sdn", "vnets", vnet, "firewall", ..] => Some(format!("firewall_{vnet}_fw")),
         ["cluster", "replication", ..] => Some("replication_cfg".to_owned()),
@@ -101,6 +102,9 @@ impl World {
                 self.write_firewall(method, &format!("vnet/{vnet}"), rest, call)
             }
             (method, ["cluster", "mapping", rest @ ..]) => self.write_mapping(method, rest, call),
+            (_, ["cluster", "qemu", "custom-cpu-models", rest @ ..]) => {
+                self.write_cpu_model(rest, call)
+            }
             (method, ["cluster", "sdn", rest @ ..]) => self.write_sdn(method, rest, call),
             (method, ["cluster", "backup", rest @ ..]) => self.write_backup_job(method, rest, call),
             (method, ["cluster", "replication", rest @ ..]) => {
