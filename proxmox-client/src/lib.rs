@@ -31,7 +31,6 @@ pub mod mapping;
 pub mod metrics;
 mod named;
 pub mod network;
-mod nocloud;
 mod node;
 pub mod notification;
 mod open;
@@ -114,8 +113,8 @@ pub use storage::{
 };
 pub use {
     client::Client, client::ClientBuilder, guest::ConfigUpdate, guest::Patch, known::Pace,
-    limits::Limits, lxc::LxcRemoteMigration, named::Named, named::Noun, nocloud::NoCloud,
-    pool::Pool, pool::PoolInfo, secrecy::ExposeSecret, secrecy::SecretString, size::Size,
-    transport::Proxy, trust::ClientCertificate, trust::Trust, upid::Upid, version::Need,
-    version::ServerVersion, vmid::Claim, vmid::First, vmid::VmidLock, vmid::VmidPool,
+    limits::Limits, lxc::LxcRemoteMigration, named::Named, named::Noun, pool::Pool, pool::PoolInfo,
+    qemu::NoCloud, secrecy::ExposeSecret, secrecy::SecretString, size::Size, transport::Proxy,
+    trust::ClientCertificate, trust::Trust, upid::Upid, version::Need, version::ServerVersion,
+    vmid::Claim, vmid::First, vmid::VmidLock, vmid::VmidPool,
 };
