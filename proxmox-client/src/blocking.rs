@@ -22,17 +22,21 @@
 //! runtime (`spawn_blocking` too) each call answers with an error of kind [`Kind::InvalidInput`](crate::Kind::InvalidInput)
 //! instead of holding up the runtime.
 //!
-//! Calls of the features `api` and `ssh` have no blocking form; a path of one's own has [`Client::request`] and
-//! [`Client::fetch`].
+//! What has no client to come from begins with one here: [`Client::change_set`], and with the feature `ssh`
+//! `Client::ssh`. Sessions on consoles read and write as files do, and come apart for two threads.
 #![doc = include_str!("generated/blocking/left_out.md")]
 
 #[path = "generated/blocking/handles.rs"]
 mod generated;
 mod noun;
 mod runtime;
+#[cfg(feature = "console")]
+mod stream;
 mod task;
 
 pub use generated::*;
+#[cfg(feature = "console")]
+pub use stream::{ReadHalf, WriteHalf};
 pub use task::{Submitted, Task, TaskCall};
 
 use crate::error::Result;
@@ -46,6 +50,42 @@ impl Client {
     pub fn new(client: crate::Client) -> Result<Self> {
         Ok(Self::wrap(client, &Runtime::new()?))
     }
+
+    /// Changes of several machines, to be planned together and made together.
+    ///
+    /// The blocking form of [`ChangeSet::new`](crate::ChangeSet::new).
+    pub fn change_set(&self) -> ChangeSet {
+        ChangeSet::wrap(crate::ChangeSet::new(), &self.runtime)
+    }
+
+    /// Logins to an SSH server. Nothing is sent yet.
+    ///
+    /// The blocking form of [`Ssh::new`](crate::ssh::Ssh::new).
+    #[cfg(feature = "ssh")]
+    pub fn ssh(&self, target: crate::ssh::SshTarget) -> Ssh {
+        Ssh::wrap(crate::ssh::Ssh::new(target), &self.runtime)
+    }
+}
+
+/// The SHA-256 fingerprint of a server's certificate, without sending anything else: for a person to look at.
+///
+/// The blocking form of [`Trust::probe_fingerprint`](crate::Trust::probe_fingerprint).
+///
+/// # Errors
+/// [`Kind::Connect`](crate::Kind::Connect) if nothing answers.
+pub fn probe_fingerprint(endpoint: &str) -> Result<String> {
+    Runtime::new()?.run(crate::Trust::probe_fingerprint(endpoint))
+}
+
+/// The fingerprint of an SSH server's key, without a login: for a person to look at.
+///
+/// The blocking form of [`HostKey::probe`](crate::ssh::HostKey::probe).
+///
+/// # Errors
+/// [`Kind::Connect`](crate::Kind::Connect) if nothing answers.
+#[cfg(feature = "ssh")]
+pub fn probe_host_key(host: &str, port: u16) -> Result<String> {
+    Runtime::new()?.run(crate::ssh::HostKey::probe(host, port))
 }
 
 impl VmidPool {

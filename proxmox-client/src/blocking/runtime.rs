@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+#[cfg(feature = "console")]
+use std::io;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+#[cfg(feature = "console")]
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -59,6 +63,41 @@ impl Runtime {
             ));
         }
         self.0.handle.block_on(call)
+    }
+
+    /// Waits for a piece of input or output of a session; a refusal to wait is a failure of it.
+    #[cfg(feature = "console")]
+    fn transfer<T>(&self, piece: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        match self.run(async { Ok(piece.await) }) {
+            Ok(done) => done,
+            Err(refused) => Err(io::Error::other(refused)),
+        }
+    }
+
+    /// Waits for some bytes; none at all is the end.
+    #[cfg(feature = "console")]
+    pub(crate) fn read<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        self.transfer(stream.read(buffer))
+    }
+
+    /// Waits until some bytes are taken.
+    #[cfg(feature = "console")]
+    pub(crate) fn write<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
+        self.transfer(stream.write(bytes))
+    }
+
+    /// Waits until everything is sent.
+    #[cfg(feature = "console")]
+    pub(crate) fn flush<S: AsyncWrite + Unpin>(&self, stream: &mut S) -> io::Result<()> {
+        self.transfer(stream.flush())
     }
 
     /// The items of a stream, waited for one by one; a refusal to wait is the last item.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxmox_client::simulator::{Simulator, World};
+use proxmox_client::simulator::{Server, Simulator, World};
 use proxmox_client::task::{Outcome, PollPolicy};
 use proxmox_client::{
     Client, CloneOptions, ConfigUpdate, Kind, Mark, QemuConfig, Removed, Started, Trust, blocking,
@@ -143,4 +143,146 @@ fn it_speaks_https_from_a_plain_thread() {
     let client = blocking::Client::new(client).unwrap();
     let vm = made(&client, 100);
     assert_eq!(vm.start().call().unwrap(), Started::Started);
+}
+
+#[test]
+fn changes_of_machines_are_planned_and_made_together() {
+    let client = lab();
+    let (one, other) = (made(&client, 100), made(&client, 101));
+    let changes = client
+        .change_set()
+        .config(&one, QemuConfig::new().with_cores(4))
+        .tags(&other, &["web"]);
+    let plan = changes.plan().unwrap();
+    let told = "VM 100 on pve1\n  + cores: 4\nVM 101 on pve1\n  + tags: web";
+    assert_eq!(plan.to_string(), told);
+    let steps = plan.apply().unwrap();
+    assert!(steps.iter().all(|step| step.result.is_ok()), "{steps:?}");
+    assert_eq!(steps[1].qemu.config().unwrap().tags(), ["web"]);
+    assert!(changes.plan().unwrap().is_empty());
+}
+
+#[cfg(feature = "api-qemu")]
+#[test]
+fn calls_of_the_interface_wait_too() {
+    use proxmox_client::api::qemu::{GetConfig, PostStatusStart};
+    let client = lab();
+    made(&client, 100);
+    let config = client.call(GetConfig::new("pve1", 100)).unwrap();
+    assert_eq!(config.name().as_deref(), Some("web"));
+    let upid = client.call(PostStatusStart::new("pve1", 100)).unwrap();
+    client.task(upid).wait().unwrap();
+    let missing = client.call(GetConfig::new("pve1", 999)).unwrap_err();
+    assert_eq!(missing.kind(), Kind::NotFound);
+}
+
+/// A server on loopback for clients with a ticket, and what keeps it running.
+fn served() -> ((tokio::runtime::Runtime, Server), blocking::Client) {
+    let server = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let world = World::lab().with_user("root@pam", "pw").with_guest(
+        "pve1",
+        100,
+        &QemuConfig::new().with("serial0", "socket"),
+    );
+    let simulator = Simulator::at_real_speed(world);
+    simulator.with(|world| {
+        let now = world.now();
+        assert!(world.mark_started(100, now));
+    });
+    let served = server.block_on(simulator.serve()).unwrap();
+    let pin = blocking::probe_fingerprint(&served.endpoint()).unwrap();
+    let client = Client::builder()
+        .endpoint(served.endpoint())
+        .login(proxmox_client::Login::new("root@pam", "pw"))
+        .trust(Trust::fingerprint(pin).unwrap())
+        .build()
+        .unwrap();
+    let client = blocking::Client::new(client).unwrap();
+    ((server, served), client)
+}
+
+/// Reads until the output ends with a text.
+fn until(terminal: &mut impl std::io::Read, end: &str) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(end.as_bytes()) {
+        let mut byte = [0];
+        terminal.read_exact(&mut byte).unwrap();
+        text.extend(byte);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn a_terminal_is_read_and_written_as_a_file_is() {
+    use std::io::{Read as _, Write as _};
+    let (_server, client) = served();
+    let console = client.node("pve1").qemu(100).console();
+    let mut terminal = console.terminal().unwrap();
+    assert!(until(&mut terminal, "$ ").contains("/vms/100"));
+    terminal.resize(132, 50).unwrap();
+    terminal.write_all(b"stty size\r").unwrap();
+    terminal.flush().unwrap();
+    let answer = until(&mut terminal, "$ ");
+    assert_eq!(answer, "stty size\r\n50 132\r\n$ ");
+
+    // One thread waits for output while another one types.
+    let (mut output, mut keys) = terminal.split();
+    let reading = std::thread::spawn(move || {
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        rest
+    });
+    keys.write_all(b"exit\r").unwrap();
+    keys.flush().unwrap();
+    assert_eq!(reading.join().unwrap(), "exit\r\n");
+}
+
+#[test]
+fn a_screen_begins_with_its_greeting() {
+    use std::io::Read as _;
+    let (_server, client) = served();
+    let mut screen = client.node("pve1").qemu(100).console().vnc().unwrap();
+    assert_eq!(screen.password().len(), 8);
+    let mut greeting = [0; 12];
+    screen.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"RFB 003.008\n");
+}
+
+#[cfg(feature = "ssh")]
+#[test]
+fn a_server_that_does_not_answer_over_ssh_is_told_of() {
+    use proxmox_client::ssh::{HostKey, SshTarget};
+    let client = lab();
+    // Nobody listens on a port that was just given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    assert_eq!(
+        blocking::probe_host_key("127.0.0.1", port)
+            .unwrap_err()
+            .kind(),
+        Kind::Connect
+    );
+    let known = HostKey::pinned("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU").unwrap();
+    let ssh = client.ssh(
+        SshTarget::new("127.0.0.1", known)
+            .with_port(port)
+            .with_password("x"),
+    );
+    assert_eq!(ssh.connect().unwrap_err().kind(), Kind::Connect);
+    let snippets = client.node("pve1").storage("local").snippets(&ssh);
+    assert_eq!(snippets.folder().unwrap(), "/var/lib/vz/snippets");
+    assert_eq!(
+        snippets
+            .put("web.yaml", "#cloud-config\n")
+            .unwrap_err()
+            .kind(),
+        Kind::Connect
+    );
+    ssh.disconnect().unwrap();
 }

@@ -46,6 +46,14 @@ impl Client {
         crate::blocking::Access::wrap(self.inner.access(), &self.runtime)
     }
 
+    /// Makes a call and reads its answer.
+    ///
+    /// The blocking form of [`Client::call`](crate::Client::call).
+    #[cfg(feature = "api-base")]
+    pub fn call<C: crate::api::Call>(&self, call: C) -> crate::Result<C::Answer> {
+        self.runtime.run(self.inner.call(call))
+    }
+
     /// A realm of type `openid`, and the address to which its provider shall send the browser back. The provider must
     /// know that address. Neither call needs credentials.
     ///

@@ -9,7 +9,10 @@ mod backup_job;
 mod ceph;
 mod ceph_osd;
 mod ceph_pool;
+mod change_plan;
+mod change_set;
 mod client;
+mod console;
 mod created;
 mod ensured_lxc;
 mod ensured_qemu;
@@ -38,8 +41,17 @@ mod sdn;
 mod second_factors;
 mod security_group;
 mod service;
+#[cfg(feature = "ssh")]
+mod snippets;
+#[cfg(feature = "ssh")]
+mod ssh;
+mod step_result;
 mod storage;
+#[cfg(feature = "console")]
+mod terminal;
 mod vmid_pool;
+#[cfg(feature = "console")]
+mod vnc;
 mod vnet;
 
 pub use access::Access;
@@ -50,7 +62,10 @@ pub use backup_job::BackupJob;
 pub use ceph::Ceph;
 pub use ceph_osd::CephOsd;
 pub use ceph_pool::CephPool;
+pub use change_plan::ChangePlan;
+pub use change_set::ChangeSet;
 pub use client::Client;
+pub use console::Console;
 pub use created::Created;
 pub use ensured_lxc::EnsuredLxc;
 pub use ensured_qemu::EnsuredQemu;
@@ -76,8 +91,17 @@ pub use sdn::Sdn;
 pub use second_factors::SecondFactors;
 pub use security_group::SecurityGroup;
 pub use service::Service;
+#[cfg(feature = "ssh")]
+pub use snippets::Snippets;
+#[cfg(feature = "ssh")]
+pub use ssh::Ssh;
+pub use step_result::StepResult;
 pub use storage::Storage;
+#[cfg(feature = "console")]
+pub use terminal::Terminal;
 pub use vmid_pool::VmidPool;
+#[cfg(feature = "console")]
+pub use vnc::Vnc;
 
 /// The blocking form of [`Alias`](crate::Alias).
 pub type Alias = Named<<crate::Alias as crate::blocking::noun::Handle>::Noun>;
@@ -85,13 +109,13 @@ pub type Alias = Named<<crate::Alias as crate::blocking::noun::Handle>::Noun>;
 /// The blocking form of [`Realm`](crate::Realm).
 pub type Realm = Named<<crate::Realm as crate::blocking::noun::Handle>::Noun>;
 
-/// The blocking form of [`AcmePlugin`](crate::certificate::AcmePlugin).
-pub type AcmePlugin =
-    Named<<crate::certificate::AcmePlugin as crate::blocking::noun::Handle>::Noun>;
-
 /// The blocking form of [`CustomCpuModel`](crate::capability::CustomCpuModel).
 pub type CustomCpuModel =
     Named<<crate::capability::CustomCpuModel as crate::blocking::noun::Handle>::Noun>;
+
+/// The blocking form of [`AcmePlugin`](crate::certificate::AcmePlugin).
+pub type AcmePlugin =
+    Named<<crate::certificate::AcmePlugin as crate::blocking::noun::Handle>::Noun>;
 
 /// The blocking form of [`DirMapping`](crate::mapping::DirMapping).
 pub type DirMapping = Named<<crate::mapping::DirMapping as crate::blocking::noun::Handle>::Noun>;

@@ -39,6 +39,13 @@ impl Lxc {
         &self.inner
     }
 
+    /// The container's terminal.
+    ///
+    /// The blocking form of [`Lxc::console`](crate::Lxc::console).
+    pub fn console(&self) -> crate::blocking::Console {
+        crate::blocking::Console::wrap(self.inner.console(), &self.runtime)
+    }
+
     /// The container's firewall. Its cards must say `firewall=1` for rules to matter.
     ///
     /// The blocking form of [`Lxc::firewall`](crate::Lxc::firewall).

@@ -237,6 +237,13 @@ impl Node {
         self.runtime.run(self.inner.remove_certificate())
     }
 
+    /// The node's shell.
+    ///
+    /// The blocking form of [`Node::console`](crate::Node::console).
+    pub fn console(&self) -> crate::blocking::Console {
+        crate::blocking::Console::wrap(self.inner.console(), &self.runtime)
+    }
+
     /// The node's own firewall.
     ///
     /// The blocking form of [`Node::firewall`](crate::Node::firewall).

@@ -96,6 +96,14 @@ impl NodeStorage {
             .run(self.inner.history(timeframe, consolidation))
     }
 
+    /// Its snippets, reached over SSH at this node.
+    ///
+    /// The blocking form of [`NodeStorage::snippets`](crate::NodeStorage::snippets).
+    #[cfg(feature = "ssh")]
+    pub fn snippets(&self, ssh: &crate::blocking::Ssh) -> crate::blocking::Snippets {
+        crate::blocking::Snippets::wrap(self.inner.snippets(&ssh.inner), &self.runtime)
+    }
+
     /// Uploads a file and waits until the node has put it in place; gives its volume id. A file of that name
     /// is replaced.
     ///

@@ -39,6 +39,13 @@ impl Qemu {
         &self.inner
     }
 
+    /// The machine's screen and serial terminal.
+    ///
+    /// The blocking form of [`Qemu::console`](crate::Qemu::console).
+    pub fn console(&self) -> crate::blocking::Console {
+        crate::blocking::Console::wrap(self.inner.console(), &self.runtime)
+    }
+
     /// The guest's firewall. Its cards must say `firewall=1` for rules to matter.
     ///
     /// The blocking form of [`Qemu::firewall`](crate::Qemu::firewall).

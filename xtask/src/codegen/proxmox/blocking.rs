@@ -13,15 +13,11 @@ use anyhow::Context;
 
 use super::Files;
 
-/// Rooms that are left out: their items are behind features of their own, or are no part of the client's use.
-const SKIPPED: &[&str] = &[
-    "api",
-    "blocking",
-    "console",
-    "generated",
-    "simulator",
-    "ssh",
-];
+/// Rooms that are left out: they are no part of the client's use, or made of other sources.
+const SKIPPED: &[&str] = &["blocking", "generated", "simulator"];
+
+/// What a program begins with. Blocking forms of those beside the client come from it, since they need its thread.
+const ROOTS: &[&str] = &["crate::Client", "crate::ChangeSet", "crate::ssh::Ssh"];
 
 /// The public paths of types that are written by hand in `blocking`.
 const BY_HAND: &[&str] = &[
@@ -31,7 +27,11 @@ const BY_HAND: &[&str] = &[
 ];
 
 /// Methods that are written by hand in `blocking`.
-const METHODS_BY_HAND: &[(&str, &str)] = &[("crate::VmidPool", "create")];
+const METHODS_BY_HAND: &[(&str, &str)] = &[
+    ("crate::VmidPool", "create"),
+    ("crate::Trust", "probe_fingerprint"),
+    ("crate::ssh::HostKey", "probe"),
+];
 
 /// The handle that others are named after by its noun.
 const NAMED: &str = "crate::Named";
@@ -80,8 +80,31 @@ fn from_texts(texts: &[(PathBuf, String)]) -> anyhow::Result<Files> {
 mod tests {
     use super::*;
 
-    const LIB: &str = "mod client; mod disk; pub mod task; \
-        pub use client::{Client, Made}; pub use disk::{Alone, Disk};";
+    const LIB: &str = "mod change_set; mod client; mod disk; pub mod task; \
+        #[cfg(feature = \"far\")] pub mod far; \
+        pub use change_set::ChangeSet; pub use client::{Client, Made}; pub use disk::{Alone, Disk};";
+    const CHANGE_SET: &str = "
+        use std::fmt;
+        use crate::disk::Disk;
+        /// Changes.
+        #[derive(Clone)]
+        pub struct ChangeSet;
+        impl ChangeSet {
+            /// Grows.
+            pub fn grow(self, disk: &Disk) -> Self { todo!() }
+            /// Makes them.
+            pub async fn apply(&self) -> Vec<u8> { todo!() }
+        }
+        impl fmt::Display for ChangeSet {}";
+    const FAR: &str = "
+        use crate::client::Client;
+        /// A line.
+        pub struct Line;
+        impl AsyncRead for Line {}
+        impl Client {
+            /// Opens.
+            pub async fn open(&self) -> Result<Line> { todo!() }
+        }";
     const CLIENT: &str = "
         use std::time::Duration;
         use crate::disk::Disk;
@@ -125,8 +148,14 @@ mod tests {
         impl Alone { pub async fn go(&self) -> Result<()> { todo!() } }";
 
     fn made() -> std::collections::BTreeMap<String, String> {
-        let texts = [("lib.rs", LIB), ("client.rs", CLIENT), ("disk.rs", DISK)]
-            .map(|(name, text)| (PathBuf::from(name), text.to_owned()));
+        let texts = [
+            ("lib.rs", LIB),
+            ("change_set.rs", CHANGE_SET),
+            ("client.rs", CLIENT),
+            ("disk.rs", DISK),
+            ("far.rs", FAR),
+        ];
+        let texts = texts.map(|(name, text)| (PathBuf::from(name), text.to_owned()));
         from_texts(&texts)
             .unwrap()
             .into_iter()
@@ -193,18 +222,60 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_begins_with_has_a_twin_though_no_client_gives_it() {
+        let changes = &made()["change_set.rs"];
+        assert!(
+            changes.contains("Self::wrap(self.inner.grow(&disk.inner),&self.runtime)"),
+            "{changes}"
+        );
+        assert!(
+            changes.contains(
+                "impl std::fmt::Display for ChangeSet"
+                    .replace(' ', "")
+                    .as_str()
+            )
+        );
+    }
+
+    #[test]
+    fn waiting_may_be_refused_even_where_the_work_cannot_fail() {
+        let changes = &made()["change_set.rs"];
+        assert!(
+            changes.contains("pubfnapply(&self)->crate::Result<Vec<u8>>")
+                && changes.contains("self.runtime.run(async{Ok(self.inner.apply().await)})"),
+            "{changes}"
+        );
+    }
+
+    #[test]
+    fn twins_are_behind_the_features_of_their_originals() {
+        let made = made();
+        let gate = "#[cfg(feature=\"far\")]";
+        assert!(made["handles.rs"].contains(&format!("{gate}modline;")));
+        assert!(made["handles.rs"].contains(&format!("{gate}pubuseline::Line;")));
+        assert!(
+            made["client.rs"].contains(&format!("{gate}pubfnopen(&self)")),
+            "{}",
+            made["client.rs"]
+        );
+        assert!(!made["line.rs"].contains("cfg"));
+    }
+
+    #[test]
+    fn streams_are_read_and_written() {
+        let line = &made()["line.rs"];
+        assert!(line.contains("implstd::io::ReadforLine"), "{line}");
+        assert!(line.contains("implstd::io::WriteforLine"), "{line}");
+    }
+
+    #[test]
     fn what_cannot_be_wrapped_is_listed_and_not_made() {
         let made = made();
         let listed = &made["left_out.md"];
-        for left in [
-            "Client::builder",
-            "Client::make`",
-            "Disk::watch",
-            "Alone::go",
-        ] {
+        for left in ["Client::make`", "Disk::watch", "Alone::go"] {
             assert!(listed.contains(left), "{left}: {listed}");
         }
-        assert!(!listed.contains("hidden"));
+        assert!(!listed.contains("hidden") && !listed.contains("builder"));
         assert!(!made.contains_key("alone.rs"));
     }
 }

@@ -22,6 +22,11 @@ pub(super) struct Item {
     pub(super) docs: Vec<String>,
     pub(super) is_clone: bool,
     pub(super) is_debug: bool,
+    pub(super) is_display: bool,
+    /// Whether it is a stream of bytes in both directions.
+    pub(super) is_stream: bool,
+    /// The attribute that keeps it behind a feature.
+    pub(super) gate: Option<String>,
     pub(super) must_use: Option<String>,
     /// What a struct without private fields, or an enum, is made of.
     pub(super) shape: Shape,
@@ -41,6 +46,8 @@ pub(super) enum Shape {
 /// A public method; all paths in the signature are public and absolute, `Self` and generics aside.
 pub(super) struct Method {
     pub(super) docs: Vec<String>,
+    /// The attribute that keeps it behind a feature.
+    pub(super) gate: Option<String>,
     pub(super) must_use: Option<String>,
     pub(super) signature: syn::Signature,
     /// A path in the signature has no public form.
@@ -171,6 +178,8 @@ struct Resolver<'a> {
     imports: BTreeMap<String, Vec<String>>,
     generics: BTreeSet<String>,
     is_private: bool,
+    /// The attribute that keeps the file behind a feature.
+    gate: Option<String>,
 }
 
 impl Resolver<'_> {
@@ -262,6 +271,15 @@ fn must_use(attributes: &[syn::Attribute]) -> Option<String> {
     Some(attribute.to_token_stream().to_string())
 }
 
+/// The attribute that keeps something behind a feature.
+fn gate(attributes: &[syn::Attribute]) -> Option<String> {
+    let attribute = attributes
+        .iter()
+        .find(|attribute| attribute.path().is_ident("cfg"))?;
+    let text = attribute.to_token_stream().to_string();
+    text.contains("feature").then_some(text)
+}
+
 fn derives(attributes: &[syn::Attribute], name: &str) -> bool {
     attributes
         .iter()
@@ -293,6 +311,7 @@ pub(super) fn model(texts: &[(PathBuf, String)]) -> anyhow::Result<Model> {
         .find(|(path, _)| path.as_os_str() == "lib.rs")
         .context("no lib.rs")?;
     let public = Public::read(&lib.1);
+    let gates = Gates::read(&parsed);
     let mut model = Model::default();
     for (path, file) in &parsed {
         let mut resolver = Resolver {
@@ -301,6 +320,7 @@ pub(super) fn model(texts: &[(PathBuf, String)]) -> anyhow::Result<Model> {
             imports: BTreeMap::new(),
             generics: BTreeSet::new(),
             is_private: false,
+            gate: gates.of(&module(path)),
         };
         for item in &file.items {
             if let syn::Item::Use(item) = item {
@@ -316,6 +336,38 @@ pub(super) fn model(texts: &[(PathBuf, String)]) -> anyhow::Result<Model> {
         item.expand(aliases);
     }
     Ok(model)
+}
+
+/// Which modules are behind features.
+struct Gates(BTreeMap<Vec<String>, String>);
+
+impl Gates {
+    fn read(files: &[(&PathBuf, syn::File)]) -> Self {
+        let mut gates = BTreeMap::new();
+        for (path, file) in files {
+            let mut own = module(path);
+            // The root declares modules beside itself.
+            own.retain(|name| name != "lib");
+            for item in &file.items {
+                if let syn::Item::Mod(item) = item
+                    && let Some(gate) = gate(&item.attrs)
+                {
+                    let mut below = own.clone();
+                    below.push(item.ident.to_string());
+                    gates.insert(below, gate);
+                }
+            }
+        }
+        Self(gates)
+    }
+
+    /// The gate of a module, or of the one that it is in.
+    fn of(&self, module: &[String]) -> Option<String> {
+        let ways = (1..=module.len()).rev();
+        ways.filter_map(|end| self.0.get(module.get(..end)?))
+            .next()
+            .cloned()
+    }
 }
 
 /// Puts what an alias stands for in its place.
@@ -445,6 +497,7 @@ impl Model {
         item.docs = docs(attributes);
         item.is_clone |= derives(attributes, "Clone");
         item.is_debug |= derives(attributes, "Debug");
+        item.gate = gate(attributes).or_else(|| resolver.gate.clone());
         item.must_use = must_use(attributes);
         item.shape = shape;
     }
@@ -462,6 +515,8 @@ impl Model {
             match name.as_deref() {
                 Some("Clone") => item.is_clone = true,
                 Some("Debug") => item.is_debug = true,
+                Some("Display") => item.is_display = true,
+                Some("AsyncRead") => item.is_stream = true,
                 Some("IntoFuture") => {
                     for inner in &block.items {
                         if let syn::ImplItem::Type(inner) = inner
@@ -491,8 +546,10 @@ impl Model {
             let mut generics = block.generics.clone();
             generics.params.extend(signature.generics.params.clone());
             let visible = resolver.enter(&generics, |all| all.visit_signature_mut(&mut signature));
+            let own = gate(&function.attrs).or_else(|| gate(&block.attrs));
             item.methods.push(Method {
                 docs: docs(&function.attrs),
+                gate: own.or_else(|| resolver.gate.clone()),
                 must_use: must_use(&function.attrs),
                 signature,
                 is_private: !visible,
