@@ -28,7 +28,6 @@ pub(in crate::simulator) struct Tunnel {
     lock: Option<String>,
     /// Volumes that it made.
     made: BTreeSet<String>,
-    firewall: bool,
 }
 
 impl Tunnel {
@@ -40,7 +39,6 @@ impl Tunnel {
             caller: caller.clone(),
             lock: Some("create".to_owned()),
             made: BTreeSet::new(),
-            firewall: false,
         }
     }
 }
@@ -276,7 +274,6 @@ impl World {
         if let Some(firewall) = firewall {
             self.firewalls
                 .insert(work.vmid.to_string(), firewall.clone());
-            work.firewall = true;
         }
         Ok(())
     }
