@@ -214,6 +214,8 @@ pub(super) enum Operation {
     },
     Template {
         vmid: u32,
+        /// The one disk of a template that becomes a base too.
+        disk: Option<String>,
     },
     Clone(Box<CloneWork>),
     Download {
@@ -415,7 +417,7 @@ impl World {
                     Err(Reply::failed(format!("snapshot '{name}' does not exist")))
                 }
             }
-            Operation::Template { vmid } => self.require_unlocked(*vmid).map(|_| ()),
+            Operation::Template { vmid, disk } => self.check_template(*vmid, disk.as_deref()),
             Operation::Migrate(work) => self.check_migration(job, work, stage),
             Operation::ClaimRemote { work, .. } => self.find_remote_node(job, work, stage),
             Operation::RemoteMigrate(work) => self.check_remote(job, work, stage),
@@ -558,7 +560,7 @@ impl World {
             }
             Operation::DeleteSnapshot { vmid, name } => self.drop_snapshot(*vmid, name)?,
             Operation::Rollback { vmid, name, start } => self.roll_back(*vmid, name, *start)?,
-            Operation::Template { vmid } => self.make_template(*vmid)?,
+            Operation::Template { vmid, .. } => self.make_template(*vmid)?,
             Operation::Clone(work) => self.finish_clone(job, work)?,
             Operation::Download {
                 volid,

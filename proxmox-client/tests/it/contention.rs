@@ -1,5 +1,6 @@
 //! Many callers at once, against the simulator's model of locks and workers.
 
+mod mixed;
 mod unseen;
 
 use std::time::Duration;

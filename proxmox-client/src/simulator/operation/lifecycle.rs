@@ -332,6 +332,28 @@ impl World {
         Ok(())
     }
 
+    /// What keeps a guest from becoming a template, in its request and again in its task.
+    pub(in super::super) fn check_template(
+        &self,
+        vmid: u32,
+        disk: Option<&str>,
+    ) -> Result<(), Reply> {
+        let guest = self.require_unlocked(vmid)?;
+        if guest.species == Species::Container {
+            return Ok(());
+        }
+        let problem = if !guest.snapshots.is_empty() {
+            "unable to create template, because VM contains snapshots"
+        } else if guest.is_template() && disk.is_none() {
+            "you can't convert a template to a template"
+        } else if guest.is_on() {
+            "you can't convert a VM to template if VM is running"
+        } else {
+            return Ok(());
+        };
+        Err(Reply::failed(problem))
+    }
+
     pub(super) fn make_template(&mut self, vmid: u32) -> Result<(), Reply> {
         for (slot, mut drive) in self.drives_of(vmid) {
             if drive.get("media") == Some("cdrom") {

@@ -373,16 +373,12 @@ impl World {
                 )
             }
             ("POST", ["template"]) => {
-                let guest = self.guest_or(vmid, node)?;
-                guest.unlocked()?;
-                if guest.is_on() {
-                    return Err(Reply::failed(format!(
-                        "you can't convert a VM to template if VM is running vm {vmid}"
-                    )));
-                }
+                self.guest_or(vmid, node)?;
+                let disk = call.text("disk");
+                self.check_template(vmid, disk.as_deref())?;
                 (
                     "qmtemplate",
-                    Operation::Template { vmid },
+                    Operation::Template { vmid, disk },
                     computed(times.template),
                 )
             }

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::template;
 
-const TOKEN: &str = "root@pam!lab=lab-secret";
-const MS: Duration = Duration::from_millis(1);
+pub(super) const TOKEN: &str = "root@pam!lab=lab-secret";
+pub(super) const MS: Duration = Duration::from_millis(1);
 
 /// A small server as it was measured, without mishaps.
-fn server(seed: u64, storage: StorageSpec) -> World {
+pub(super) fn server(seed: u64, storage: StorageSpec) -> World {
     let start = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     World::new(seed, start)
         .with_node(NodeSpec::new("pve1", 2, 24 << 30))
@@ -26,26 +26,26 @@ fn server(seed: u64, storage: StorageSpec) -> World {
         .with_guest("pve1", 9000, &template())
 }
 
-fn directory() -> StorageSpec {
+pub(super) fn directory() -> StorageSpec {
     StorageSpec::directory("local", "/var/lib/vz", 1 << 40)
 }
 
 /// One request of a round, and what came of it.
-struct Call {
-    delay: Duration,
-    request: Request,
+pub(super) struct Call {
+    pub(super) delay: Duration,
+    pub(super) request: Request,
 }
 
 /// What somebody does to the world.
-type Act = fn(&mut World);
+pub(super) type Act = fn(&mut World);
 
-struct Told {
-    answer: Option<Answer>,
-    wait: Duration,
+pub(super) struct Told {
+    pub(super) answer: Option<Answer>,
+    pub(super) wait: Duration,
 }
 
 impl Told {
-    fn upid(&self) -> Option<String> {
+    pub(super) fn upid(&self) -> Option<String> {
         self.answer
             .as_ref()?
             .data::<String>()
@@ -53,17 +53,17 @@ impl Told {
             .filter(|text| text.starts_with("UPID:"))
     }
 
-    fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         self.answer.as_ref().map_or(0, Answer::status)
     }
 
-    fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         self.answer.as_ref().map_or("", Answer::reason)
     }
 }
 
 /// Plays a round on the paused clock until every task has ended; `meanwhile` happens at a moment of it.
-fn play(
+pub(super) fn play(
     world: World,
     calls: Vec<Call>,
     meanwhile: Option<(Duration, Act)>,
@@ -99,25 +99,25 @@ fn play(
     })
 }
 
-fn end(simulator: &Simulator, upid: &str) -> String {
+pub(super) fn end(simulator: &Simulator, upid: &str) -> String {
     simulator
         .with(|world| world.task_end(upid))
         .expect("every task has ended")
 }
 
-fn clone(newid: u32, full: bool) -> Request {
+pub(super) fn clone(newid: u32, full: bool) -> Request {
     Request::new(Method::Post, "/nodes/pve1/qemu/9000/clone", &[])
         .with("newid", newid.to_string())
         .with_flag("full", full)
 }
 
-fn create(vmid: u32) -> Request {
+pub(super) fn create(vmid: u32) -> Request {
     Request::new(Method::Post, "/nodes/pve1/qemu", &[])
         .with("vmid", vmid.to_string())
         .with("memory", "64")
 }
 
-fn change(vmid: u32, key: &str) -> Request {
+pub(super) fn change(vmid: u32, key: &str) -> Request {
     Request::new(
         Method::Put,
         "/nodes/pve1/qemu/{}/config",

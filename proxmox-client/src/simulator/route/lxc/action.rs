@@ -175,7 +175,7 @@ impl World {
             }
             ("POST", ["template"]) => {
                 refuse_template(guest)?;
-                let operation = Operation::Template { vmid };
+                let operation = Operation::Template { vmid, disk: None };
                 let steps = worked(times.template);
                 self.start_task(node, "vztemplate", &id, caller, operation, steps);
                 // The call does not name the task that it starts.
