@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proxmox_client::simulator::{Server, Simulator, World};
 use proxmox_client::{Client, ClientBuilder, ClientCertificate, Kind, Proxy, QemuConfig, Trust};
@@ -98,6 +99,27 @@ async fn a_proxy_leads_to_servers_that_are_not_reached_directly() {
             1,
             "an exception goes directly"
         );
+    }
+}
+
+/// Lets time pass for everyone, without waiting for it.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_is_about_to_close_is_not_used_again() {
+    let simulator = Simulator::at_real_speed(World::lab());
+    let server = simulator.serve().await.unwrap();
+    let (address, count) = proxy(Protocol::Connect, server.address()).await;
+    let through = Proxy::new(&format!("http://{address}")).unwrap();
+    let client = hidden(&server).proxy(through).build().unwrap();
+    for (idle, connections) in [(0, 1), (2, 1), (4, 2)] {
+        pass(Duration::from_secs(idle)).await;
+        client.version().await.unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), connections, "{idle} s idle");
     }
 }
 
