@@ -34,6 +34,7 @@ mod http;
 mod lease;
 mod multipart;
 mod operation;
+mod outage;
 mod peer;
 mod retention;
 mod rights;

@@ -141,6 +141,9 @@ impl World {
             Ok(call) => call,
             Err(refusal) => return Handled::Now(refusal),
         };
+        if let Err(refusal) = self.refuse_outage(method, &segments) {
+            return Handled::Now(refusal);
+        }
         let doomed = rights.and_then(|rights| self.doomed(&rights, &call));
         if let (Some(text), Verdict::Natural) = (doomed, &self.engine.verdict_for_next) {
             self.engine.verdict_for_next = Verdict::Fails(text);

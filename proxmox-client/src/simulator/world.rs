@@ -152,6 +152,9 @@ pub(super) struct NodeState {
     pub(super) checkpoint: Option<u32>,
     #[serde(default)]
     pub(super) upkeep: Upkeep,
+    /// Since when it is lost.
+    #[serde(default)]
+    pub(super) lost: Option<SystemTime>,
 }
 
 impl World {
@@ -205,7 +208,7 @@ impl World {
 
     /// One node `pve1` (24 processors, 96 GiB, VLAN-aware `vmbr0`), storages `local` (100 GiB),
     /// `local-lvm` (1 TiB) and `local-hdd` (4 TiB), any download a file of 64 MiB, and the token
-    /// `root@pam!lab=lab-secret`, with the clock at 2026-01-01.
+    /// `root@pam!lab=lab-secret`, with the clock at 2026-01-01. No DHCP server answers guests: see [`with_dhcp`](Self::with_dhcp).
     pub fn lab() -> Self {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         let mut world = Self::new(1, start)
@@ -254,6 +257,7 @@ impl World {
             services: BTreeMap::new(),
             checkpoint: None,
             upkeep: Upkeep::default(),
+            lost: None,
         };
         self.nodes.insert(node.name, state);
         self

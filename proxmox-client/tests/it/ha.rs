@@ -7,7 +7,7 @@ use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::wire::{Method, Request};
 use proxmox_client::{
     Affinity, AffinityKind, Client, Ensured, HaModel, HaSettings, HaSid, HaState, Kind, LxcConfig,
-    NewLxc, NodePriority, QemuConfig, Removed,
+    NewLxc, NodePriority, QemuConfig, Removed, ResourceFilter, ResourceStatus,
 };
 
 use crate::laboratory::{at_real_speed, three_nodes, writes};
@@ -352,6 +352,126 @@ async fn resources_that_are_kept_together_move_together_and_those_kept_apart_sta
     let motion = ha.migrate(&HaSid::vm(102), "pve2").await.unwrap();
     assert!(!motion.is_accepted());
     assert_eq!(motion.blocking.unwrap()[0].sid, HaSid::vm(100));
+}
+
+async fn rounds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(10 * count + 5)).await;
+}
+
+fn node_of(simulator: &Simulator, vmid: u32) -> String {
+    simulator.with(|world| world.guest(vmid).unwrap().node().to_owned())
+}
+
+fn runs(simulator: &Simulator, vmid: u32) -> bool {
+    simulator.with(|world| world.guest(vmid).unwrap().started_at().is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn started_resources_go_where_rules_want_them() {
+    let (simulator, client) = with_guests(cluster("9.1.9"), &[100, 101, 102]).await;
+    let ha = client.ha();
+    for vmid in [100, 101, 102] {
+        let started = HaSettings::new().with_state(HaState::Started);
+        ha.ensure_resource(&HaSid::vm(vmid), &started)
+            .await
+            .unwrap();
+    }
+    rounds(2).await;
+    let home = Affinity::to_nodes("home", [("pve2", 2), ("pve3", 1)]);
+    let home = home.with_resources([HaSid::vm(100)]);
+    ha.ensure_affinity(&home).await.unwrap();
+    let apart = Affinity::apart("apart").with_resources([HaSid::vm(101), HaSid::vm(102)]);
+    ha.ensure_affinity(&apart).await.unwrap();
+    rounds(4).await;
+    assert_eq!(node_of(&simulator, 100), "pve2");
+    assert_ne!(node_of(&simulator, 101), node_of(&simulator, 102));
+    // It goes back to where it belongs, unless it is told to stay.
+    ha.migrate(&HaSid::vm(100), "pve3").await.unwrap();
+    rounds(8).await;
+    assert_eq!(node_of(&simulator, 100), "pve2");
+    let stays = HaSettings::new().with_failback(false);
+    ha.ensure_resource(&HaSid::vm(100), &stays).await.unwrap();
+    ha.migrate(&HaSid::vm(100), "pve3").await.unwrap();
+    rounds(8).await;
+    assert_eq!(node_of(&simulator, 100), "pve3");
+    for vmid in [100, 101, 102] {
+        assert!(runs(&simulator, vmid), "{vmid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_of_a_lost_node_are_recovered_where_rules_let_them() {
+    let (simulator, client) = with_guests(cluster("9.1.9"), &[100, 101, 102]).await;
+    let ha = client.ha();
+    let started = HaSettings::new().with_state(HaState::Started);
+    for vmid in [100, 101] {
+        ha.ensure_resource(&HaSid::vm(vmid), &started)
+            .await
+            .unwrap();
+    }
+    client.node("pve1").qemu(102).start().await.unwrap();
+    let only = Affinity::to_nodes("only", [("pve1", 0)]).strictly();
+    ha.ensure_affinity(&only.with_resources([HaSid::vm(101)]))
+        .await
+        .unwrap();
+    rounds(2).await;
+    simulator.with(|world| assert!(world.lose_node("pve1") && !world.lose_node("pve1")));
+    let error = client.node("pve1").qemu(100).status().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NodeUnreachable);
+    let state = async |node: &str| {
+        let manager = ha.manager_status().await.unwrap();
+        manager.node_state(node).unwrap().to_owned()
+    };
+    assert_eq!(state("pve1").await, "unknown");
+    rounds(8).await;
+    assert_eq!(state("pve1").await, "fence");
+    assert_eq!(node_of(&simulator, 100), "pve1", "its lock holds");
+    rounds(6).await;
+    assert_eq!(state("pve1").await, "unknown");
+    assert_ne!(node_of(&simulator, 100), "pve1");
+    assert!(runs(&simulator, 100));
+    let kept = [101, 102].map(|vmid| (node_of(&simulator, vmid), runs(&simulator, vmid)));
+    assert!(
+        kept.iter().all(|(node, on)| node == "pve1" && !on),
+        "{kept:?}"
+    );
+    let told = client.resources(Some(ResourceFilter::Vm)).await.unwrap();
+    let lost = told.iter().find(|entry| entry.vmid == Some(102)).unwrap();
+    assert_eq!(lost.status, Some(ResourceStatus::Unknown));
+    let members = client.cluster_status().await.unwrap();
+    let first = members.iter().find(|member| member.name == "pve1").unwrap();
+    assert_eq!((first.online, first.local), (Some(false), Some(false)));
+
+    simulator.with(|world| assert!(world.return_node("pve1")));
+    rounds(3).await;
+    assert!(runs(&simulator, 101), "its node is back");
+    assert!(!runs(&simulator, 102), "nobody looks after it");
+    assert_eq!(state("pve1").await, "online");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_quorum_nothing_is_changed_or_recovered() {
+    let (simulator, client) = with_guests(cluster("9.1.9"), &[100]).await;
+    let started = HaSettings::new().with_state(HaState::Started);
+    client
+        .ha()
+        .ensure_resource(&HaSid::vm(100), &started)
+        .await
+        .unwrap();
+    rounds(2).await;
+    simulator.with(|world| world.lose_node("pve1") && world.lose_node("pve2"));
+    rounds(20).await;
+    assert_eq!(node_of(&simulator, 100), "pve1");
+    let new = client.node("pve3").create_qemu(101, QemuConfig::new());
+    assert_eq!(new.await.unwrap_err().kind(), Kind::NoQuorum);
+    assert!(!client.ha().manager_status().await.unwrap().is_quorate());
+    let members = client.cluster_status().await.unwrap();
+    let whole = members.iter().find(|member| member.kind == "cluster");
+    assert_eq!(whole.unwrap().quorate, Some(false));
+    simulator.with(|world| world.return_node("pve2"));
+    rounds(3).await;
+    assert!(runs(&simulator, 100));
+    assert_ne!(node_of(&simulator, 100), "pve1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,7 +114,7 @@ async fn a_connection_that_the_server_is_about_to_close_is_not_used_again() {
     let simulator = Simulator::at_real_speed(World::lab());
     let server = simulator.serve().await.unwrap();
     let (address, count) = proxy(Protocol::Connect, server.address()).await;
-    let through = Proxy::new(&format!("http://{address}")).unwrap();
+    let through = Proxy::new(format!("http://{address}")).unwrap();
     let client = hidden(&server).proxy(through).build().unwrap();
     for (idle, connections) in [(0, 1), (2, 1), (4, 2)] {
         pass(Duration::from_secs(idle)).await;

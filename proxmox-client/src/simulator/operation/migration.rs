@@ -111,7 +111,10 @@ fn aborted() -> Reply {
 
 impl World {
     /// The volumes of a guest that only its node sees: where they are used, and what they are.
-    fn local_volumes(&self, guest: &Guest) -> Vec<(String, DriveText, Volume)> {
+    pub(in super::super) fn local_volumes(
+        &self,
+        guest: &Guest,
+    ) -> Vec<(String, DriveText, Volume)> {
         let mut found = Vec::new();
         for (slot, value) in &guest.config {
             if !is_drive(slot) && !slot.starts_with("unused") {

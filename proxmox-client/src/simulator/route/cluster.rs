@@ -38,14 +38,17 @@ impl World {
                 .and_then(|text| text.parse().ok());
             json!({
                 "id": "cluster", "name": totem["cluster_name"], "type": "cluster",
-                "nodes": self.nodes.len(), "quorate": 1, "version": version.unwrap_or(0u64),
+                "nodes": self.nodes.len(), "quorate": u8::from(self.is_quorate()),
+                "version": version.unwrap_or(0u64),
             })
         });
         let first = usize::from(whole.is_some());
+        let local = self.nodes_up().next();
         let nodes = self.nodes.iter().enumerate().map(|(index, (name, node))| {
             json!({
                 "id": format!("node/{name}"), "name": name, "type": "node", "ip": node.address,
-                "local": u8::from(index == 0), "nodeid": index + first, "online": 1, "level": "",
+                "local": u8::from(local == Some(name)), "nodeid": index + first,
+                "online": u8::from(node.lost.is_none()), "level": "",
             })
         });
         whole.into_iter().chain(nodes).collect()
@@ -106,6 +109,13 @@ impl World {
         put("template", u8::from(guest.is_template()).into());
         put("diskread", 0.into());
         put("diskwrite", 0.into());
+        if self.lost_since(guest.node()).is_some() {
+            put("status", "unknown".into());
+            for figure in ["cpu", "mem", "uptime", "netin", "netout"] {
+                entry.shift_remove(figure);
+            }
+        }
+        let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
         if self.is_ha_managed(guest.vmid()) {
             put("hastate", self.ha_of(guest.vmid())["state"].clone());
         }

@@ -2,6 +2,8 @@
 
 mod feasible;
 mod manager;
+mod place;
+mod told;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -482,6 +484,7 @@ impl World {
             }
             _ => return Err(not_simulated(call)),
         }
+        self.look_at_resources();
         Ok(Reply::data(()))
     }
 
@@ -538,6 +541,7 @@ impl World {
             }
             ("DELETE", [name]) => {
                 self.ha.rules.0.remove(*name);
+                self.look_at_resources();
                 Ok(Reply::data(()))
             }
             _ => Err(not_simulated(call)),
@@ -600,6 +604,7 @@ impl World {
             ));
         }
         self.ha.rules = rules;
+        self.look_at_resources();
         Ok(Reply::data(()))
     }
 }

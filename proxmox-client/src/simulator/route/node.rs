@@ -48,6 +48,13 @@ impl World {
         let Some(node) = self.nodes.get(name) else {
             return Map::new();
         };
+        if node.lost.is_some() {
+            let told = json!({
+                "id": format!("node/{name}"), "node": name, "type": "node", "status": "offline", "level": "",
+                "ssl_fingerprint": node.fingerprint,
+            });
+            return told.as_object().cloned().unwrap_or_default();
+        }
         let (total, used) = self.root_disk();
         let entry = json!({
             "id": format!("node/{name}"), "node": name, "type": "node", "status": "online", "level": "",

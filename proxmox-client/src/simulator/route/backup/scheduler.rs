@@ -124,7 +124,7 @@ impl World {
             self.scheduler.armed = None;
         }
         self.settle_runs();
-        let nodes: Vec<String> = self.nodes.keys().cloned().collect();
+        let nodes: Vec<String> = self.nodes_up().map(str::to_owned).collect();
         for node in nodes {
             self.run_due_jobs(&node);
         }

@@ -7,18 +7,22 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::feasible::resources_of;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::engine::Step;
 use crate::simulator::guest::Species;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, Migration, Operation, lock_guest};
 use crate::simulator::section::{Param, Shape, check};
-use crate::simulator::task::seconds;
 use crate::simulator::world::World;
 
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_secs(10);
+
+/// How long a node's lock holds after the node was lost: nothing of it is started elsewhere before.
+pub(super) const LOCK: Duration = Duration::from_secs(120);
+
+/// How long the manager only wonders about a node that it does not see.
+pub(super) const FENCE_DELAY: Duration = Duration::from_secs(60);
 
 /// How many rounds a resource may need until the manager calls it an error.
 const PATIENCE: u32 = 30;
@@ -32,7 +36,17 @@ pub(in super::super::super) struct Managed {
     tries: u32,
     /// A round will come.
     due: bool,
+    /// It was as asked for once since somebody changed it.
+    #[serde(default)]
+    settled: bool,
     error: bool,
+}
+
+impl Managed {
+    /// The node that it is on its way to.
+    pub(super) fn target(&self) -> Option<&str> {
+        self.motion.as_ref().map(|(node, _)| node.as_str())
+    }
 }
 
 fn manager() -> Caller {
@@ -44,7 +58,7 @@ fn manager() -> Caller {
 
 impl World {
     /// The state that a resource is asked to be in.
-    fn asked_state(&self, sid: &str) -> Option<&str> {
+    pub(super) fn asked_state(&self, sid: &str) -> Option<&str> {
         let resource = self.ha.resources.0.get(sid)?;
         let state = resource
             .get("state")
@@ -54,7 +68,7 @@ impl World {
     }
 
     /// The id of a resource's guest.
-    fn managed_guest(sid: &str) -> Option<u32> {
+    pub(super) fn managed_guest(sid: &str) -> Option<u32> {
         let vmid = sid
             .strip_prefix("vm:")
             .or_else(|| sid.strip_prefix("ct:"))?;
@@ -99,9 +113,20 @@ impl World {
         let disabled = self.asked_state(sid) == Some("disabled");
         let managed = self.ha.managed.entry(sid.to_owned()).or_default();
         managed.tries = 0;
+        managed.settled = false;
         managed.error &= !disabled;
         if !managed.due {
             self.next_round(sid);
+        }
+    }
+
+    /// Something changed that may concern every resource: a rule, or which nodes there are.
+    pub(in super::super::super) fn look_at_resources(&mut self) {
+        let idle = |managed: &&Managed| !managed.due && !managed.error;
+        let all = self.ha.managed.iter().filter(|(_, managed)| idle(managed));
+        let sids: Vec<String> = all.map(|(sid, _)| sid.clone()).collect();
+        for sid in sids {
+            self.next_round(&sid);
         }
     }
 
@@ -122,10 +147,16 @@ impl World {
             return;
         };
         managed.due = false;
-        let motion = managed.motion.clone();
         let settled = match (Self::managed_guest(sid), self.asked_state(sid)) {
             (Some(vmid), Some(state)) if state != "ignored" => {
                 let state = state.to_owned();
+                if self.is_held_up(sid, vmid, &state) {
+                    self.next_round(sid);
+                    return;
+                }
+                self.send_home(sid, vmid, &state);
+                let managed = self.ha.managed.get(sid);
+                let motion = managed.and_then(|managed| managed.motion.clone());
                 self.ha_step(vmid, &state, motion.as_ref())
             }
             _ => true,
@@ -135,6 +166,7 @@ impl World {
         };
         if settled {
             managed.tries = 0;
+            managed.settled = true;
             managed.motion = None;
             return;
         }
@@ -147,11 +179,73 @@ impl World {
         }
     }
 
+    /// Whether a resource has to wait: for a quorum, for the end of its lost node's lock, or for a node to be recovered on.
+    fn is_held_up(&mut self, sid: &str, vmid: u32, state: &str) -> bool {
+        let Some(guest) = self.guests.get(&vmid) else {
+            return false;
+        };
+        let Some(lost) = self.lost_for(guest.node()) else {
+            return !self.is_quorate();
+        };
+        if !self.is_quorate() || lost < LOCK || state == "disabled" {
+            return true;
+        }
+        let local = self.has_local_volumes(vmid);
+        let Some(target) = self.home_of(sid) else {
+            return true;
+        };
+        if let Some(guest) = self.guests.get_mut(&vmid) {
+            guest.node = target;
+            guest.config.shift_remove("lock");
+        }
+        if let Some(managed) = self.ha.managed.get_mut(sid) {
+            managed.motion = None;
+            managed.tries = 0;
+            managed.error = local;
+        }
+        false
+    }
+
+    fn has_local_volumes(&self, vmid: u32) -> bool {
+        let guest = self.guests.get(&vmid);
+        guest.is_some_and(|guest| !self.local_volumes(guest).is_empty())
+    }
+
+    /// A started resource that belongs on another node is sent there, unless it has disks that only its node sees: these
+    /// the manager does not copy.
+    fn send_home(&mut self, sid: &str, vmid: u32, state: &str) {
+        let Some(guest) = self.guests.get(&vmid) else {
+            return;
+        };
+        let here = guest.node.clone();
+        let Some(managed) = self.ha.managed.get_mut(sid) else {
+            return;
+        };
+        managed.motion.take_if(|(target, _)| *target == here);
+        let moving = managed.motion.is_some() || managed.error;
+        if moving || state != "started" || self.has_local_volumes(vmid) {
+            return;
+        }
+        let elsewhere = self.home_of(sid).filter(|node| *node != here);
+        if let (Some(target), Some(managed)) = (elsewhere, self.ha.managed.get_mut(sid)) {
+            managed.motion = Some((target, true));
+        }
+    }
+
     /// Starts what brings a guest nearer to what is asked for; true once nothing is left to do.
     fn ha_step(&mut self, vmid: u32, state: &str, motion: Option<&(String, bool)>) -> bool {
         let Some(guest) = self.guests.get(&vmid) else {
             return false;
         };
+        let sid = Self::sid_of(guest.species, vmid);
+        if self
+            .ha
+            .managed
+            .get(&sid)
+            .is_some_and(|managed| managed.error)
+        {
+            return true;
+        }
         let (node, on, locked) = (guest.node.clone(), guest.is_on(), guest.lock().is_some());
         let id = vmid.to_string();
         let busy = self
@@ -248,20 +342,10 @@ impl World {
 
     /// The resources that move along, and those on the target that keep it away.
     fn motion_info(&self, sid: &str, target: &str) -> (Vec<String>, Vec<String>) {
-        let with = |affinity: &str, of: &str| -> BTreeSet<String> {
-            let rules = self.ha.rules.0.values().filter(|rule| {
-                rule.get("affinity").and_then(Value::as_str) == Some(affinity)
-                    && rule.get("disable") != Some(&1.into())
-            });
-            let sets = rules
-                .map(resources_of)
-                .filter(|resources| resources.contains(of));
-            sets.flatten().filter(|other| other != of).collect()
-        };
         let mut together: BTreeSet<String> = BTreeSet::new();
         let mut todo = vec![sid.to_owned()];
         while let Some(next) = todo.pop() {
-            for other in with("positive", &next) {
+            for other in self.tied("positive", &next) {
                 if other != sid && together.insert(other.clone()) {
                     todo.push(other);
                 }
@@ -271,7 +355,7 @@ impl World {
             let guest = Self::managed_guest(sid).and_then(|vmid| self.guests.get(&vmid));
             guest.map(|guest| guest.node.as_str())
         };
-        let mut blocking = with("negative", sid);
+        let mut blocking = self.tied("negative", sid);
         blocking.retain(|other| node_of(other) == Some(target));
         (
             together.into_iter().collect(),
@@ -280,7 +364,7 @@ impl World {
     }
 
     /// What people are told about a resource, and what the manager keeps.
-    fn service_state(&self, sid: &str) -> (String, Option<&'static str>) {
+    pub(super) fn service_state(&self, sid: &str) -> (String, Option<&'static str>) {
         let asked = self.asked_state(sid).unwrap_or("ignored");
         let Some(guest) = Self::managed_guest(sid).and_then(|vmid| self.guests.get(&vmid)) else {
             return ("not found".to_owned(), None);
@@ -292,7 +376,15 @@ impl World {
         if managed.error {
             return ("error".to_owned(), Some("error"));
         }
-        if managed.due && managed.tries == 0 && managed.motion.is_none() {
+        if let Some(lost) = self.lost_for(guest.node()) {
+            let state = match lost {
+                lost if lost < FENCE_DELAY => "started",
+                lost if lost < LOCK => "fence",
+                _ => "recovery",
+            };
+            return (state.to_owned(), Some(state));
+        }
+        if managed.due && !managed.settled && managed.tries == 0 && managed.motion.is_none() {
             return ("queued".to_owned(), None);
         }
         match &managed.motion {
@@ -308,115 +400,6 @@ impl World {
             (false, _) => ("stopped", "stopped"),
         };
         (told.to_owned(), Some(kept))
-    }
-
-    /// What a guest's own state tells of it.
-    pub(in super::super) fn ha_of(&self, vmid: u32) -> Value {
-        let sid = match self.own_sid(vmid) {
-            Some(sid) if self.is_ha_managed(vmid) => sid,
-            _ => return json!({ "managed": 0 }),
-        };
-        let mut told = json!({ "managed": 1 });
-        let group = self
-            .ha
-            .resources
-            .0
-            .get(&sid)
-            .and_then(|resource| resource.get("group"));
-        if let Some(group) = group.filter(|_| !self.has_rules()) {
-            told["group"] = group.clone();
-        }
-        told["state"] = self.service_state(&sid).0.into();
-        told
-    }
-
-    /// The manager is in charge from the first resource on.
-    fn master(&self) -> Option<&str> {
-        let any = !self.ha.resources.0.is_empty();
-        self.nodes.keys().next().filter(|_| any).map(String::as_str)
-    }
-
-    pub(super) fn ha_status(&self) -> Value {
-        let local = self.nodes.keys().next().map_or("", String::as_str);
-        let mut out = vec![json!({
-            "id": "quorum", "type": "quorum", "node": local, "status": "OK", "quorate": 1,
-        })];
-        let now = seconds(self.now);
-        if let Some(master) = self.master() {
-            let at = told_time(now);
-            out.push(json!({
-                "id": "master", "type": "master", "node": master, "timestamp": now,
-                "status": format!("{master} (active, {at})"),
-            }));
-            for node in self.nodes.keys() {
-                let runs = |sid: &String| {
-                    let guest = Self::managed_guest(sid).and_then(|vmid| self.guests.get(&vmid));
-                    guest.is_some_and(|guest| guest.node == *node && guest.is_on())
-                };
-                let state = match self.ha.resources.0.keys().any(runs) {
-                    true => "active",
-                    false => "idle",
-                };
-                out.push(json!({
-                    "id": format!("lrm:{node}"), "type": "lrm", "node": node, "timestamp": now,
-                    "status": format!("{node} ({state}, {at})"),
-                }));
-            }
-        }
-        for (sid, resource) in &self.ha.resources.0 {
-            let guest = Self::managed_guest(sid).and_then(|vmid| self.guests.get(&vmid));
-            let node = guest.map(|guest| guest.node.as_str());
-            let (state, kept) = self.service_state(sid);
-            let told_node = node.unwrap_or("---");
-            let mut entry = json!({
-                "id": format!("service:{sid}"), "type": "service", "sid": sid, "state": state,
-                "status": format!("{sid} ({told_node}, {state})"),
-                "request_state": resource.get("state").cloned().unwrap_or_else(|| "started".into()),
-            });
-            if let Some(node) = node {
-                entry["node"] = node.into();
-            }
-            if let Some(kept) = kept {
-                entry["crm_state"] = kept.into();
-            }
-            for key in [
-                "group",
-                "max_restart",
-                "max_relocate",
-                "failback",
-                "comment",
-            ] {
-                if let Some(value) = resource.get(key) {
-                    entry[key] = value.clone();
-                }
-            }
-            out.push(entry);
-        }
-        out.into()
-    }
-
-    pub(super) fn ha_manager_status(&self) -> Value {
-        let local = self.nodes.keys().next().map_or("", String::as_str);
-        let quorum = json!({ "node": local, "quorate": "1" });
-        let Some(master) = self.master() else {
-            return json!({ "manager_status": { "node_status": {} }, "quorum": quorum });
-        };
-        let mut manager = json!({
-            "master_node": master, "timestamp": seconds(self.now), "node_status": {}, "service_status": {},
-        });
-        let mut agents = json!({});
-        for node in self.nodes.keys() {
-            manager["node_status"][node] = "online".into();
-            agents[node] =
-                json!({ "mode": "active", "state": "active", "timestamp": seconds(self.now) });
-        }
-        for sid in self.ha.resources.0.keys() {
-            let guest = Self::managed_guest(sid).and_then(|vmid| self.guests.get(&vmid));
-            if let (Some(guest), (_, Some(kept))) = (guest, self.service_state(sid)) {
-                manager["service_status"][sid] = json!({ "node": guest.node, "state": kept });
-            }
-        }
-        json!({ "manager_status": manager, "quorum": quorum, "lrm_status": agents })
     }
 
     /// A change of a managed guest's power or place is the manager's affair: the task only asks it.
@@ -479,23 +462,4 @@ impl World {
             self.ha_changed(sid);
         }
     }
-}
-
-/// A moment in UTC as the manager tells it: `Thu Jan  1 00:00:00 1970`.
-fn told_time(seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let moment = crate::simulator::calendar::Moment::of(seconds);
-    format!(
-        "{} {} {:>2} {:02}:{:02}:{:02} {}",
-        DAYS[(seconds / 86_400 % 7) as usize],
-        MONTHS[moment.month as usize - 1],
-        moment.day,
-        moment.hour,
-        moment.minute,
-        moment.second,
-        moment.year
-    )
 }
