@@ -1,4 +1,6 @@
-//! Users, groups, roles, rights and tokens.
+//! Users, groups, roles, rights, tokens and realms.
+
+mod realm;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,6 +15,8 @@ use crate::qemu::Removed;
 use crate::scalar::record;
 use crate::secret::Members;
 use crate::wire::{Method, Params, Request};
+
+pub use realm::{Realm, RealmInfo, RealmKind, RealmSettings, SyncOptions, SyncScope};
 
 /// What became of making sure that something is as wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,6 +251,16 @@ impl Grant {
             && entry.who == self.who
             && entry.role == self.role
     }
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenRights {
+    /// What is granted to the token and to its user: upstream calls it privilege separation.
+    Separate,
+    /// What its user may do.
+    OfUser,
 }
 
 /// A token that was made just now: the only moment at which its secret is told.
@@ -595,16 +609,17 @@ impl Access {
         self.0.fetch(request).await
     }
 
-    /// Makes a token. With `separate` it has only the rights that are given to it, else those of its user.
+    /// Makes a token.
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
+    /// use proxmox_client::TokenRights;
     /// use proxmox_client::simulator::Simulator;
     /// # let simulator = Simulator::lab();
     /// # let client = simulator.connect();
     /// let access = client.access();
-    /// let made = access.create_token("root@pam", "ci", false).await?; // the secret is shown this once
+    /// let made = access.create_token("root@pam", "ci", TokenRights::OfUser).await?; // the secret is shown this once
     /// simulator.builder().api_token(made.token()?).build()?.version().await?;
     /// assert!(access.tokens("root@pam").await?.iter().any(|token| token.name == "ci"));
     /// access.delete_token("root@pam", "ci").await?;
@@ -614,9 +629,15 @@ impl Access {
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`] if the user has a token of that name: its secret cannot be read again.
-    pub async fn create_token(&self, user: &str, name: &str, separate: bool) -> Result<NewToken> {
+    pub async fn create_token(
+        &self,
+        user: &str,
+        name: &str,
+        rights: TokenRights,
+    ) -> Result<NewToken> {
         let doing = || format!("making token {user}!{name}");
         let path = "/access/users/{userid}/token/{tokenid}";
+        let separate = rights == TokenRights::Separate;
         let request =
             Request::new(Method::Post, path, &[user, name]).with_flag("privsep", separate);
         let answer: Members = self.0.fetch(request).await.map_err(|error| {

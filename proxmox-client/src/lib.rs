@@ -38,7 +38,6 @@ mod pool;
 pub mod property;
 mod qemu;
 mod random;
-mod realm;
 mod replication;
 pub mod retry;
 pub mod rights;
@@ -64,7 +63,8 @@ mod vmid;
 pub mod wire;
 
 pub use access::{
-    Access, AclEntry, Ensured, Grant, Group, NewToken, Role, TokenInfo, User, UserSettings,
+    Access, AclEntry, Ensured, Grant, Group, NewToken, Realm, RealmInfo, RealmKind, RealmSettings,
+    Role, SyncOptions, SyncScope, TokenInfo, TokenRights, User, UserSettings,
 };
 pub use auth::{Challenge, FactorAnswer, Login, OpenId, Session, Token};
 pub use backup::{
@@ -101,7 +101,6 @@ pub use qemu::{
     PendingEntry, PlannedKey, Qemu, QemuConfig, QemuPatch, QemuStatus, RemoteEndpoint,
     RemoteMigration, Removed, Resumed, Shutdown, Snapshot, Started, Stopped, Suspended, Volumes,
 };
-pub use realm::{Realm, RealmInfo, RealmKind, RealmSettings, SyncOptions, SyncScope};
 pub use replication::{
     Replication, ReplicationId, ReplicationJob, ReplicationRemoval, ReplicationSettings,
     ReplicationStatus,

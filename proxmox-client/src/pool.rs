@@ -37,7 +37,7 @@ record! {
 /// client.node("pve1").create_qemu(100, QemuConfig::new()).await?;
 /// let pool = client.pool("lab");
 /// assert_eq!(pool.ensure("Experiments").await?, Ensured::Created);
-/// assert_eq!(pool.ensure_guests(&[100], false).await?, [100]);
+/// assert_eq!(pool.ensure_guests(&[100]).await?, [100]);
 /// assert_eq!(pool.get().await?.unwrap().members.unwrap()[0].vmid, Some(100));
 /// assert_eq!(pool.remove_guests(&[100, 101]).await?, [100]);
 /// assert_eq!(client.pools().await?[0].id, "lab");
@@ -115,14 +115,29 @@ impl Pool {
         Ok(Ensured::Updated(vec!["comment".to_owned()]))
     }
 
-    /// Makes sure that these guests are in it; those in another pool are moved when `take` says so. Gives the guests
-    /// that were added.
+    /// Makes sure that these guests are in it. Gives the guests that were added.
     ///
     /// Example: see [`Pool`].
     ///
     /// # Errors
     /// A guest that does not exist, or that another pool has.
-    pub async fn ensure_guests(&self, vmids: &[u32], take: bool) -> Result<Vec<u32>> {
+    pub async fn ensure_guests(&self, vmids: &[u32]) -> Result<Vec<u32>> {
+        self.add(vmids, |request| request).await
+    }
+
+    /// Makes sure that these guests are in it, also those that another pool has: they are taken out of that one. Gives the
+    /// guests that were added.
+    ///
+    /// Example: see [`Pool`].
+    ///
+    /// # Errors
+    /// A guest that does not exist.
+    pub async fn take_guests(&self, vmids: &[u32]) -> Result<Vec<u32>> {
+        self.add(vmids, |request| request.with_flag("allow-move", true))
+            .await
+    }
+
+    async fn add(&self, vmids: &[u32], how: impl FnOnce(Request) -> Request) -> Result<Vec<u32>> {
         let known = self.get().await?.ok_or_else(|| self.missing())?;
         let inside: BTreeSet<u32> = members(&known).collect();
         let absent: Vec<u32> = vmids
@@ -132,12 +147,7 @@ impl Pool {
             .collect();
         if !absent.is_empty() {
             let request = self.request(Method::Put).with("vms", joined(&absent));
-            let request = if take {
-                request.with_flag("allow-move", true)
-            } else {
-                request
-            };
-            self.change(request, "adding guests to").await?;
+            self.change(how(request), "adding guests to").await?;
         }
         Ok(absent)
     }

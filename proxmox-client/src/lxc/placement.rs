@@ -7,7 +7,7 @@ use crate::guest::{self, ConfigUpdate};
 use crate::lxc::Lxc;
 use crate::lxc::config::is_volume_key;
 use crate::node::check_name;
-use crate::qemu::check_vmid;
+use crate::qemu::{Volumes, check_vmid};
 use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::{Method, Request};
@@ -111,18 +111,19 @@ impl Lxc {
         })
     }
 
-    /// Moves `rootfs` or a mount point (`mp0`) to another storage; the container must be off. The old volume is removed,
-    /// or with `keep` stays as `unusedN`. `limit` is what is copied in a second.
+    /// Moves `rootfs` or a mount point (`mp0`) to another storage; the container must be off. `old` says
+    /// what becomes of the volume that it had. `limit` is what is copied in a second.
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
     /// # use proxmox_client::simulator::{Simulator, World};
+    /// use proxmox_client::Volumes;
     /// # use proxmox_client::LxcConfig;
     /// # let ct = LxcConfig::new().with("rootfs", "local-lvm:vm-200-disk-0,size=4G");
     /// # let client = Simulator::new(World::lab().with_container("pve1", 200, &ct)).connect();
     /// let dns = client.node("pve1").lxc(200);
-    /// dns.move_volume("rootfs", "local-hdd", true, None).await?;
+    /// dns.move_volume("rootfs", "local-hdd", Volumes::Keep, None).await?;
     /// let config = dns.config().await?;
     /// assert_eq!(config.rootfs().unwrap()?.storage(), Some("local-hdd"));
     /// assert_eq!(config.text("unused0").as_deref(), Some("local-lvm:vm-200-disk-0"));
@@ -139,14 +140,14 @@ impl Lxc {
         &self,
         key: &str,
         storage: &str,
-        keep: bool,
+        old: Volumes,
         limit: Option<Size>,
     ) -> TaskCall<()> {
         let request = self.request(Method::Post, "/move_volume").map(|request| {
             let mut request = request
                 .with("volume", key)
                 .with("storage", storage)
-                .with_flag("delete", !keep);
+                .with_flag("delete", old == Volumes::Destroy);
             push_limit(&mut request, limit);
             request
         });

@@ -73,11 +73,11 @@ pub enum Attachment {
     AlreadyThere,
 }
 
-/// What becomes of the volumes of disks that are taken off.
+/// What becomes of the volumes of disks that are taken off or moved away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Volumes {
-    /// They stay, as `unusedN`; those that are `unusedN` already are destroyed.
+    /// They stay, as `unusedN`; of disks that are taken off those that are `unusedN` already are destroyed.
     #[default]
     Keep,
     /// They are destroyed, for good.

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::guest::{self, ConfigUpdate};
 use crate::node::check_name;
-use crate::qemu::Qemu;
 use crate::qemu::config::is_drive_slot;
+use crate::qemu::{Qemu, Volumes};
 use crate::size::Size;
 use crate::task::TaskCall;
 use crate::wire::Method;
@@ -47,16 +47,16 @@ impl MigrateOptions {
 }
 
 impl Qemu {
-    /// Moves a disk (`scsi0`) to another storage, also while the machine runs. The old volume is removed, or with
-    /// `keep` stays as `unusedN`. `limit` is what is copied in a second.
+    /// Moves a disk (`scsi0`) to another storage, also while the machine runs. `old` says what becomes of the
+    /// volume that it had. `limit` is what is copied in a second.
     ///
     /// ```
     /// # #[cfg(feature = "simulator")]
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), proxmox_client::Error> {
-    /// use proxmox_client::QemuConfig;
+    /// use proxmox_client::{QemuConfig, Volumes};
     /// # let node = proxmox_client::simulator::Simulator::lab().connect().node("pve1");
     /// let vm = node.create_qemu(100, QemuConfig::new().with("scsi0", "local-lvm:4")).await?.qemu;
-    /// vm.move_disk("scsi0", "local-hdd", false, None).await?;
+    /// vm.move_disk("scsi0", "local-hdd", Volumes::Destroy, None).await?;
     /// assert!(vm.config().await?.text("scsi0").unwrap().starts_with("local-hdd:"));
     /// # Ok(()) }
     /// # #[cfg(not(feature = "simulator"))] fn main() {}
@@ -69,14 +69,14 @@ impl Qemu {
         &self,
         slot: &str,
         storage: &str,
-        keep: bool,
+        old: Volumes,
         limit: Option<Size>,
     ) -> TaskCall<()> {
         let request = self.request(Method::Post, "/move_disk").map(|request| {
             let mut request = request
                 .with("disk", slot)
                 .with("storage", storage)
-                .with_flag("delete", !keep);
+                .with_flag("delete", old == Volumes::Destroy);
             if let Some(limit) = limit {
                 let kib = (limit.as_bytes() >> 10).max(1);
                 request.params_mut().push("bwlimit", kib.to_string());

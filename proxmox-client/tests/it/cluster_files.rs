@@ -2,7 +2,8 @@
 
 use proxmox_client::simulator::{Simulator, World};
 use proxmox_client::{
-    Client, Ensured, Grant, Kind, NewRule, QemuConfig, Removed, ResourceFilter, UserSettings,
+    Client, Ensured, Grant, Kind, NewRule, QemuConfig, Removed, ResourceFilter, TokenRights,
+    UserSettings,
 };
 use secrecy::ExposeSecret;
 
@@ -87,11 +88,14 @@ async fn a_token_gets_a_role_and_works_at_once() {
         .unwrap_err();
     assert_eq!(built_in.kind(), Kind::InvalidInput);
 
-    let token = access.create_token("ci@pve", "deploy", true).await.unwrap();
+    let token = access
+        .create_token("ci@pve", "deploy", TokenRights::Separate)
+        .await
+        .unwrap();
     assert_eq!(token.id, "ci@pve!deploy");
     assert!(!format!("{token:?}").contains(token.secret.expose_secret()));
     let again = access
-        .create_token("ci@pve", "deploy", true)
+        .create_token("ci@pve", "deploy", TokenRights::Separate)
         .await
         .unwrap_err();
     assert_eq!(again.kind(), Kind::AlreadyExists);
@@ -137,16 +141,8 @@ async fn guests_are_put_into_a_pool_and_taken_out() {
     let pool = client.pool("lab");
     assert_eq!(pool.ensure("Lab").await.unwrap(), Ensured::Created);
     assert_eq!(pool.ensure("Lab").await.unwrap(), Ensured::Unchanged);
-    assert_eq!(
-        pool.ensure_guests(&[100, 101], false).await.unwrap(),
-        [100, 101]
-    );
-    assert!(
-        pool.ensure_guests(&[100, 101], false)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(pool.ensure_guests(&[100, 101]).await.unwrap(), [100, 101]);
+    assert!(pool.ensure_guests(&[100, 101]).await.unwrap().is_empty());
     let resources = client.resources(Some(ResourceFilter::Vm)).await.unwrap();
     assert!(
         resources
@@ -156,8 +152,8 @@ async fn guests_are_put_into_a_pool_and_taken_out() {
 
     let other = client.pool("other");
     other.ensure("").await.unwrap();
-    assert!(other.ensure_guests(&[101], false).await.is_err());
-    assert_eq!(other.ensure_guests(&[101], true).await.unwrap(), [101]);
+    assert!(other.ensure_guests(&[101]).await.is_err());
+    assert_eq!(other.take_guests(&[101]).await.unwrap(), [101]);
     assert!(pool.delete().await.is_err(), "it still holds 100");
     assert_eq!(pool.remove_guests(&[100, 101]).await.unwrap(), [100]);
     assert_eq!(pool.delete().await.unwrap(), Removed::Removed);

@@ -8,7 +8,7 @@ use proxmox_client::simulator::{Fault, NodeSpec, Power, Simulator, Species, Stor
 use proxmox_client::{
     Client, CloneOptions, ConfigUpdate, EnsuredLxc, Grown, IpRule, Kind, Lxc, LxcConfig,
     LxcMigrateOptions, LxcPatch, Mark, NewLxc, NewRule, QemuConfig, Removed, ResourceFilter,
-    Shutdown, Size, Started, Stopped,
+    Shutdown, Size, Started, Stopped, Volumes,
 };
 
 use crate::laboratory::connected;
@@ -461,7 +461,7 @@ async fn a_clone_locks_both_while_it_copies() {
 async fn volumes_move_to_other_storages_and_to_other_containers() {
     let (simulator, client) = lab();
     let ct = made(&client).await;
-    ct.move_volume("mp0", "local-hdd", true, None)
+    ct.move_volume("mp0", "local-hdd", Volumes::Keep, None)
         .await
         .unwrap();
     let config = ct.config().await.unwrap();
@@ -474,7 +474,7 @@ async fn volumes_move_to_other_storages_and_to_other_containers() {
         Some("local-lvm:vm-200-disk-1")
     );
     assert_eq!(config.lock(), None);
-    ct.move_volume("rootfs", "local", false, None)
+    ct.move_volume("rootfs", "local", Volumes::Destroy, None)
         .await
         .unwrap();
     let config = ct.config().await.unwrap();
@@ -498,7 +498,9 @@ async fn volumes_move_to_other_storages_and_to_other_containers() {
     let root = ct.give_volume("rootfs", 201, "mp5").await.unwrap_err();
     assert_eq!(root.message(), "Cannot move to/from 'rootfs'");
     ct.start().await.unwrap();
-    let error = ct.move_volume("rootfs", "local-hdd", false, None).await;
+    let error = ct
+        .move_volume("rootfs", "local-hdd", Volumes::Destroy, None)
+        .await;
     assert_eq!(error.unwrap_err().kind(), Kind::PowerState);
 }
 

@@ -2,7 +2,7 @@
 
 use proxmox_client::property::Drive;
 use proxmox_client::simulator::{NodeSpec, Simulator, World};
-use proxmox_client::{ConfigUpdate, Kind, MigrateOptions, Qemu, QemuConfig};
+use proxmox_client::{ConfigUpdate, Kind, MigrateOptions, Qemu, QemuConfig, Volumes};
 
 async fn machine() -> (Simulator, Qemu) {
     let world = World::lab()
@@ -21,7 +21,7 @@ async fn machine() -> (Simulator, Qemu) {
 #[tokio::test(start_paused = true)]
 async fn a_disk_moves_and_its_old_volume_goes_or_stays() {
     let (simulator, qemu) = machine().await;
-    qemu.move_disk("scsi0", "local-lvm", false, None)
+    qemu.move_disk("scsi0", "local-lvm", Volumes::Destroy, None)
         .await
         .unwrap();
     let file = |config: &QemuConfig| config.values()["scsi0"].as_str().unwrap().to_owned();
@@ -34,7 +34,9 @@ async fn a_disk_moves_and_its_old_volume_goes_or_stays() {
     let images = || simulator.with(|world| world.volumes("local").len());
     assert_eq!(images(), 1, "only the image that was imported");
 
-    qemu.move_disk("scsi0", "local", true, None).await.unwrap();
+    qemu.move_disk("scsi0", "local", Volumes::Keep, None)
+        .await
+        .unwrap();
     let config = qemu.config().await.unwrap();
     assert!(file(&config).starts_with("local:100/"));
     assert!(config.values().contains_key("unused0"));
@@ -51,7 +53,7 @@ async fn a_disk_moves_and_its_old_volume_goes_or_stays() {
     );
 
     let absent = qemu
-        .move_disk("scsi7", "local-lvm", false, None)
+        .move_disk("scsi7", "local-lvm", Volumes::Destroy, None)
         .await
         .unwrap_err();
     assert_eq!(absent.kind(), Kind::NotFound);

@@ -530,7 +530,7 @@ async fn of_all_guests_those_are_backed_up_that_one_may_back_up_and_a_pool_fails
     assert_eq!(guests, [Some(100)]);
     let pool = simulator.connect().pool("both");
     pool.ensure("").await.unwrap();
-    pool.ensure_guests(&[100, 200], false).await.unwrap();
+    pool.ensure_guests(&[100, 200]).await.unwrap();
     let error = node.vzdump(&BackupGuests::pool("both"), &options).await;
     assert_eq!(
         error.unwrap_err().missing_right().unwrap().to_string(),
@@ -667,7 +667,7 @@ async fn a_refusal_inside_another_text_keeps_its_kind_and_its_right() {
     let (_simulator, client) = with(&[("PVEPoolAdmin", "/pool")]);
     let pool = client.pool("web");
     pool.ensure("").await.unwrap();
-    let error = pool.ensure_guests(&[100], false).await.unwrap_err();
+    let error = pool.ensure_guests(&[100]).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.status()),
         (Kind::Permission, Some(500))

@@ -39,6 +39,33 @@ impl Access {
         &self.inner
     }
 
+    /// All realms, with what the login page needs to know.
+    ///
+    /// The blocking form of [`Access::realms`](crate::Access::realms).
+    pub fn realms(&self) -> crate::Result<Vec<crate::RealmInfo>> {
+        self.runtime.run(self.inner.realms())
+    }
+
+    /// A realm by its name.
+    ///
+    /// The blocking form of [`Access::realm`](crate::Access::realm).
+    pub fn realm(&self, id: impl Into<String>) -> crate::blocking::Realm {
+        crate::blocking::Named::wrap(self.inner.realm(id), &self.runtime)
+    }
+
+    /// Sets a user's password; only for realms that keep passwords themselves (`pve`, `pam`).
+    ///
+    /// The blocking form of [`Access::set_password`](crate::Access::set_password).
+    pub fn set_password(
+        &self,
+        user: &str,
+        password: impl Into<secrecy::SecretString>,
+        own: Option<secrecy::SecretString>,
+    ) -> crate::Result<()> {
+        self.runtime
+            .run(self.inner.set_password(user, password, own))
+    }
+
     /// All users.
     ///
     /// The blocking form of [`Access::users`](crate::Access::users).
@@ -138,17 +165,17 @@ impl Access {
         self.runtime.run(self.inner.tokens(user))
     }
 
-    /// Makes a token. With `separate` it has only the rights that are given to it, else those of its user.
+    /// Makes a token.
     ///
     /// The blocking form of [`Access::create_token`](crate::Access::create_token).
     pub fn create_token(
         &self,
         user: &str,
         name: &str,
-        separate: bool,
+        rights: crate::TokenRights,
     ) -> crate::Result<crate::NewToken> {
         self.runtime
-            .run(self.inner.create_token(user, name, separate))
+            .run(self.inner.create_token(user, name, rights))
     }
 
     /// Removes a token and its rights.
@@ -156,33 +183,6 @@ impl Access {
     /// The blocking form of [`Access::delete_token`](crate::Access::delete_token).
     pub fn delete_token(&self, user: &str, name: &str) -> crate::Result<crate::Removed> {
         self.runtime.run(self.inner.delete_token(user, name))
-    }
-
-    /// All realms, with what the login page needs to know.
-    ///
-    /// The blocking form of [`Access::realms`](crate::Access::realms).
-    pub fn realms(&self) -> crate::Result<Vec<crate::RealmInfo>> {
-        self.runtime.run(self.inner.realms())
-    }
-
-    /// A realm by its name.
-    ///
-    /// The blocking form of [`Access::realm`](crate::Access::realm).
-    pub fn realm(&self, id: impl Into<String>) -> crate::blocking::Realm {
-        crate::blocking::Named::wrap(self.inner.realm(id), &self.runtime)
-    }
-
-    /// Sets a user's password; only for realms that keep passwords themselves (`pve`, `pam`).
-    ///
-    /// The blocking form of [`Access::set_password`](crate::Access::set_password).
-    pub fn set_password(
-        &self,
-        user: &str,
-        password: impl Into<secrecy::SecretString>,
-        own: Option<secrecy::SecretString>,
-    ) -> crate::Result<()> {
-        self.runtime
-            .run(self.inner.set_password(user, password, own))
     }
 
     /// What the caller may do.

@@ -137,19 +137,19 @@ impl Lxc {
         }
     }
 
-    /// Moves `rootfs` or a mount point (`mp0`) to another storage; the container must be off. The old volume is removed,
-    /// or with `keep` stays as `unusedN`. `limit` is what is copied in a second.
+    /// Moves `rootfs` or a mount point (`mp0`) to another storage; the container must be off. `old` says
+    /// what becomes of the volume that it had. `limit` is what is copied in a second.
     ///
     /// The blocking form of [`Lxc::move_volume`](crate::Lxc::move_volume).
     pub fn move_volume(
         &self,
         key: &str,
         storage: &str,
-        keep: bool,
+        old: crate::Volumes,
         limit: Option<crate::Size>,
     ) -> crate::blocking::TaskCall<()> {
         crate::blocking::TaskCall::wrap(
-            self.inner.move_volume(key, storage, keep, limit),
+            self.inner.move_volume(key, storage, old, limit),
             &self.runtime,
         )
     }

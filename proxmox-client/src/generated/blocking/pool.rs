@@ -53,12 +53,19 @@ impl Pool {
         self.runtime.run(self.inner.ensure(comment))
     }
 
-    /// Makes sure that these guests are in it; those in another pool are moved when `take` says so. Gives the guests
-    /// that were added.
+    /// Makes sure that these guests are in it. Gives the guests that were added.
     ///
     /// The blocking form of [`Pool::ensure_guests`](crate::Pool::ensure_guests).
-    pub fn ensure_guests(&self, vmids: &[u32], take: bool) -> crate::Result<Vec<u32>> {
-        self.runtime.run(self.inner.ensure_guests(vmids, take))
+    pub fn ensure_guests(&self, vmids: &[u32]) -> crate::Result<Vec<u32>> {
+        self.runtime.run(self.inner.ensure_guests(vmids))
+    }
+
+    /// Makes sure that these guests are in it, also those that another pool has: they are taken out of that one. Gives the
+    /// guests that were added.
+    ///
+    /// The blocking form of [`Pool::take_guests`](crate::Pool::take_guests).
+    pub fn take_guests(&self, vmids: &[u32]) -> crate::Result<Vec<u32>> {
+        self.runtime.run(self.inner.take_guests(vmids))
     }
 
     /// Takes guests out of it, those that are in it. Gives the guests that were.

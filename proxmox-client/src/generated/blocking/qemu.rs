@@ -207,19 +207,19 @@ impl Qemu {
         self.runtime.run(self.inner.revert(keys))
     }
 
-    /// Moves a disk (`scsi0`) to another storage, also while the machine runs. The old volume is removed, or with
-    /// `keep` stays as `unusedN`. `limit` is what is copied in a second.
+    /// Moves a disk (`scsi0`) to another storage, also while the machine runs. `old` says what becomes of the
+    /// volume that it had. `limit` is what is copied in a second.
     ///
     /// The blocking form of [`Qemu::move_disk`](crate::Qemu::move_disk).
     pub fn move_disk(
         &self,
         slot: &str,
         storage: &str,
-        keep: bool,
+        old: crate::Volumes,
         limit: Option<crate::Size>,
     ) -> crate::blocking::TaskCall<()> {
         crate::blocking::TaskCall::wrap(
-            self.inner.move_disk(slot, storage, keep, limit),
+            self.inner.move_disk(slot, storage, old, limit),
             &self.runtime,
         )
     }
