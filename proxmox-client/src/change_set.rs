@@ -71,7 +71,7 @@ pub struct StepResult {
     /// The machine.
     pub qemu: Qemu,
     /// What became of each key, disks that grew among them; or why nothing more was done to this machine. With
-    /// [`Kind::Conflict`] someone else changed it since: plan again.
+    /// [`Kind::Conflict`](crate::Kind::Conflict) someone else changed it since: plan again.
     pub result: Result<Vec<KeyResult>>,
 }
 

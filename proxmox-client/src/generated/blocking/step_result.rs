@@ -12,7 +12,7 @@ pub struct StepResult {
     #[doc = " The machine."]
     pub qemu: crate::blocking::Qemu,
     #[doc = " What became of each key, disks that grew among them; or why nothing more was done to this machine. With"]
-    #[doc = " [`Kind::Conflict`] someone else changed it since: plan again."]
+    #[doc = " [`Kind::Conflict`](crate::Kind::Conflict) someone else changed it since: plan again."]
     pub result: crate::Result<Vec<crate::KeyResult>>,
 }
 
