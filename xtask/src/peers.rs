@@ -121,7 +121,8 @@ pub(crate) const PEERS: &[Peer] = &[
     },
     Peer {
         name: "proxmoxer",
-        probe: Probe::Python("proxmoxer", &["proxmoxer", "requests"]),
+        // The last is what it sends files of more than 2 GiB with.
+        probe: Probe::Python("proxmoxer", &["proxmoxer", "requests", "requests_toolbelt"]),
         package: "",
         tests: "proxmox-ve-client: a foreign client drives the simulator",
         select: ("proxmox-ve-client", "real_proxmoxer"),

@@ -171,7 +171,9 @@ mod tests {
             assert!(commands[0].contains(package), "{package}");
         }
         assert!(
-            commands[1].ends_with("pip install 'moto[server]' 'proxmoxer' 'requests' 'PyYAML'"),
+            commands[1].ends_with(
+                "pip install 'moto[server]' 'proxmoxer' 'requests' 'requests_toolbelt' 'PyYAML'"
+            ),
             "{}",
             commands[1]
         );
