@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guest::{Guest, Species, text_of};
 use super::operation::is_drive;
+use super::schema::sub_key;
 use super::world::World;
 
 /// A DHCP server.
@@ -127,10 +128,7 @@ fn network_of(guest: &Guest, index: u8) -> Option<String> {
 /// A part of a property string of the configuration in effect.
 pub(super) fn part(guest: &Guest, key: &str, name: &str) -> Option<String> {
     let text = guest.text(key)?;
-    text.split(',')
-        .filter_map(|part| part.split_once('='))
-        .find(|(have, _)| *have == name)
-        .map(|(_, value)| value.to_owned())
+    sub_key(&text, name).map(str::to_owned)
 }
 
 fn with_prefix(text: &str) -> Option<(String, u8)> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::answer::Reply;
 use super::guest::Guest;
 use super::route::Firewall;
+use super::schema::sub_key;
 
 /// A node of another cluster, as a caller names it.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq)]
@@ -32,10 +33,7 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     /// Reads a property string that the schema has looked at.
     pub(super) fn read(text: &str) -> Self {
-        let get = |name: &str| {
-            let mut pairs = text.split(',').filter_map(|part| part.split_once('='));
-            pairs.find_map(|(key, value)| (key == name).then(|| value.to_owned()))
-        };
+        let get = |name: &str| sub_key(text, name).map(str::to_owned);
         Self {
             host: get("host").unwrap_or_default(),
             port: get("port")

@@ -18,6 +18,7 @@ use super::answer::Reply;
 use super::http::Call;
 use super::rights::Rights;
 pub(super) use check::parts;
+pub(super) use property::{default_key, sub_key};
 use table::{Method, TABLE};
 
 pub(super) use table::Release;

@@ -15,6 +15,7 @@ use crate::simulator::answer::Reply;
 use crate::simulator::engine::{Step, Verdict};
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::peer::{Ask, Command, Endpoint, Heard};
+use crate::simulator::schema::sub_key;
 use crate::simulator::world::World;
 
 use self::volume::Leaving;
@@ -566,9 +567,8 @@ fn cards_of(guest: &Guest) -> impl Iterator<Item = (String, String)> + '_ {
         .filter(|(key, _)| is_indexed(key, "net"));
     cards.filter_map(|(key, value)| {
         let text = text_of(value);
-        let mut parts = text.split(',').filter_map(|part| part.split_once('='));
-        let bridge = parts.find(|(name, _)| *name == "bridge")?.1.to_owned();
-        Some((key.clone(), bridge))
+        let bridge = sub_key(&text, "bridge")?;
+        Some((key.clone(), bridge.to_owned()))
     })
 }
 

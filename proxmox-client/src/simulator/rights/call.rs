@@ -1,11 +1,11 @@
 //! Calls whose handlers check rights by themselves, where the schema lets everyone through or asks for less.
 
-use super::{Change, Rights, denied, guest};
+use super::{Change, Rights, denied};
 use crate::simulator::answer::Reply;
 use crate::simulator::guest::{Guest, Species, text_of};
 use crate::simulator::http::Call;
 use crate::simulator::operation::{Caller, read_name};
-use crate::simulator::schema::parts;
+use crate::simulator::schema::{parts, sub_key};
 use crate::simulator::task::SimTask;
 use crate::simulator::world::World;
 
@@ -493,7 +493,8 @@ fn refuse_job_options(rights: &Rights<'_>, call: &Call) -> Result<(), Reply> {
         rights.need("/", &["Sys.Modify"])?;
     }
     let fleecing = call.params.get("fleecing").map(text_of);
-    let storage = fleecing.and_then(|text| guest::sub_key(&text, "storage", false));
+    let fleecing = fleecing.unwrap_or_default();
+    let storage = sub_key(&fleecing, "storage");
     storage.map_or(Ok(()), |storage| {
         let path = format!("/storage/{storage}");
         rights.need(&path, &["Datastore.AllocateSpace"])

@@ -5,12 +5,11 @@
 
 use serde_json::{Map, Value};
 
-use super::guest::sub_key;
 use super::{Change, Rights};
 use crate::simulator::answer::Reply;
 use crate::simulator::guest::text_of;
 use crate::simulator::operation::{DriveText, is_drive, is_indexed};
-use crate::simulator::schema::parts;
+use crate::simulator::schema::{parts, sub_key};
 use crate::simulator::world::World;
 
 /// Parameters of a creation that are no configuration.
@@ -111,18 +110,18 @@ impl Change<'_> {
 impl World {
     /// The right to use a card's bridge, or its tags on that bridge: `PVE::GuestHelpers::check_vnet_access`.
     pub(super) fn need_bridge(&self, rights: &Rights<'_>, card: &str) -> Result<(), Reply> {
-        let Some(bridge) = sub_key(card, "bridge", false) else {
+        let Some(bridge) = sub_key(card, "bridge") else {
             return Ok(());
         };
-        let zone = self.zone_of(&bridge);
+        let zone = self.zone_of(bridge);
         let zone = zone.unwrap_or_else(|| "localnetwork".to_owned());
         let path = format!("/sdn/zones/{zone}/{bridge}");
-        let tag = sub_key(card, "tag", false).filter(|tag| tag != "0");
-        let trunks = sub_key(card, "trunks", false);
-        if let Some(tag) = &tag {
+        let tag = sub_key(card, "tag").filter(|tag| *tag != "0");
+        let trunks = sub_key(card, "trunks");
+        if let Some(tag) = tag {
             rights.need(&format!("{path}/{tag}"), &["SDN.Use"])?;
         }
-        for part in trunks.as_deref().unwrap_or_default().split(';') {
+        for part in trunks.unwrap_or_default().split(';') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
                 for tag in first..=last {

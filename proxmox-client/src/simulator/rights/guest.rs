@@ -6,7 +6,7 @@ use super::{Change, denied};
 use crate::simulator::answer::Reply;
 use crate::simulator::guest::text_of;
 use crate::simulator::operation::{DriveText, is_drive, is_indexed};
-use crate::simulator::schema::parts;
+use crate::simulator::schema::{default_key, parts, sub_key};
 use crate::simulator::world::World;
 
 const PROCESSOR: &[&str] = &[
@@ -89,15 +89,6 @@ fn asks(key: &str) -> Asks {
     }
 }
 
-/// A sub-key of a property string.
-pub(super) fn sub_key(text: &str, name: &str, default: bool) -> Option<String> {
-    let mut parts = text.split(',').filter(|part| !part.is_empty());
-    parts.find_map(|part| match part.split_once('=') {
-        Some((key, value)) => (key == name).then(|| value.to_owned()),
-        None => default.then(|| part.to_owned()),
-    })
-}
-
 fn real_device(verb: &str, key: &str, what: &str) -> Reply {
     Reply::failed(format!("only root can {verb} '{key}' config for {what}"))
 }
@@ -130,15 +121,11 @@ impl Change<'_> {
 
     /// The model of a processor, if it is one of the cluster's own making, and not what the machine has already.
     fn processor(&self, new: &str, old: Option<&str>) -> Result<(), Reply> {
-        let model = |text: &str| sub_key(text, "cputype", true);
-        let wanted = model(new);
-        if old.is_some() && old.and_then(model) == wanted {
+        let wanted = default_key(new, "cputype");
+        if old.is_some_and(|old| default_key(old, "cputype") == wanted) {
             return Ok(());
         }
-        match wanted
-            .as_deref()
-            .and_then(|model| model.strip_prefix("custom-"))
-        {
+        match wanted.and_then(|model| model.strip_prefix("custom-")) {
             Some(name) if self.world.served_release() >= (9, 2) => {
                 let path = format!("/mapping/cpu/{name}");
                 self.rights.need(&path, &["Mapping.Use"])
@@ -259,19 +246,19 @@ impl Change<'_> {
         }
         if is_indexed(key, "usb") {
             hardware()?;
-            return match sub_key(text, "host", true) {
+            return match default_key(text, "host") {
                 Some(host) if host.eq_ignore_ascii_case("spice") => Ok(()),
                 Some(_) => Err(real_device("set", key, "real devices")),
                 None => self.mapping("usb", text),
             };
         }
         if is_indexed(key, "hostpci") {
-            if sub_key(text, "host", true).is_some() {
+            if default_key(text, "host").is_some() {
                 return Err(real_device("set", key, "non-mapped devices"));
             }
             self.mapping("pci", text)?;
             hardware()?;
-            if sub_key(text, "romfile", false).is_some() {
+            if sub_key(text, "romfile").is_some() {
                 let why = "only root@pam can set 'romfile' option";
                 return Err(Reply::parameter(key, why));
             }
@@ -288,7 +275,7 @@ impl Change<'_> {
     }
 
     fn mapping(&self, kind: &str, text: &str) -> Result<(), Reply> {
-        match sub_key(text, "mapping", false) {
+        match sub_key(text, "mapping") {
             Some(name) => self
                 .rights
                 .need(&format!("/mapping/{kind}/{name}"), &["Mapping.Use"]),
@@ -297,14 +284,14 @@ impl Change<'_> {
     }
 
     fn random_source(&self, text: &str) -> Result<(), Reply> {
-        match sub_key(text, "source", true).as_deref() {
+        match default_key(text, "source") {
             Some("/dev/hwrng") => self.rights.need("/mapping/hwrng", &["Mapping.Use"]),
             _ => Ok(()),
         }
     }
 
     fn directory(&self, text: &str) -> Result<(), Reply> {
-        let name = sub_key(text, "dirid", true).unwrap_or_default();
+        let name = default_key(text, "dirid").unwrap_or_default();
         self.rights
             .need(&format!("/mapping/dir/{name}"), &["Mapping.Use"])
     }
@@ -375,9 +362,9 @@ impl Change<'_> {
             return false;
         }
         let access = option("user-tag-access");
-        let allow = sub_key(&access, "user-allow", false).unwrap_or_else(|| "free".to_owned());
-        let listed = sub_key(&access, "user-allow-list", false).unwrap_or_default();
-        let listed = || parts(&listed).any(|known| known == tag);
+        let allow = sub_key(&access, "user-allow").unwrap_or("free");
+        let listed = sub_key(&access, "user-allow-list").unwrap_or_default();
+        let listed = || parts(listed).any(|known| known == tag);
         let in_use = || {
             let mut guests = self.world.guests.values();
             guests.any(|guest| {
@@ -386,7 +373,7 @@ impl Change<'_> {
                     && self.rights.has(&format!("/vms/{}", guest.vmid), "VM.Audit")
             })
         };
-        match allow.as_str() {
+        match allow {
             "none" => false,
             "list" => listed(),
             "existing" => listed() || in_use(),
@@ -425,12 +412,12 @@ impl Change<'_> {
         for (key, text) in values() {
             match key {
                 "vmstatestorage" => space(&text)?,
-                key if is_indexed(key, "usb") => match sub_key(&text, "host", true) {
+                key if is_indexed(key, "usb") => match default_key(&text, "host") {
                     Some(host) if host.eq_ignore_ascii_case("spice") => {}
                     Some(_) => return Err(real_device("set", key, "real devices")),
                     None => self.mapping("usb", &text)?,
                 },
-                key if is_indexed(key, "hostpci") => match sub_key(&text, "host", true) {
+                key if is_indexed(key, "hostpci") => match default_key(&text, "host") {
                     Some(_) => return Err(real_device("set", key, "non-mapped devices")),
                     None => self.mapping("pci", &text)?,
                 },

@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::node_config::part;
 use super::{Handled, not_simulated};
 use crate::simulator::acme::{DEFAULT, NAMED};
 use crate::simulator::answer::{Outcome, Reply};
@@ -13,7 +12,7 @@ use crate::simulator::engine::Step;
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
 use crate::simulator::operation::{AcmeWork, Caller, Operation};
-use crate::simulator::schema;
+use crate::simulator::schema::{self, default_key, sub_key};
 use crate::simulator::section::{Opt, change_section, check_section};
 use crate::simulator::world::World;
 
@@ -42,10 +41,10 @@ impl NodeAcme {
         let text = |key: &str| config.get(key).map(text_of);
         let of = text("acme").unwrap_or_default();
         let mut all = Self {
-            account: part(&of, "account", false).unwrap_or("default").to_owned(),
+            account: sub_key(&of, "account").unwrap_or("default").to_owned(),
             domains: Vec::new(),
         };
-        let listed = part(&of, "domains", false).unwrap_or_default();
+        let listed = sub_key(&of, "domains").unwrap_or_default();
         for name in listed.split(';').filter(|name| !name.is_empty()) {
             let name = name.to_ascii_lowercase();
             if all.domains.iter().any(|known| known.name == name) {
@@ -62,7 +61,7 @@ impl NodeAcme {
         for index in 0..=5 {
             let key = format!("acmedomain{index}");
             let Some(text) = text(&key) else { continue };
-            let name = part(&text, "domain", true).unwrap_or_default();
+            let name = default_key(&text, "domain").unwrap_or_default();
             let name = name.to_ascii_lowercase();
             if let Some(other) = all.domains.iter().find(|known| known.name == name) {
                 let other = &other.key;
@@ -70,9 +69,7 @@ impl NodeAcme {
                     "duplicate domain '{name}' in ACME config properties '{key}' and '{other}'"
                 ));
             }
-            let plugin = part(&text, "plugin", false)
-                .unwrap_or("standalone")
-                .to_owned();
+            let plugin = sub_key(&text, "plugin").unwrap_or("standalone").to_owned();
             if plugin != "standalone" && !known(&plugin) {
                 return Err(format!("plugin '{plugin}' for domain '{name}' not found!"));
             }

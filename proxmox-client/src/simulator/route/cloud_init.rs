@@ -8,6 +8,7 @@ use super::shared::require;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::guest::{Guest, text_of};
 use crate::simulator::http::{Call, decode};
+use crate::simulator::schema::sub_key;
 use crate::simulator::world::World;
 
 /// Keys that the list shows.
@@ -120,11 +121,7 @@ impl Guest {
                 "    - type: physical\n      name: eth{index}\n      mac_address: '{mac}'\n      subnets:\n"
             ));
             let config = self.text(&format!("ipconfig{index}")).unwrap_or_default();
-            let part = |name: &str| {
-                let mut parts = config.split(',').filter_map(|part| part.split_once('='));
-                parts.find(|(key, _)| *key == name).map(|(_, value)| value)
-            };
-            text.push_str(&subnets(part));
+            text.push_str(&subnets(|name| sub_key(&config, name)));
         }
         let words = |key: &str| {
             let text = self.text(key).unwrap_or_default();

@@ -8,6 +8,7 @@ use super::shared::names;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
+use crate::simulator::schema::default_key;
 use crate::simulator::world::World;
 
 /// Options that are numbers.
@@ -25,14 +26,6 @@ fn told(config: &Map<String, Value>) -> Map<String, Value> {
     let text = Value::Object(config.clone()).to_string();
     out.insert("digest".to_owned(), digest(&text).into());
     out
-}
-
-/// A part of a property string, by its name or as the one that needs none.
-pub(super) fn part<'a>(text: &'a str, name: &str, by_default: bool) -> Option<&'a str> {
-    text.split(',').find_map(|part| match part.split_once('=') {
-        Some((key, value)) => (key == name).then_some(value),
-        None => by_default.then_some(part),
-    })
 }
 
 impl World {
@@ -92,7 +85,7 @@ impl World {
             return Err(Reply::failed(format!("no such cluster node '{node}'")));
         };
         let wake = state.upkeep.config.get("wakeonlan").map(text_of);
-        match wake.as_deref().and_then(|wake| part(wake, "mac", true)) {
+        match wake.as_deref().and_then(|wake| default_key(wake, "mac")) {
             Some(mac) => Ok(Reply::data(mac)),
             None => Err(Reply::failed(format!(
                 "No wake on LAN MAC address defined for '{node}'!"

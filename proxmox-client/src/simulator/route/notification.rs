@@ -10,6 +10,7 @@ use super::not_simulated;
 use crate::simulator::answer::{Outcome, Reply};
 use crate::simulator::guest::text_of;
 use crate::simulator::http::Call;
+use crate::simulator::schema::sub_key;
 use crate::simulator::section::MODIFIED;
 use crate::simulator::world::World;
 
@@ -83,13 +84,6 @@ fn built_in(name: &str) -> Option<Section> {
     })
 }
 
-/// A name as a whole, of what is a list of `name=…,value=…`.
-fn part<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let parts = text.split(',').filter_map(|part| part.split_once('='));
-    let mut found = parts.filter(|(key, _)| *key == name);
-    found.next().map(|(_, value)| value)
-}
-
 impl Section {
     fn is_endpoint(&self) -> bool {
         KINDS.contains(&self.kind.as_str())
@@ -102,7 +96,7 @@ impl Section {
         if let Some(Value::Array(secrets)) = out.get_mut("secret") {
             for secret in secrets {
                 let text = text_of(secret);
-                let name = part(&text, "name").unwrap_or_default();
+                let name = sub_key(&text, "name").unwrap_or_default();
                 *secret = format!("name={name}").into();
             }
         }

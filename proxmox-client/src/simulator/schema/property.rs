@@ -37,6 +37,21 @@ fn known_in(keys: &Map<String, Value>, release: Release) -> Cow<'_, Map<String, 
     Cow::Owned(keys)
 }
 
+/// A sub-key that a property string spells out.
+pub(in super::super) fn sub_key<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = text.split(',').filter_map(|part| part.split_once('='));
+    pairs.find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// A sub-key that a part without a name stands for too.
+pub(in super::super) fn default_key<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut parts = text.split(',').filter(|part| !part.is_empty());
+    parts.find_map(|part| match part.split_once('=') {
+        Some((key, value)) => (key == name).then_some(value),
+        None => Some(part),
+    })
+}
+
 fn read(keys: &Map<String, Value>, text: &str) -> Result<Map<String, Value>, String> {
     let twice = |key: &str| {
         Err(format!(
