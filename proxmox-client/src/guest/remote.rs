@@ -7,11 +7,12 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::auth::Token;
 use crate::error::{Error, Result};
-use crate::guest::Guest;
+use crate::guest::{Guest, tasked};
 use crate::qemu::check_vmid;
 use crate::secret::joined;
 use crate::size::Size;
-use crate::wire::{Method, Request};
+use crate::task::TaskCall;
+use crate::wire::{Method, Params, Request};
 
 /// A node of another cluster, and a token that may make machines there.
 #[derive(Debug, Clone)]
@@ -130,14 +131,24 @@ impl Route {
         }
     }
 
-    /// The id that a guest has at the other end.
-    pub(crate) fn target(&self, guest: &impl Guest) -> u32 {
-        self.vmid.unwrap_or(guest.vmid())
+    /// Sends a guest there, with what only its kind says; gives the id that it has at the other end.
+    pub(crate) fn begin(
+        &self,
+        guest: &impl Guest,
+        more: impl FnOnce(&mut Params),
+    ) -> TaskCall<u32> {
+        let there = self.vmid.unwrap_or(guest.vmid());
+        let request = self.request(guest, there).map(|mut request| {
+            more(request.params_mut());
+            request
+        });
+        let what = "migrating to another cluster";
+        tasked(guest, what, request, move |report| {
+            report.check().map(|_| there)
+        })
     }
 
-    /// The call that begins it, as far as both kinds of guests say the same.
-    pub(crate) fn request(&self, guest: &impl Guest) -> Result<Request> {
-        let there = self.target(guest);
+    fn request(&self, guest: &impl Guest, there: u32) -> Result<Request> {
         check_vmid(there)?;
         if self.storages == Mapping::Same {
             return Err(Error::invalid(
@@ -157,10 +168,7 @@ impl Route {
         if self.delete {
             request.params_mut().push_flag("delete", true);
         }
-        if let Some(limit) = self.limit {
-            let kib = (limit.as_bytes() >> 10).max(1);
-            request.params_mut().push("bwlimit", kib.to_string());
-        }
+        request.params_mut().push_limit(self.limit);
         Ok(request)
     }
 }

@@ -211,9 +211,7 @@ impl NewLxc {
                 params.push(key, value.as_str());
             }
         }
-        if let Some(limit) = self.limit {
-            params.push("bwlimit", (limit.as_bytes() >> 10).max(1).to_string());
-        }
+        params.push_limit(self.limit);
         Ok(request)
     }
 }

@@ -10,7 +10,7 @@ use crate::node::check_name;
 use crate::qemu::{Volumes, check_vmid};
 use crate::size::Size;
 use crate::task::TaskCall;
-use crate::wire::{Method, Request};
+use crate::wire::Method;
 
 /// How to migrate a container.
 #[derive(Debug, Clone, Default)]
@@ -58,13 +58,6 @@ impl LxcMigrateOptions {
     }
 }
 
-fn push_limit(request: &mut Request, limit: Option<Size>) {
-    if let Some(limit) = limit {
-        let kib = (limit.as_bytes() >> 10).max(1).to_string();
-        request.params_mut().push("bwlimit", kib);
-    }
-}
-
 impl Lxc {
     /// Migrates it to another node; gives the container as it is addressed there.
     ///
@@ -101,7 +94,7 @@ impl Lxc {
             if let Some(map) = &options.storage {
                 request.params_mut().push("target-storage", map.as_str());
             }
-            push_limit(&mut request, options.limit);
+            request.params_mut().push_limit(options.limit);
             Ok(request)
         });
         let mut there = self.clone();
@@ -148,7 +141,7 @@ impl Lxc {
                 .with("volume", key)
                 .with("storage", storage)
                 .with_flag("delete", old == Volumes::Destroy);
-            push_limit(&mut request, limit);
+            request.params_mut().push_limit(limit);
             request
         });
         guest::plain(self, "moving a volume of", request)

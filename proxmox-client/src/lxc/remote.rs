@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::guest::{Mapping, RemoteEndpoint, Route, tasked};
+use crate::guest::{Mapping, RemoteEndpoint, Route};
 use crate::lxc::Lxc;
 use crate::size::Size;
 use crate::task::TaskCall;
@@ -101,22 +101,13 @@ impl Lxc {
     /// storages, [`Kind::PowerState`](crate::Kind::PowerState) for a container that runs without
     /// [`LxcRemoteMigration::with_restart`]. Why the other cluster does not take it stands in the log of the task.
     pub fn remote_migrate(&self, how: LxcRemoteMigration) -> TaskCall<u32> {
-        let there = how.route.target(self);
-        let request = how.route.request(self).map(|mut request| {
+        how.route.begin(self, |params| {
             if how.restart {
-                request.params_mut().push_flag("restart", true);
+                params.push_flag("restart", true);
             }
             if let Some(limit) = how.patience {
-                let seconds = limit.as_secs().to_string();
-                request.params_mut().push("timeout", seconds);
+                params.push("timeout", limit.as_secs().to_string());
             }
-            request
-        });
-        tasked(
-            self,
-            "migrating to another cluster",
-            request,
-            move |report| report.check().map(|_| there),
-        )
+        })
     }
 }

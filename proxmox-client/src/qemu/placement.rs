@@ -77,10 +77,7 @@ impl Qemu {
                 .with("disk", slot)
                 .with("storage", storage)
                 .with_flag("delete", old == Volumes::Destroy);
-            if let Some(limit) = limit {
-                let kib = (limit.as_bytes() >> 10).max(1);
-                request.params_mut().push("bwlimit", kib.to_string());
-            }
+            request.params_mut().push_limit(limit);
             request
         });
         let doing = self.doing("moving a disk of");

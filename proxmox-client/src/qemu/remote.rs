@@ -1,6 +1,6 @@
 //! Migration of a machine to another cluster.
 
-use crate::guest::{Mapping, RemoteEndpoint, Route, tasked};
+use crate::guest::{Mapping, RemoteEndpoint, Route};
 use crate::qemu::Qemu;
 use crate::size::Size;
 use crate::task::TaskCall;
@@ -93,18 +93,10 @@ impl Qemu {
     /// storages, [`Kind::PowerState`](crate::Kind::PowerState) for a machine that runs without
     /// [`RemoteMigration::with_online`]. Why the other cluster does not take it stands in the log of the task.
     pub fn remote_migrate(&self, how: RemoteMigration) -> TaskCall<u32> {
-        let there = how.route.target(self);
-        let request = how.route.request(self).map(|mut request| {
+        how.route.begin(self, |params| {
             if how.online {
-                request.params_mut().push_flag("online", true);
+                params.push_flag("online", true);
             }
-            request
-        });
-        tasked(
-            self,
-            "migrating to another cluster",
-            request,
-            move |report| report.check().map(|_| there),
-        )
+        })
     }
 }

@@ -135,10 +135,7 @@ impl CloneOptions {
         if let Some(full) = self.full {
             request.params_mut().push_flag("full", full);
         }
-        if let Some(limit) = self.limit {
-            let kib = (limit.as_bytes() >> 10).max(1).to_string();
-            request.params_mut().push("bwlimit", kib);
-        }
+        request.params_mut().push_limit(self.limit);
         Ok(request)
     }
 }

@@ -6,6 +6,7 @@ use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use serde_json::{Map, Value};
 
 use super::form::{escape, escape_into, escaped_length};
+use crate::size::Size;
 
 /// Where the interface begins, as JSON.
 const BASE: &str = "/api2/json";
@@ -60,6 +61,13 @@ impl Params {
     /// Adds a flag as the `1` or `0` that forms need.
     pub fn push_flag(&mut self, name: impl Into<String>, value: bool) {
         self.push(name, if value { "1" } else { "0" });
+    }
+
+    /// Adds what may be copied in a second, in the KiB that the interface counts: at least one, for 0 would lift the limit.
+    pub(crate) fn push_limit(&mut self, limit: Option<Size>) {
+        if let Some(limit) = limit {
+            self.push("bwlimit", (limit.as_bytes() >> 10).max(1).to_string());
+        }
     }
 
     /// Adds a JSON value: numbers and flags as forms spell them, arrays as repeated names, null not at all.
